@@ -1,0 +1,232 @@
+//go:build linux
+
+package loop
+
+import (
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/loopmq/loopmq/internal/invariant"
+)
+
+// conn is one connection of the epoll engine. Objects are never reused, so that a holder who forgot to let go talks
+// to a dead connection and not to a stranger's. An idle one owns neither output nor input memory.
+type conn struct {
+	l    *epoll
+	h    Handler
+	why  error // given to Closed
+	fail error // a write failed; what was received before is still read, then this closes the connection
+
+	segs []segment // unsent output, oldest first; nil when there is none
+	tail []byte    // received and not consumed; from the pool
+	next *conn     // in the dirty list
+
+	queued int // bytes in segs
+	views  int // segments that are views
+	fd     int
+	slot   uint32
+	gen    uint32
+	armed  uint32 // events that the kernel watches
+
+	dirty     bool // in the dirty list
+	closed    bool // marked by Close
+	paused    bool
+	blocked   bool // waits for EPOLLOUT
+	retry     bool // tail is due again although nothing new came
+	listed    bool // in l.again
+	wantLow   bool // Drained is owed once queued is low
+	lowListed bool // in l.drained
+}
+
+// ID implements Conn.
+func (c *conn) ID() uint64 { return connID(c.slot, c.gen) }
+
+// Queued implements Conn.
+func (c *conn) Queued() int { return c.queued }
+
+// Pause implements Conn.
+func (c *conn) Pause() {
+	c.l.assertOwner()
+	if c.closed {
+		return
+	}
+	c.paused = true
+	c.touch()
+}
+
+// Resume implements Conn.
+func (c *conn) Resume() {
+	c.l.assertOwner()
+	if !c.paused || c.closed {
+		return
+	}
+	c.paused = false
+	c.touch()
+	c.retry = true // the tail may only be known when a Data that is running now returns
+	c.visitAgain()
+}
+
+// Close implements Conn.
+func (c *conn) Close(why error) {
+	c.l.assertOwner()
+	if c.closed {
+		return
+	}
+	c.closed, c.why = true, why
+	c.l.closing = append(c.l.closing, c)
+	c.touch()
+}
+
+// touch puts c on the list of connections to flush at the end of the pass.
+//
+// hot: no allocation.
+func (c *conn) touch() {
+	if c.dirty {
+		return
+	}
+	c.dirty = true
+	l := c.l
+	if l.dirtyHead == nil {
+		l.dirtyHead = c
+	} else {
+		l.dirtyTail.next = c
+	}
+	l.dirtyTail = c
+}
+
+// visitAgain asks for a visit in the next pass, event or not.
+func (c *conn) visitAgain() {
+	if !c.listed {
+		c.listed = true
+		c.l.again = append(c.l.again, c)
+	}
+}
+
+// visitAgain reads connections that no event will announce.
+func (l *epoll) visitAgain() {
+	list := l.again
+	l.again = nil
+	for _, c := range list {
+		c.listed = false
+		l.readable(c)
+	}
+	if l.again == nil {
+		l.again = list[:0] // keep the memory
+	}
+}
+
+// callDrained tells owners that their output fell to the low-water mark.
+func (l *epoll) callDrained() {
+	list := l.drained
+	l.drained = nil
+	for _, c := range list {
+		c.lowListed = false
+		switch {
+		case c.closed:
+		case c.queued > l.lim.OutputLowBytes:
+			c.wantLow = true // more was sent since
+		default:
+			c.h.Drained()
+		}
+	}
+	if l.drained == nil {
+		l.drained = list[:0]
+	}
+}
+
+// hungUp closes a paused connection whose socket is dead in both directions: it would be reported again and again.
+func (c *conn) hungUp() {
+	errno, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	switch {
+	case c.fail != nil:
+		c.Close(c.fail)
+	case err == nil && errno != 0:
+		c.Close(unix.Errno(errno))
+	default:
+		c.Close(io.EOF)
+	}
+}
+
+// unblock notes that the kernel takes output again.
+func (c *conn) unblock() {
+	if c.blocked {
+		c.blocked = false
+		c.l.blocked--
+		c.touch()
+	}
+}
+
+// watch tells the kernel which events c waits for, if that has changed.
+func (c *conn) watch() {
+	var want uint32
+	if !c.paused {
+		want = unix.EPOLLIN
+	}
+	if c.blocked {
+		want |= unix.EPOLLOUT
+	}
+	if want == c.armed {
+		return
+	}
+	c.armed = want
+	if err := c.l.control(unix.EPOLL_CTL_MOD, c.fd, want, int32(c.slot), c.gen); err != nil {
+		c.Close(err)
+	}
+}
+
+// attach gives a new connection a slot; the handler comes later.
+func (l *epoll) attach(fd int) *conn {
+	c := &conn{l: l, fd: fd}
+	c.slot, c.gen = l.slots.take(c)
+	l.stats.Conns++
+	return c
+}
+
+// reap frees the slots of closed connections and tells their owners. Closed may send to others and close them: they
+// are handled in the next pass, which then does not sleep.
+func (l *epoll) reap() {
+	list := l.closing
+	l.closing = nil
+	for _, c := range list {
+		l.bury(c)
+	}
+	if l.closing == nil {
+		clear(list)
+		l.closing = list[:0]
+	}
+}
+
+func (l *epoll) bury(c *conn) {
+	invariant.Check(l.slots.conns[c.slot] == c, "slot %d reaped twice", c.slot)
+	if c.blocked {
+		c.blocked = false
+		l.blocked--
+	}
+	c.dropOutput()
+	c.dropTail()
+	closeSocket(c.fd, c.why, l.arena[:l.lim.ReadBytes])
+	l.slots.give(c.slot)
+	l.stats.Conns--
+	if c.h != nil {
+		l.stats.Closed++
+		c.h.Closed(c.why)
+	}
+}
+
+// lingerReads is how many full reads closeSocket throws away: what a peer can have on the way in one window.
+const lingerReads = 16
+
+// closeSocket closes fd so that the peer gets our last words: closing with unread input would send a reset, which may
+// overtake them. What has arrived is read and thrown away first.
+func closeSocket(fd int, why error, scratch []byte) {
+	if !errors.Is(why, io.EOF) && unix.Shutdown(fd, unix.SHUT_WR) == nil {
+		for range lingerReads {
+			if n, errno := readRaw(fd, scratch); errno != 0 || n <= 0 {
+				break
+			}
+		}
+	}
+	unix.Close(fd)
+}

@@ -1,0 +1,296 @@
+//go:build linux
+
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/invariant"
+)
+
+const (
+	eventBatch = 512 // events taken per wait; the kernel hands out the others first next time
+
+	wakerSlot    = math.MinInt32 // EpollEvent.Fd of the waker; listeners use -1, -2, …; connections their slot
+	nanosPerMsec = int64(time.Millisecond)
+)
+
+// epoll is the engine for Linux: one goroutine on one thread.
+type epoll struct {
+	hooks Hooks
+	lim   Limits
+	log   *slog.Logger
+	pool  *buf.Pool
+	stats Stats
+	opts  Options
+
+	now, wake int64 // this pass's clock; the owner's next deadline, 0 = none
+	start     time.Time
+	thread    int // Linux thread id of the loop, for assertOwner
+
+	epfd   int
+	waker  *waker
+	posts  posts
+	ready  int // events of this pass
+	events []unix.EpollEvent
+
+	slots slotTable[conn]
+
+	arena   []byte   // reads of a pass land here, see input.go
+	pos     int      // first byte not named by a view
+	reading bool     // Data is being called: SendView may keep views
+	viewed  bool     // SendView kept a view since reading was set
+	retired [][]byte // input memory of single connections that views point into, given back after the flush
+
+	dirtyHead, dirtyTail *conn   // connections with output to flush or interest to change
+	closing              []*conn // to reap at the end of the pass
+	again                []*conn // to visit in the next pass without an event
+	drained              []*conn // Drained is due
+	spareSegs            [][]segment
+	iov                  [iovMax]unix.Iovec
+	blocked              int // connections that wait for EPOLLOUT
+
+	listeners []*listener
+	reserve   int // descriptor kept for shedding, -1 = none
+	connsMax  int
+	grumbleAt int64 // when accept trouble may be logged again
+	grumbles  uint64
+
+	stopCalls  atomic.Int32 // calls of Stop
+	stopFlush  atomic.Int64 // ns
+	stopping   bool
+	stopBefore int64
+	ran        atomic.Bool
+	done       bool
+}
+
+func openEpoll(o Options) (Engine, error) {
+	l := &epoll{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, epfd: -1, reserve: -1}
+	l.posts.max = o.Limits.PostsMax
+	return l, nil
+}
+
+// Run implements Engine.
+func (l *epoll) Run(h Hooks) error {
+	if l.ran.Swap(true) {
+		return errors.New("engine was run before; make a new one")
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l.hooks = h.withDefaults()
+	l.thread = unix.Gettid()
+	l.start = time.Now()
+	if err := l.open(); err != nil {
+		l.release()
+		for !l.posts.end() {
+			l.posts.run(l.lim.PassPosts) // completions never get lost
+		}
+		return err
+	}
+	for !l.done {
+		l.pass()
+	}
+	l.shutdown()
+	l.release()
+	return nil
+}
+
+// open makes the descriptors, binds the listeners and tells the owner.
+func (l *epoll) open() error {
+	files := raiseDescriptorLimit(l.log)
+	if l.connsMax = l.lim.ConnsMax; l.connsMax == 0 {
+		l.connsMax = connsMaxFor(files)
+	}
+	var err error
+	if l.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("epoll_create: %w", err)
+	}
+	if l.waker, err = openWaker(); err != nil {
+		l.waker = nil
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	l.posts.wake = l.waker.ring
+	l.events = make([]unix.EpollEvent, eventBatch)
+	l.arena = make([]byte, l.lim.ArenaBytes)
+	l.openReserve()
+	var addrs []net.Addr
+	for _, spec := range l.opts.Listeners {
+		ln, err := listen(spec)
+		if err != nil {
+			return err
+		}
+		l.listeners = append(l.listeners, ln)
+		addrs = append(addrs, ln.addr)
+	}
+	l.now = l.clock()
+	l.hooks.Serving(addrs)
+	if err := l.control(unix.EPOLL_CTL_ADD, l.waker.fd, unix.EPOLLIN, wakerSlot, 0); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	for i, ln := range l.listeners {
+		if err := l.control(unix.EPOLL_CTL_ADD, ln.fd, unix.EPOLLIN, listenerSlot(i), 0); err != nil {
+			return fmt.Errorf("epoll_ctl: %w", err)
+		}
+	}
+	return nil
+}
+
+// pass is one turn of the loop. The order is the design:
+//
+//	wait    until a socket, a post or the owner's deadline; no sleep while something capped or put off is left over
+//	read    what was put off first, then every ready socket once, at most ReadBytes each
+//	posts   results of off-loop work, at most PassPosts
+//	EndPass the owner's timers: after reads, so that they see all that was caused
+//	flush   after EndPass, so that the output of timers leaves in the same system call
+//	reap    last: until here a closed slot may still be named by an event or a post of this pass
+func (l *epoll) pass() {
+	l.wait()
+	l.now = l.clock()
+	l.stats.Passes++
+	l.hooks.BeginPass(l.now)
+	l.readReady()
+	l.stats.Posted += uint64(l.posts.run(l.lim.PassPosts))
+	l.checkStop()
+	l.wake = l.hooks.EndPass()
+	l.flush()
+	l.reap()
+	l.resumeListeners()
+	l.finishStop()
+}
+
+// clock returns monotonic nanoseconds, never 0.
+func (l *epoll) clock() int64 { return int64(time.Since(l.start)) + 1 }
+
+// wait fills events. It asks without sleeping first: under load there is always something, and the raw call is cheap.
+func (l *epoll) wait() {
+	n, errno := pollRaw(l.epfd, l.events)
+	if errno != 0 {
+		panic("epoll_wait: " + errno.Error()) // a bug of ours: bad descriptor or address
+	}
+	l.ready = n
+	if n > 0 || l.busy() {
+		return
+	}
+	msec := l.timeout()
+	if msec == 0 {
+		return
+	}
+	l.posts.sleeping.Store(true)
+	if l.posts.waiting() || l.stopAsked() {
+		l.posts.sleeping.Store(false)
+		return
+	}
+	l.ready, _ = unix.EpollWait(l.epfd, l.events, msec)
+	l.ready = max(l.ready, 0) // EINTR: a pass without events
+	l.posts.sleeping.Store(false)
+	l.stats.Wakeups++
+}
+
+// busy tells whether work is left over that no event will announce.
+func (l *epoll) busy() bool {
+	return l.dirtyHead != nil || len(l.again) > 0 || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
+}
+
+// stopAsked tells whether Stop was called and the loop has not acted on it.
+func (l *epoll) stopAsked() bool {
+	calls := l.stopCalls.Load()
+	return calls > 0 && (!l.stopping || calls > 1)
+}
+
+// timeout returns the milliseconds until the next deadline, rounded up; -1 means for ever.
+func (l *epoll) timeout() int {
+	at := l.wake
+	for _, ln := range l.listeners {
+		if ln.resumeAt != 0 && (at == 0 || ln.resumeAt < at) {
+			at = ln.resumeAt
+		}
+	}
+	if l.stopping && (at == 0 || l.stopBefore < at) {
+		at = l.stopBefore
+	}
+	if at == 0 {
+		return -1
+	}
+	left := at - l.clock()
+	if left <= 0 {
+		return 0
+	}
+	return int(min((left+nanosPerMsec-1)/nanosPerMsec, math.MaxInt32))
+}
+
+// readReady visits what earlier passes put off, then the sockets of this pass's events.
+func (l *epoll) readReady() {
+	l.callDrained()
+	l.visitAgain()
+	for i := range l.events[:l.ready] {
+		l.dispatch(&l.events[i])
+	}
+	l.ready = 0
+}
+
+// dispatch acts on one event. An event of a connection that is gone is told by its generation.
+//
+// hot: no allocation, no map.
+func (l *epoll) dispatch(ev *unix.EpollEvent) {
+	if ev.Fd < 0 {
+		if ev.Fd == wakerSlot {
+			l.waker.clear()
+		} else {
+			l.accept(l.listeners[listenerSlot(int(ev.Fd))])
+		}
+		return
+	}
+	c := l.slots.get(ev.Fd, uint32(ev.Pad))
+	if c == nil {
+		l.stats.StaleEvents++
+		return
+	}
+	if ev.Events&unix.EPOLLOUT != 0 {
+		c.unblock()
+	}
+	if ev.Events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		if c.paused && !c.closed {
+			c.hungUp()
+			return
+		}
+		l.readable(c)
+	}
+}
+
+// control calls epoll_ctl.
+func (l *epoll) control(op, fd int, events uint32, slot int32, gen uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: slot, Pad: int32(gen)}
+	return unix.EpollCtl(l.epfd, op, fd, &ev)
+}
+
+// listenerSlot maps a listener's index to EpollEvent.Fd and back.
+func listenerSlot[T int | int32](i T) int32 { return int32(-1 - i) }
+
+// Post implements Engine.
+func (l *epoll) Post(f func()) bool { return l.posts.add(f, true) }
+
+// Complete implements Engine.
+func (l *epoll) Complete(f func()) { l.posts.add(f, false) }
+
+// Stats implements Engine.
+func (l *epoll) Stats() *Stats {
+	l.stats.PostsRefused = l.posts.refused.Load()
+	return &l.stats
+}
+
+// assertOwner panics under the invariant tag if the caller is not the loop.
+func (l *epoll) assertOwner() {
+	if invariant.On {
+		invariant.Check(unix.Gettid() == l.thread, "a Conn was used off the loop goroutine")
+	}
+}

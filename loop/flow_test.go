@@ -1,0 +1,201 @@
+package loop_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/loopmq/loopmq/loop"
+)
+
+func TestSlowReaderIsRefusedThenDrained(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		drained := make(chan int, 10_000)
+		accept, handlers := accepting(func(h *handler) {
+			h.drained = func() { drained <- h.c.Queued() }
+		})
+		lim := loop.Limits{OutputBytesMax: 100_000, OutputLowBytes: 10_000, ControlBytesMax: 500}
+		s := serve(t, kind, config{options: loop.Options{Limits: lim}}, accept)
+		c := s.dial()
+		h := wait(t, handlers, "Accept")
+		frame := bytes.Repeat([]byte("0123456789"), 100)
+		sent := 0
+		var control []byte
+		s.until("the limit is reached", func() bool {
+			for range 1000 {
+				if h.c.Send(frame) {
+					sent += len(frame)
+					continue
+				}
+				if q := h.c.Queued(); q <= lim.OutputBytesMax-len(frame) || q > lim.OutputBytesMax {
+					t.Errorf("%d bytes queued at the limit of %d", q, lim.OutputBytesMax)
+				}
+				for range lim.OutputBytesMax {
+					if h.c.SendControl([]byte("!")) {
+						control = append(control, '!')
+					}
+				}
+				sent += len(control)
+				if q := h.c.Queued(); q != lim.OutputBytesMax+lim.ControlBytesMax {
+					t.Errorf("%d bytes queued with control, want %d", q, lim.OutputBytesMax+lim.ControlBytesMax)
+				}
+				if s.e.Stats().OutputsRefused == 0 {
+					t.Error("no refusal counted")
+				}
+				for len(drained) > 0 {
+					<-drained // from before: the kernel took all that there was
+				}
+				return true
+			}
+			return false
+		})
+		got := mustRead(t, c, sent)
+		if q := wait(t, drained, "Drained"); q > lim.OutputLowBytes {
+			t.Errorf("Drained with %d bytes queued, low-water mark %d", q, lim.OutputLowBytes)
+		}
+		if want := len(got) - len(control); !bytes.Equal(got[want:], control) || !bytes.Equal(got[:want], bytes.Repeat(frame, want/len(frame))) {
+			t.Error("the bytes differ from what was accepted")
+		}
+	})
+}
+
+func TestOneFrameMayBeLargerThanTheLimit(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		accept, handlers := accepting(nil)
+		s := serve(t, kind, config{options: loop.Options{Limits: loop.Limits{OutputBytesMax: 1000}}}, accept)
+		c := s.dial()
+		h := wait(t, handlers, "Accept")
+		large := bytes.Repeat([]byte("large"), 1_000_000)
+		s.on(func() {
+			if !h.c.Send(large) {
+				t.Error("refused although nothing was queued")
+			}
+			if h.c.Send(large) {
+				t.Error("a second one was accepted")
+			}
+		})
+		if got := mustRead(t, c, len(large)); !bytes.Equal(got, large) {
+			t.Fatal("bytes differ")
+		}
+	})
+}
+
+func TestResumeHandsOverTheKeptTail(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		var seen []string
+		accept, handlers := accepting(func(h *handler) {
+			h.data = func(view []byte) (int, error) {
+				seen = append(seen, string(view))
+				h.c.Pause()
+				return 1, nil // one byte per Resume
+			}
+		})
+		s := serve(t, kind, config{}, accept)
+		c := s.dial()
+		h := wait(t, handlers, "Accept")
+		mustWrite(t, c, []byte("abc"))
+		s.until("the first byte is taken", func() bool { return len(seen) == 1 })
+		for want := 2; want <= 3; want++ { // nothing more is sent
+			s.on(func() { h.c.Resume() })
+			s.until("another byte is taken", func() bool { return len(seen) == want })
+		}
+		s.on(func() {
+			if seen[0] != "abc" || seen[1] != "bc" || seen[2] != "c" {
+				t.Errorf("Data saw %q, want abc, bc, c", seen)
+			}
+		})
+		mustWrite(t, c, []byte("d"))
+		s.on(func() { h.c.Resume() })
+		s.until("the new byte is taken", func() bool { return len(seen) == 4 })
+	})
+}
+
+func TestPausedConnectionIsNotRead(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		got := 0
+		accept, handlers := accepting(func(h *handler) {
+			h.c.Pause()
+			h.data = func(view []byte) (int, error) { got += len(view); return len(view), nil }
+		})
+		s := serve(t, kind, config{}, accept)
+		c := s.dial()
+		h := wait(t, handlers, "Accept")
+		mustWrite(t, c, []byte("early"))
+		other := s.dial()
+		oh := wait(t, handlers, "the other")
+		s.on(func() { oh.c.Resume() })
+		mustWrite(t, other, []byte("x"))
+		s.until("the other one is read", func() bool { return got == 1 })
+		s.on(func() { h.c.Resume() })
+		s.until("the resumed one is read", func() bool { return got == 1+len("early") })
+	})
+}
+
+func TestPausedPeerThatResetsIsClosed(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		accept, handlers := accepting(func(h *handler) { h.c.Pause() })
+		s := serve(t, kind, config{}, accept)
+		c := s.dial()
+		h := wait(t, handlers, "Accept")
+		_ = c.SetLinger(0)
+		c.Close()
+		if why := h.wasClosed(t); why == nil {
+			t.Fatal("closed without a reason")
+		}
+	})
+}
+
+func TestInputLimit(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		accept, handlers := accepting(func(h *handler) {
+			h.data = func([]byte) (int, error) { return 0, nil }
+		})
+		s := serve(t, kind, config{options: loop.Options{Limits: loop.Limits{InputBytesMax: 100_000}}}, accept)
+		c := s.dial()
+		h := wait(t, handlers, "Accept")
+		mustWrite(t, c, make([]byte, 100_000))
+		var open bool
+		s.until("all is read", func() bool { open = len(h.closed) == 0; return s.e.Stats().BytesIn == 100_000 })
+		if !open {
+			t.Fatal("closed at the limit, not beyond it")
+		}
+		mustWrite(t, c, make([]byte, 1))
+		if why := h.wasClosed(t); !errors.Is(why, loop.ErrInputTooLong) {
+			t.Fatalf("closed because of %v, want %v", why, loop.ErrInputTooLong)
+		}
+	})
+}
+
+// Every length of a packet and every size of a read leaves another tail; what arrives must not depend on it.
+func TestPacketsOfEveryLengthArriveWhole(t *testing.T) {
+	var want []byte
+	for n := range 700 {
+		want = append(want, frame(bytes.Repeat([]byte{byte(n)}, n))...)
+	}
+	eachEngine(t, func(t *testing.T, kind string) {
+		for _, read := range []int{1, 7, 64, 1000} {
+			got := bytes.Buffer{}
+			accept, handlers := accepting(func(h *handler) {
+				h.data = func(view []byte) (used int, err error) {
+					for f := nextFrame(view); f != nil; f = nextFrame(view[used:]) {
+						got.Write(f)
+						used += len(f)
+					}
+					return used, nil
+				}
+			})
+			s := serve(t, kind, config{options: loop.Options{Limits: loop.Limits{ReadBytes: read, ArenaBytes: 4 * read}}}, accept)
+			c := s.dial()
+			mustWrite(t, c, want)
+			c.Close()
+			if why := wait(t, handlers, "Accept").wasClosed(t); why != io.EOF {
+				t.Fatal(why)
+			}
+			if !bytes.Equal(got.Bytes(), want) {
+				t.Fatalf("reads of %d bytes: the frames differ", read)
+			}
+			s.stop()
+		}
+	})
+}

@@ -1,0 +1,176 @@
+//go:build linux
+
+package loop
+
+import (
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/loopmq/loopmq/internal/invariant"
+)
+
+// How input is held.
+//
+// Every read of a pass lands in the arena, behind the last bytes that a view names; a read that gave no view is
+// overwritten by the next one. When the arena is full, all output is flushed in mid-pass, which ends every view, and
+// reading starts over at its beginning.
+//
+// A short unconsumed tail is kept in memory of the connection and put before the next read. A tail longer than
+// tailCopyMax is a large packet on its way: it is read straight behind what has come, in memory that doubles as it
+// fills. A declared length is never trusted with memory.
+
+// tailCopyMax is the longest tail, in bytes, that is copied before the next read. Longer ones grow in place.
+const tailCopyMax = 8 << 10
+
+// readable reads c once and hands over what came.
+//
+// hot: no allocation while no tail is left.
+func (l *epoll) readable(c *conn) {
+	switch {
+	case c.closed || c.paused:
+	case c.retry && len(c.tail) > 0:
+		c.retry = false // without reading: a handler that takes little at a time must not gather more and more
+		l.deliverOwn(c)
+	case len(c.tail) > min(tailCopyMax, l.lim.ReadBytes): // so that the arena always has room for both
+		l.readOwn(c)
+	default:
+		l.readArena(c)
+	}
+}
+
+// readArena reads behind a copy of the tail in the arena.
+//
+// hot: no allocation while no tail is left.
+func (l *epoll) readArena(c *conn) {
+	kept := len(c.tail)
+	if l.pos+kept+l.lim.ReadBytes > len(l.arena) {
+		l.stats.MidFlushes++
+		l.flush()
+	}
+	area := l.arena[l.pos:]
+	n := l.read(c, area[kept:kept+l.lim.ReadBytes])
+	if n <= 0 {
+		return
+	}
+	if kept > 0 {
+		copy(area, c.tail)
+		c.dropTail()
+	}
+	view := area[:kept+n] // with the arena's capacity, see SendView
+	used, viewed := l.deliver(c, view)
+	if used < len(view) && !c.closed {
+		c.tail = append(l.pool.Get(len(view)-used), view[used:]...)
+		c.checkTail()
+	}
+	if viewed {
+		l.pos += len(view)
+	} else if invariant.On {
+		invariant.Mangle(view)
+	}
+}
+
+// readOwn reads behind the tail in the connection's own memory.
+func (l *epoll) readOwn(c *conn) {
+	if len(c.tail) == cap(c.tail) {
+		grown := append(l.pool.Get(2*cap(c.tail)), c.tail...)
+		l.pool.Put(c.tail)
+		c.tail = grown
+	}
+	kept := len(c.tail)
+	room := min(cap(c.tail)-kept, l.lim.ReadBytes)
+	n := l.read(c, c.tail[kept:kept+room])
+	if n <= 0 {
+		return
+	}
+	c.tail = c.tail[:kept+n]
+	l.deliverOwn(c)
+}
+
+// deliverOwn hands over the tail where it lies, and keeps what is left of it in memory of the right size.
+func (l *epoll) deliverOwn(c *conn) {
+	whole := c.tail
+	c.tail = nil
+	used, viewed := l.deliver(c, whole)
+	left := whole[used:]
+	switch {
+	case c.closed || len(left) == 0:
+	case used == 0 && !viewed:
+		c.tail = whole
+		c.checkTail()
+		return
+	default:
+		c.tail = append(l.pool.Get(len(left)), left...)
+		c.checkTail()
+	}
+	if viewed {
+		l.retired = append(l.retired, whole)
+	} else {
+		l.pool.Put(whole)
+	}
+}
+
+// deliver calls Data. viewed tells that output refers to view until the flush.
+//
+// hot: no allocation.
+func (l *epoll) deliver(c *conn, view []byte) (used int, viewed bool) {
+	l.reading, l.viewed = true, false
+	used, err := c.h.Data(view)
+	l.reading = false
+	invariant.Check(used >= 0 && used <= len(view), "Data used %d of %d bytes", used, len(view))
+	if err != nil {
+		c.Close(err)
+	}
+	return min(max(used, 0), len(view)), l.viewed
+}
+
+// read fills b once. It returns 0 or less if there is nothing to hand over, after closing c if it is at its end.
+//
+// hot: no allocation.
+func (l *epoll) read(c *conn, b []byte) int {
+	n, errno := readRaw(c.fd, b)
+	switch {
+	case errno == 0 && n > 0:
+		l.stats.Reads++
+		l.stats.BytesIn += uint64(n)
+		if c.fail != nil {
+			c.visitAgain()
+		}
+		return n
+	case c.fail != nil:
+		c.Close(c.fail)
+	case errno == 0:
+		c.Close(io.EOF)
+	case errno != unix.EAGAIN:
+		c.Close(errno)
+	}
+	return 0
+}
+
+// checkTail closes a connection that keeps more than the limit.
+func (c *conn) checkTail() {
+	if len(c.tail) > c.l.lim.InputBytesMax {
+		c.l.stats.InputsTooLong++
+		c.Close(ErrInputTooLong)
+	}
+}
+
+func (c *conn) dropTail() {
+	if c.tail != nil {
+		c.l.pool.Put(c.tail)
+		c.tail = nil
+	}
+}
+
+// endViews ends the life of every view: their output is written, copied or dropped.
+func (l *epoll) endViews() {
+	if invariant.On {
+		invariant.Mangle(l.arena[:l.pos])
+	}
+	l.pos = 0
+	for i, b := range l.retired {
+		l.pool.Put(b)
+		l.retired[i] = nil
+	}
+	l.retired = l.retired[:0]
+}
