@@ -1,0 +1,89 @@
+package router
+
+import (
+	"fmt"
+
+	"github.com/loopmq/loopmq/codec"
+)
+
+// handlePuback ends the delivery of a QoS 1 message.
+//
+// hot: no allocation.
+func (c *Client) handlePuback(k *codec.Packet) error {
+	s, e, err := c.openFlight(k, flightPuback)
+	if e == nil {
+		return err
+	}
+	c.r.finish(s, e)
+	c.r.pump(s)
+	return nil
+}
+
+// handlePubrec gives up the message and sends PUBREL [MQTT-4.3.3-1].
+func (c *Client) handlePubrec(k *codec.Packet) error {
+	_, e, err := c.openFlight(k, flightPubrec)
+	if err != nil {
+		return err
+	}
+	if e != nil && e.state == flightPubrec {
+		c.r.release(e.msg)
+		e.msg = nil
+		e.state = flightPubcomp
+	}
+	// An unknown PacketID is answered too, so that the peer can finish.
+	return c.acknowledge(codec.TypePubrel, c.r.ack.PacketID)
+}
+
+// handlePubcomp ends the delivery of a QoS 2 message.
+func (c *Client) handlePubcomp(k *codec.Packet) error {
+	s, e, err := c.openFlight(k, flightPubcomp)
+	if e == nil {
+		return err
+	}
+	c.r.finish(s, e)
+	c.r.pump(s)
+	return nil
+}
+
+// openFlight finds the message an acknowledgement is for. e is nil where there
+// is none: a stray acknowledgement is counted and does no harm, it may answer
+// a repeat. One of the wrong kind breaks the protocol.
+func (c *Client) openFlight(k *codec.Packet, want flightState) (s *Session, e *flight, err error) {
+	a := &c.r.ack
+	if err := a.Decode(k, c.version); err != nil {
+		return nil, nil, err
+	}
+	s = c.session
+	n, e := s.out.find(a.PacketID)
+	if e == nil || n >= s.out.resend {
+		c.r.stats.StrayAcks++
+		return s, nil, nil
+	}
+	if e.state == want || want == flightPubrec && e.state == flightPubcomp {
+		return s, e, nil
+	}
+	return s, nil, fmt.Errorf("%v for PacketID %d, which was sent with another QoS or is not that far", k.Type, a.PacketID)
+}
+
+// finish closes an entry of the in-flight window and lets go of its message.
+func (r *Router) finish(s *Session, e *flight) {
+	if e.msg != nil {
+		r.release(e.msg)
+	}
+	r.stats.Inflight--
+	s.out.finish(e)
+}
+
+// handlePubrel frees the PacketID of a QoS 2 message that was received
+// [MQTT-4.3.3-2]. PUBCOMP is sent for an unknown one as well: the client
+// repeats PUBREL when it did not get the first answer.
+func (c *Client) handlePubrel(k *codec.Packet) error {
+	a := &c.r.ack
+	if err := a.Decode(k, c.version); err != nil {
+		return err
+	}
+	if set := c.session.received; set == nil || !set.remove(a.PacketID) {
+		c.r.stats.StrayAcks++
+	}
+	return c.acknowledge(codec.TypePubcomp, a.PacketID)
+}

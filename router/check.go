@@ -1,0 +1,128 @@
+package router
+
+import "fmt"
+
+// CheckInvariants walks all state and returns the first contradiction:
+// counters equal sums, the index holds exactly the sessions' filters, every
+// message is held by those who say so.
+func (r *Router) CheckInvariants() error {
+	holders := map[*Message]int32{}
+	var n struct{ subs, queued, inflight, offline, clients int }
+	var queuedBytes int64
+	for id, s := range r.sessions {
+		if s.id != id {
+			return fmt.Errorf("session %q is filed under %q", s.id, id)
+		}
+		if (s.client == nil) != r.offline.has(s) {
+			return fmt.Errorf("session %q: connected %v, on the list of absent ones %v", id, s.client != nil, r.offline.has(s))
+		}
+		if s.client == nil {
+			n.offline++
+		} else if s.client.session != s {
+			return fmt.Errorf("session %q and its client disagree", id)
+		}
+		if err := r.checkSession(s, holders); err != nil {
+			return fmt.Errorf("session %q: %w", id, err)
+		}
+		n.subs += s.subs.len()
+		n.queued += s.queue.n
+		n.inflight += s.out.open
+		queuedBytes += int64(s.queue.bytes)
+	}
+	for c := r.clients.head; c != nil; c = c.next {
+		n.clients++
+		if c.will != nil {
+			holders[c.will.msg]++
+		}
+	}
+	retainedBytes := r.holdRetained(holders)
+	return firstError(
+		differs("subscriptions in the index", r.index.Len(), n.subs),
+		differs("absent sessions", r.offline.n, n.offline),
+		differs("clients", r.clients.n, n.clients),
+		differs("queued messages", r.stats.Queued, n.queued),
+		differs("queued bytes", int(r.stats.QueuedBytes), int(queuedBytes)),
+		differs("messages in flight", r.stats.Inflight, n.inflight),
+		differs("retained bytes", r.stats.RetainedBytes, retainedBytes),
+		differs("live messages", r.messages.live, len(holders)),
+		checkHolders(holders),
+		r.index.CheckInvariants(),
+		r.retained.CheckInvariants(),
+	)
+}
+
+// checkSession checks one session and adds its holds.
+func (r *Router) checkSession(s *Session, holders map[*Message]int32) error {
+	bytes := 0
+	for i := range s.queue.n {
+		d := s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
+		holders[d.msg]++
+		bytes += d.msg.bytes()
+	}
+	open := 0
+	for k := s.out.first; k < s.out.next; k++ {
+		e := s.out.at(k)
+		if e.state == flightDone {
+			continue
+		}
+		open++
+		if e.msg != nil {
+			holders[e.msg]++
+		}
+		if (e.msg == nil) != (e.state == flightPubcomp) {
+			return fmt.Errorf("message %d in flight: state %d, message kept %v", k, e.state, e.msg != nil)
+		}
+	}
+	var lost error
+	s.subs.each(func(sub *Subscription) {
+		if sub.session != s {
+			lost = fmt.Errorf("filter %q belongs to another session", sub.filter)
+		}
+	})
+	err := firstError(lost,
+		differs("bytes in the queue", s.queue.bytes, bytes),
+		differs("messages in flight", s.out.open, open))
+	if err == nil && s.received != nil {
+		err = differs("QoS 2 PacketIDs", s.received.n, s.received.count())
+	}
+	return err
+}
+
+// holdRetained adds the holds of retained messages and returns their bytes.
+func (r *Router) holdRetained(holders map[*Message]int32) (bytes int) {
+	c := r.retained.Cursor("#")
+	defer c.Close()
+	for done := false; !done; {
+		done = c.Next(1024, func(m *retainedMessage) bool {
+			holders[m.msg]++
+			bytes += m.msg.bytes()
+			return true
+		})
+	}
+	return bytes
+}
+
+func checkHolders(holders map[*Message]int32) error {
+	for m, n := range holders {
+		if m.holders != n {
+			return fmt.Errorf("message on %q: %d holders, %d found", m.topic, m.holders, n)
+		}
+	}
+	return nil
+}
+
+func differs(what string, counted, found int) error {
+	if counted != found {
+		return fmt.Errorf("%s: counted %d, found %d", what, counted, found)
+	}
+	return nil
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package router
+
+import (
+	"errors"
+
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/timer"
+)
+
+// Reasons for which the router closes a connection by itself.
+var (
+	errNotConnected   = errors.New("first packet is not CONNECT [MQTT-3.1.0-1]")
+	errConnectTwice   = errors.New("second CONNECT [MQTT-3.1.0-2]")
+	errConnectTimeout = errors.New("no CONNECT in time; connect-timeout")
+	errKeepAlive      = errors.New("nothing received for 1.5 times the keep alive [MQTT-3.1.2-24]")
+	errTakenOver      = errors.New("client identifier connected again [MQTT-3.1.4-2]")
+	errShutdown       = errors.New("broker is stopping")
+	errAnswersUnread  = errors.New("answers are not being read; output limit reached")
+	errServerPacket   = errors.New("packet that only a server sends")
+)
+
+// Client is one connection, from its accept to its close. It is the loop's
+// handler for that connection.
+type Client struct {
+	r       *Router
+	conn    Conn
+	session *Session // nil before CONNECT and after a takeover
+	id      string
+	peer    Peer
+	will    *will
+	timer   timer.Timer // CONNECT deadline, then keep alive
+
+	prev, next *Client // Router.clients
+
+	packetMax int   // bytes; small until CONNECT is accepted
+	keepAlive int64 // ns of silence that are too many; 0 = any
+	seenAt    int64 // ns, when the last whole packet came
+	version   codec.Version
+	connected bool // CONNECT was accepted
+	closing   bool // Close was called; nothing is handled any more
+	clean     bool // ended by a DISCONNECT packet
+}
+
+// Data handles the packets in view and returns how many bytes they had.
+//
+// hot: one call for each read of the connection.
+func (c *Client) Data(view []byte) (used int, err error) {
+	for !c.closing {
+		k, n, err := codec.Next(view[used:], c.packetMax)
+		if err != nil {
+			return used, c.fail(err)
+		}
+		if n == 0 {
+			break
+		}
+		used += n
+		c.seenAt = c.r.now
+		if err := c.handle(&k); err != nil {
+			return used, c.fail(err)
+		}
+	}
+	return used, nil
+}
+
+// handle dispatches one packet.
+//
+// hot: no allocation but those of the handlers.
+func (c *Client) handle(k *codec.Packet) error {
+	if !c.connected {
+		if k.Type != codec.TypeConnect {
+			return errNotConnected
+		}
+		return c.handleConnect(k)
+	}
+	switch k.Type {
+	case codec.TypePublish:
+		return c.handlePublish(k)
+	case codec.TypePuback:
+		return c.handlePuback(k)
+	case codec.TypePubrec:
+		return c.handlePubrec(k)
+	case codec.TypePubrel:
+		return c.handlePubrel(k)
+	case codec.TypePubcomp:
+		return c.handlePubcomp(k)
+	case codec.TypeSubscribe:
+		return c.handleSubscribe(k)
+	case codec.TypeUnsubscribe:
+		return c.handleUnsubscribe(k)
+	case codec.TypePingreq:
+		return c.answer([]byte(codec.PingrespFrame)) // [MQTT-3.12.4-1]
+	case codec.TypeDisconnect:
+		return c.handleDisconnect(k)
+	case codec.TypeConnect:
+		return errConnectTwice
+	}
+	return errServerPacket
+}
+
+// fail is the one way out after an error in what the peer sent
+// [MQTT-4.8.0-1]. It returns err for the loop, which closes the connection
+// after flushing.
+func (c *Client) fail(err error) error {
+	if c.closing {
+		return err
+	}
+	c.r.stats.ProtocolErrors++
+	var e *codec.Error
+	if errors.As(err, &e) && e.Reason == codec.PacketTooLarge {
+		if c.connected {
+			c.r.hit(LimitPacketBytes)
+		} else {
+			c.r.hit(LimitConnectBytes)
+		}
+	}
+	c.closing = true
+	return err
+}
+
+// answer sends an acknowledgement. A peer that lets even these pile up is
+// closed.
+func (c *Client) answer(frame []byte) error {
+	if !c.conn.SendControl(frame) {
+		return errAnswersUnread
+	}
+	return nil
+}
+
+// close ends the connection from our side.
+func (c *Client) close(why error) {
+	if !c.closing {
+		c.closing = true
+		c.conn.Close(why)
+	}
+}
+
+// Drained is called when the connection's output has room again.
+func (c *Client) Drained() {
+	if c.session != nil && !c.closing {
+		c.r.pump(c.session)
+	}
+}
+
+// Closed is the last call: the connection is gone.
+func (c *Client) Closed(why error) {
+	c.closing = true
+	c.r.timers.Stop(&c.timer)
+	c.r.clients.remove(c)
+	if !c.connected {
+		c.r.event(&Event{Kind: EventRefuse, ClientID: c.id, Peer: c.peer, Err: why})
+		return
+	}
+	c.r.stats.Disconnects++
+	c.r.stats.Clients--
+	e := Event{Kind: EventDisconnect, ClientID: c.id, Peer: c.peer, Err: why}
+	if c.clean {
+		e.Err = nil
+	}
+	if c.session != nil {
+		e.Dropped = c.session.dropped
+	}
+	c.r.event(&e)
+	c.r.detach(c)
+}
+
+// Due is called when the CONNECT deadline or the keep alive may have passed.
+// Packets do not move the timer, they only note the time: a busy client costs
+// no timer work.
+func (c *Client) Due(now int64) {
+	switch {
+	case !c.connected:
+		c.r.hit(LimitConnectTimeout)
+		c.close(errConnectTimeout)
+	case now-c.seenAt >= c.keepAlive:
+		c.close(errKeepAlive)
+	default:
+		c.r.timers.Set(&c.timer, c, c.seenAt+c.keepAlive)
+	}
+}

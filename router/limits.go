@@ -1,0 +1,164 @@
+package router
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Limits bound what peers can make the broker hold. A zero field takes its
+// default; each has a row in LimitRows, a counter and a test.
+type Limits struct {
+	// PacketBytesMax is the largest control packet accepted, fixed header
+	// included.
+	PacketBytesMax int
+	// ConnectBytesMax is the largest CONNECT packet accepted.
+	ConnectBytesMax int
+	// ConnectTimeout is the time a connection has from being accepted to a
+	// whole, valid CONNECT.
+	ConnectTimeout time.Duration
+	// ClientIDBytesMax is the longest client identifier accepted.
+	ClientIDBytesMax int
+	// InflightMax is how many QoS 1 and QoS 2 messages are sent to a client
+	// before it must acknowledge one.
+	InflightMax int
+	// QueuedMessagesMax is how many messages wait for one session.
+	QueuedMessagesMax int
+	// QueuedBytesMax is how many bytes of topics and payloads wait for one
+	// session.
+	QueuedBytesMax int
+	// TopicBytesMax is the longest topic name or filter.
+	TopicBytesMax int
+	// TopicLevelsMax is the deepest topic name or filter.
+	TopicLevelsMax int
+	// SubscriptionsMax is how many filters one session may hold.
+	SubscriptionsMax int
+	// SessionsMax is how many sessions without a connection are kept.
+	SessionsMax int
+	// SessionExpiry is how long a persistent 3.x session outlives its
+	// connection.
+	SessionExpiry time.Duration
+	// RetainedMessagesMax is how many topics may have a retained message.
+	RetainedMessagesMax int
+	// RetainedBytesMax bounds topics and payloads of all retained messages.
+	RetainedBytesMax int
+	// RetainedPassMax is how many retained messages a session is handed
+	// between two waits of the loop.
+	RetainedPassMax int
+}
+
+// DefaultLimits are the limits in force where nothing else is said.
+func DefaultLimits() Limits {
+	return Limits{
+		PacketBytesMax:      2_000_000,
+		ConnectBytesMax:     256 << 10,
+		ConnectTimeout:      10 * time.Second,
+		ClientIDBytesMax:    256,
+		InflightMax:         64,
+		QueuedMessagesMax:   1_000,
+		QueuedBytesMax:      8 << 20,
+		TopicBytesMax:       4096,
+		TopicLevelsMax:      128,
+		SubscriptionsMax:    10_000,
+		SessionsMax:         100_000,
+		SessionExpiry:       14 * 24 * time.Hour,
+		RetainedMessagesMax: 1_000_000,
+		RetainedBytesMax:    256 << 20,
+		RetainedPassMax:     256,
+	}
+}
+
+// LimitRow is one limit: options, defaults, checks, documentation and counters
+// come from it.
+type LimitRow struct {
+	ID     LimitID
+	Name   string            // option name
+	Field  func(*Limits) any // *int or *time.Duration
+	Most   int               // largest value that makes sense; 0 = no such
+	Effect string            // what reaching it does
+	Why    string            // why this default
+}
+
+// LimitID indexes Stats.LimitHits.
+type LimitID int
+
+// One LimitID for each row of LimitRows, in its order.
+const (
+	LimitPacketBytes LimitID = iota
+	LimitConnectBytes
+	LimitConnectTimeout
+	LimitClientIDBytes
+	LimitInflight
+	LimitQueuedMessages
+	LimitQueuedBytes
+	LimitTopicBytes
+	LimitTopicLevels
+	LimitSubscriptions
+	LimitSessions
+	LimitSessionExpiry
+	LimitRetainedMessages
+	LimitRetainedBytes
+	LimitRetainedPass
+	limitCount
+)
+
+// LimitRows returns the table of limits, in the order of LimitID.
+func LimitRows() []LimitRow {
+	return []LimitRow{
+		{LimitPacketBytes, "packet-bytes-max", func(l *Limits) any { return &l.PacketBytesMax }, 268_435_460, "disconnect", "one packet is held whole; larger needs an explicit choice"},
+		{LimitConnectBytes, "connect-bytes-max", func(l *Limits) any { return &l.ConnectBytesMax }, 1 << 20, "disconnect", "nobody has shown who he is yet; room for a will, a name and a token"},
+		{LimitConnectTimeout, "connect-timeout", func(l *Limits) any { return &l.ConnectTimeout }, 0, "disconnect", "a slow radio link needs seconds, an idle socket is an attack"},
+		{LimitClientIDBytes, "client-id-bytes-max", func(l *Limits) any { return &l.ClientIDBytesMax }, 65_535, "CONNACK 2, disconnect", "identifiers are kept with the session and written to logs"},
+		{LimitInflight, "inflight-max", func(l *Limits) any { return &l.InflightMax }, 65_535, "delivery waits in the queue", "enough for a fast link, small enough that a reconnect repeats little"},
+		{LimitQueuedMessages, "queued-messages-max", func(l *Limits) any { return &l.QueuedMessagesMax }, 0, "oldest message dropped", "a week of one message every ten minutes"},
+		{LimitQueuedBytes, "queued-bytes-max", func(l *Limits) any { return &l.QueuedBytesMax }, 0, "oldest message dropped", "a thousand messages of 8 kB"},
+		{LimitTopicBytes, "topic-bytes-max", func(l *Limits) any { return &l.TopicBytesMax }, 65_535, "PUBLISH: disconnect; SUBSCRIBE: SUBACK 0x80", "far above any naming scheme in use"},
+		{LimitTopicLevels, "topic-levels-max", func(l *Limits) any { return &l.TopicLevelsMax }, 65_536, "PUBLISH: disconnect; SUBSCRIBE: SUBACK 0x80", "bounds the walk through the index"},
+		{LimitSubscriptions, "subscriptions-max", func(l *Limits) any { return &l.SubscriptionsMax }, 0, "SUBACK 0x80", "per session; a bridge may want thousands, a device does not"},
+		{LimitSessions, "sessions-max", func(l *Limits) any { return &l.SessionsMax }, 0, "the session that is away longest is dropped", "sessions without a connection; random client identifiers fill memory otherwise"},
+		{LimitSessionExpiry, "session-expiry", func(l *Limits) any { return &l.SessionExpiry }, 0, "session dropped", "longer than a holiday, shorter than for ever"},
+		{LimitRetainedMessages, "retained-messages-max", func(l *Limits) any { return &l.RetainedMessagesMax }, 0, "message delivered, not retained", "retained topics never go away by themselves"},
+		{LimitRetainedBytes, "retained-bytes-max", func(l *Limits) any { return &l.RetainedBytesMax }, 0, "message delivered, not retained", "a quarter of the memory of a small gateway"},
+		{LimitRetainedPass, "retained-pass-max", func(l *Limits) any { return &l.RetainedPassMax }, 0, "the rest follows in the next pass", "one subscriber to # must not hold the loop"},
+	}
+}
+
+// withDefaults fills zero fields.
+func (l Limits) withDefaults() Limits {
+	def := DefaultLimits()
+	for _, row := range LimitRows() {
+		switch v := row.Field(&l).(type) {
+		case *int:
+			if *v == 0 {
+				*v = *row.Field(&def).(*int)
+			}
+		case *time.Duration:
+			if *v == 0 {
+				*v = *row.Field(&def).(*time.Duration)
+			}
+		}
+	}
+	return l
+}
+
+// Validate says which limit has a value that makes no sense. Zero is the
+// default and always allowed.
+func (l Limits) Validate() error {
+	for _, row := range LimitRows() {
+		switch v := row.Field(&l).(type) {
+		case *int:
+			if *v < 0 || row.Most > 0 && *v > row.Most {
+				most := "any"
+				if row.Most > 0 {
+					most = strconv.Itoa(row.Most)
+				}
+				return fmt.Errorf("%s %d: must be 1 to %s", row.Name, *v, most)
+			}
+		case *time.Duration:
+			if *v < 0 {
+				return fmt.Errorf("%s %s: must be more than 0", row.Name, *v)
+			}
+		}
+	}
+	return nil
+}

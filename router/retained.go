@@ -1,0 +1,188 @@
+package router
+
+import (
+	"slices"
+
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/router/topic"
+)
+
+// retainedMessage is the last message of a topic that asked to be retained.
+type retainedMessage struct {
+	msg   *Message
+	stamp uint64 // Router.stored when it was stored
+	qos   byte
+}
+
+// replay is the delivery of retained messages to one new subscription. It goes
+// at the session's pace, in pieces, and survives a reconnect.
+type replay struct {
+	cursor *topic.Cursor[*retainedMessage]
+	filter string
+	before uint64 // stamps from here on were delivered as they came
+	qos    byte
+}
+
+// replayPassMax is how many retained messages leave between two waits of the
+// loop, all sessions together.
+const replayPassMax = 4096
+
+// retain keeps p as the retained message of its topic, or removes it when the
+// payload is empty [MQTT-3.3.1-5], [MQTT-3.3.1-10].
+func (r *Router) retain(p *codec.Publish) {
+	if len(p.Payload) == 0 {
+		if old, had := r.retained.Delete(p.Topic); had {
+			r.forget(old)
+		}
+		return
+	}
+	old, had := r.retained.Get(p.Topic)
+	size := len(p.Topic) + len(p.Payload)
+	if had {
+		size -= old.msg.bytes()
+	} else if r.retained.Len() >= r.limits.RetainedMessagesMax {
+		r.hit(LimitRetainedMessages)
+		return
+	}
+	if r.stats.RetainedBytes+size > r.limits.RetainedBytesMax {
+		r.hit(LimitRetainedBytes)
+		return
+	}
+	r.stats.RetainedBytes += size
+	m := r.fan.message(r).hold()
+	if had { // in place: the topic's entry need not be found again
+		r.release(old.msg)
+		*old = retainedMessage{msg: m, stamp: r.stored, qos: p.QoS}
+		return
+	}
+	r.retained.Set(p.Topic, &retainedMessage{msg: m, stamp: r.stored, qos: p.QoS})
+}
+
+// forget releases a retained message that is no longer in the trie.
+func (r *Router) forget(m *retainedMessage) {
+	r.stats.RetainedBytes -= m.msg.bytes()
+	r.release(m.msg)
+}
+
+// addReplay notes that a subscription is owed what is retained. A newer one
+// for the same filter takes the place of an older.
+func (r *Router) addReplay(s *Session, filter string, qos byte) {
+	r.dropReplays(s, filter)
+	if r.retained.Len() == 0 {
+		return
+	}
+	s.replays = append(s.replays, replay{
+		cursor: r.retained.Cursor(filter), filter: filter, before: r.stored, qos: qos,
+	})
+}
+
+func (r *Router) dropReplays(s *Session, filter string) {
+	for i := range s.replays {
+		if s.replays[i].filter == filter {
+			s.replays[i].cursor.Close()
+			s.replays = slices.Delete(s.replays, i, i+1)
+			return
+		}
+	}
+}
+
+// startReplay delivers the first piece at once, behind the SUBACK: some
+// clients give retained messages only a moment to come back.
+func (r *Router) startReplay(s *Session) {
+	if r.advance(s, r.limits.RetainedPassMax) {
+		r.wantReplay(s)
+	}
+}
+
+// wantReplay puts s on the list of sessions to go on with.
+func (r *Router) wantReplay(s *Session) {
+	if !s.replaying {
+		s.replaying = true
+		r.replays = append(r.replays, s)
+	}
+}
+
+// replayRetained goes on with the sessions on the list, each a piece. It
+// reports whether some could go on at once.
+func (r *Router) replayRetained() (more bool) {
+	if len(r.replays) == 0 {
+		return false
+	}
+	list := r.replays
+	kept := list[:0]
+	turn := max(1, replayPassMax/r.limits.RetainedPassMax)
+	for i, s := range list {
+		if i >= turn { // others first in the next pass
+			kept = append(kept, s)
+			continue
+		}
+		s.replaying = false
+		if r.advance(s, r.limits.RetainedPassMax) {
+			s.replaying = true
+			kept = append(kept, s)
+		}
+	}
+	if waited := len(list) - turn; waited > 0 && len(kept) > waited {
+		// those that had their turn stand before those that had not
+		rotate(kept, len(kept)-waited)
+	}
+	clear(list[len(kept):])
+	r.replays = kept
+	return len(kept) > 0
+}
+
+// rotate moves the first n elements behind the others.
+func rotate(list []*Session, n int) {
+	slices.Reverse(list[:n])
+	slices.Reverse(list[n:])
+	slices.Reverse(list)
+}
+
+// advance delivers up to max retained messages to s. It reports whether it
+// could go on at once; false when all is delivered or the session must first
+// read, acknowledge or come back, which pump notices.
+func (r *Router) advance(s *Session, max int) (more bool) {
+	for len(s.replays) > 0 {
+		p := &s.replays[0]
+		blocked := false
+		done := p.cursor.Next(max, func(m *retainedMessage) bool {
+			if m.stamp >= p.before {
+				return true
+			}
+			blocked = !r.deliverRetained(s, m, min(m.qos, p.qos))
+			return !blocked
+		})
+		if blocked {
+			return false
+		}
+		if !done {
+			return true
+		}
+		p.cursor.Close()
+		s.replays = slices.Delete(s.replays, 0, 1)
+	}
+	s.replays = nil
+	return false
+}
+
+// deliverRetained sends one retained message with RETAIN set [MQTT-3.3.1-8].
+// False: not now.
+func (r *Router) deliverRetained(s *Session, m *retainedMessage, qos byte) bool {
+	c := s.client
+	if c == nil || c.closing {
+		return false
+	}
+	d := delivery{msg: m.msg, qos: qos, retain: true}
+	if qos == 0 {
+		if !r.transmit(c, &d, 0, false) {
+			return false
+		}
+		r.stats.Delivered[0]++
+		return true
+	}
+	if !s.ready(r) || !r.transmit(c, &d, packetID(s.out.next), false) {
+		return false
+	}
+	r.fly(s, d)
+	return true
+}

@@ -1,0 +1,137 @@
+package router
+
+import (
+	"math"
+
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/timer"
+	"github.com/loopmq/loopmq/router/topic"
+)
+
+// passTimersMax is how many timers run between two waits, so that a will or
+// expiry storm is spread over passes.
+const passTimersMax = 256
+
+// Router holds all state of the broker.
+type Router struct {
+	limits   Limits
+	rand     func() uint64
+	events   func(*Event)
+	pool     *buf.Pool
+	now      int64 // ns, monotonic, the pass's only clock
+	timers   timer.Queue
+	sessions map[string]*Session
+	offline  offlineList // sessions without a connection, by expiry
+	clients  clientList  // every attached connection
+	index    *topic.Index[*Subscription]
+	retained *topic.Retained[*retainedMessage]
+	stored   uint64     // stamps of retained messages and subscriptions
+	replays  []*Session // sessions owed retained messages
+
+	// topicShort is the length from which a topic name can break a limit: one
+	// of n bytes has at most n+1 levels.
+	topicShort int
+
+	fan      fan
+	publish  codec.Publish // scratch of handlePublish
+	ack      codec.Ack     // scratch of the acknowledgement handlers
+	scratch  []byte        // scratch of small answers
+	messages messagePool
+	stats    Stats
+}
+
+// New makes a Router. It panics when Rand is missing.
+func New(cfg Config) *Router {
+	if cfg.Rand == nil {
+		panic("router: Config.Rand is required")
+	}
+	pool := cfg.Pool
+	if pool == nil {
+		pool = buf.NewPool(1 << 20)
+	}
+	limits := cfg.Limits.withDefaults()
+	return &Router{
+		limits:     limits,
+		rand:       cfg.Rand,
+		events:     cfg.Events,
+		pool:       pool,
+		sessions:   make(map[string]*Session),
+		index:      topic.NewIndex[*Subscription](),
+		retained:   new(topic.Retained[*retainedMessage]),
+		topicShort: min(limits.TopicBytesMax+1, limits.TopicLevelsMax),
+	}
+}
+
+// Limits returns the limits in force.
+func (r *Router) Limits() Limits { return r.limits }
+
+// BeginPass starts a pass at now, in nanoseconds of a monotonic clock.
+func (r *Router) BeginPass(now int64) { r.now = now }
+
+// EndPass does what is due and returns when it wants to be called next, in the
+// clock of BeginPass; 0 means not before something arrives.
+func (r *Router) EndPass() (wake int64) {
+	ran := r.timers.Run(r.now, passTimersMax)
+	more := r.replayRetained()
+	if more || ran == passTimersMax {
+		return r.now
+	}
+	return r.timers.Next()
+}
+
+// Attach gives a new connection to the router, which answers with its handler.
+func (r *Router) Attach(conn Conn, from Peer) *Client {
+	c := &Client{r: r, conn: conn, peer: from, packetMax: r.limits.ConnectBytesMax}
+	r.clients.add(c)
+	r.timers.Set(&c.timer, c, r.after(r.limits.ConnectTimeout.Nanoseconds()))
+	return c
+}
+
+// Stopping sends the wills of all clients, then closes every connection. A
+// server that goes away is a network failure to its clients [MQTT-3.1.2-8].
+func (r *Router) Stopping() {
+	for c := r.clients.head; c != nil; c = c.next {
+		r.sendWill(c)
+	}
+	for c := r.clients.head; c != nil; c = c.next {
+		c.close(errShutdown)
+	}
+}
+
+// after returns the instant d ns from now without overflowing.
+func (r *Router) after(d int64) int64 {
+	if d > math.MaxInt64-r.now {
+		return math.MaxInt64
+	}
+	return r.now + d
+}
+
+// clientList is a doubly linked list of all attached connections: their number
+// is not bounded by the router, and removal must not search.
+type clientList struct {
+	head *Client
+	n    int
+}
+
+func (l *clientList) add(c *Client) {
+	c.next = l.head
+	if l.head != nil {
+		l.head.prev = c
+	}
+	l.head = c
+	l.n++
+}
+
+func (l *clientList) remove(c *Client) {
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		l.head = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	c.prev, c.next = nil, nil
+	l.n--
+}

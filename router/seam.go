@@ -1,0 +1,49 @@
+package router
+
+import (
+	"github.com/loopmq/loopmq/internal/buf"
+)
+
+// Conn is the router's side of one network connection. The loop's connections
+// satisfy it; a simulation brings its own.
+type Conn interface {
+	// ID names the connection; it is not reused while a completion may hold it.
+	ID() uint64
+	// Send queues a copy of frame. False: the output limit is reached and
+	// nothing was queued; Drained follows once there is room.
+	Send(frame []byte) bool
+	// SendView queues frame without copying. frame must be part of the view
+	// that Data was called with.
+	SendView(frame []byte) bool
+	// SendShared queues a copy of head and, behind it, a share of body.
+	SendShared(head []byte, body *buf.Ref) bool
+	// SendControl is Send with some room beyond the limit, so that
+	// acknowledgements pass where deliveries no longer do.
+	SendControl(frame []byte) bool
+	// Queued is the number of bytes that are queued and not yet written.
+	Queued() int
+	// Pause stops reading, Resume starts it again.
+	Pause()
+	Resume()
+	// Close marks the connection; Closed is called at the end of the pass.
+	Close(why error)
+}
+
+// Peer says where a connection comes from; for logs only.
+type Peer struct {
+	Listener string // name or URL of the listener
+	Addr     string // address of the peer, "" when it has none
+}
+
+// Config is what a Router is made of.
+type Config struct {
+	Limits Limits
+	// Rand returns random bits, for client identifiers that the broker makes.
+	// Required.
+	Rand func() uint64
+	// Events is told what an operator may want to see; nil discards. It is
+	// called on the loop and must not block.
+	Events func(*Event)
+	// Pool holds message bodies; nil makes one.
+	Pool *buf.Pool
+}

@@ -1,0 +1,79 @@
+package router
+
+// Stats counts what the router did since it started. Read it on the loop.
+type Stats struct {
+	Connects       uint64 // CONNECTs answered with success
+	Refused        uint64 // CONNECTs answered with a return code other than 0
+	Disconnects    uint64 // connections that ended after a successful CONNECT
+	Takeovers      uint64 // connections closed because their client identifier came again
+	ProtocolErrors uint64 // connections closed for what they sent
+
+	Published   [3]uint64 // PUBLISH packets received, by QoS
+	Delivered   [3]uint64 // PUBLISH packets sent, by QoS, repeats included
+	Duplicates  uint64    // QoS 2 PUBLISH packets received again before their PUBREL
+	Unmatched   uint64    // PUBLISH packets without a subscriber
+	StrayAcks   uint64    // acknowledgements for a PacketID that is not open
+	WillsSent   uint64
+	DollarDrops uint64 // PUBLISH packets of clients to topics beginning with $
+
+	Dropped   [dropCount]uint64 // messages not delivered, by DropReason
+	LimitHits [limitCount]uint64
+
+	Clients       int   // connections past CONNECT
+	Sessions      int   // sessions, connected or not
+	Subscriptions int   // filters of all sessions
+	Retained      int   // topics with a retained message
+	RetainedBytes int   // their topics and payloads
+	QueuedBytes   int64 // topics and payloads waiting in all sessions' queues
+	Queued        int   // messages waiting in all sessions' queues
+	Inflight      int   // messages sent and not yet acknowledged
+}
+
+// DropReason says why a message did not reach a session.
+type DropReason int
+
+// The reasons for a drop.
+const (
+	DropQueueFull  DropReason = iota // the session's queue reached its limit
+	DropOutputFull                   // QoS 0 and the connection's output is full
+	DropTooLarge                     // larger than the session's whole queue may be
+	DropSession                      // queued for a session that ended
+	dropCount
+)
+
+func (d DropReason) String() string {
+	switch d {
+	case DropQueueFull:
+		return "queue full"
+	case DropOutputFull:
+		return "output full"
+	case DropTooLarge:
+		return "too large"
+	case DropSession:
+		return "session ended"
+	}
+	return "unknown"
+}
+
+// Stats returns the counters with the gauges brought up to date.
+func (r *Router) Stats() *Stats {
+	s := &r.stats
+	s.Sessions = len(r.sessions)
+	s.Subscriptions = r.index.Len()
+	s.Retained = r.retained.Len()
+	return s
+}
+
+// hit counts a limit that took effect.
+func (r *Router) hit(id LimitID) { r.stats.LimitHits[id]++ }
+
+// drop counts a message that s does not get.
+func (r *Router) drop(s *Session, why DropReason) {
+	r.stats.Dropped[why]++
+	s.dropped++
+	// The first of a row of drops is told; the rest is a number at the end of
+	// the connection, so that a slow reader cannot fill the log.
+	if s.dropped == 1 {
+		r.event(&Event{Kind: EventDrop, ClientID: s.id, Detail: why.String()})
+	}
+}
