@@ -1,0 +1,165 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// logQueueMax is how many records wait for a slow log; further ones are
+// counted and told later.
+const logQueueMax = 4096
+
+// logQueue carries records from the loop to the log, which may block. It is a
+// slog.Handler, so that the loop's own records take the same way.
+type logQueue struct {
+	to   slog.Handler
+	ch   chan entry
+	lost *atomic.Uint64
+	done chan struct{}
+}
+
+type entry struct {
+	to  slog.Handler
+	rec slog.Record
+}
+
+func newLogQueue(log *slog.Logger) *logQueue {
+	h := slog.DiscardHandler
+	if log != nil {
+		h = log.Handler()
+	}
+	return &logQueue{to: h, ch: make(chan entry, logQueueMax), lost: new(atomic.Uint64), done: make(chan struct{})}
+}
+
+// start begins to write; close writes what waits and ends that.
+func (q *logQueue) start() {
+	go func() {
+		defer close(q.done)
+		for e := range q.ch {
+			_ = e.to.Handle(context.Background(), e.rec)
+			if n := q.lost.Swap(0); n > 0 {
+				r := slog.NewRecord(time.Now(), slog.LevelWarn, "log was too slow; records lost", 0)
+				r.Add("records", n)
+				_ = e.to.Handle(context.Background(), r)
+			}
+		}
+	}()
+}
+
+func (q *logQueue) close() {
+	close(q.ch)
+	<-q.done
+}
+
+// Enabled implements slog.Handler.
+func (q *logQueue) Enabled(ctx context.Context, l slog.Level) bool { return q.to.Enabled(ctx, l) }
+
+// Handle implements slog.Handler; it never blocks.
+func (q *logQueue) Handle(_ context.Context, r slog.Record) error {
+	select {
+	case q.ch <- entry{q.to, r}:
+	default:
+		q.lost.Add(1)
+	}
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (q *logQueue) WithAttrs(attrs []slog.Attr) slog.Handler {
+	w := *q
+	w.to = q.to.WithAttrs(attrs)
+	return &w
+}
+
+// WithGroup implements slog.Handler.
+func (q *logQueue) WithGroup(name string) slog.Handler {
+	w := *q
+	w.to = q.to.WithGroup(name)
+	return &w
+}
+
+// event writes one line for a router event. What a peer chose is quoted and
+// cut, so that it cannot forge a line.
+func (q *logQueue) event(e *router.Event) {
+	level, text := slog.LevelInfo, ""
+	switch e.Kind {
+	case router.EventConnect:
+		text = "connected"
+	case router.EventRefuse:
+		text = "connection refused"
+	case router.EventDisconnect:
+		text = "disconnected"
+	case router.EventDrop:
+		level, text = slog.LevelWarn, "message dropped; the next ones are only counted"
+	case router.EventDollar:
+		level, text = slog.LevelDebug, "message to a $ topic ignored"
+	case router.EventExpire:
+		text = "session expired"
+	case router.EventEvict:
+		level, text = slog.LevelWarn, "session dropped to make room; sessions-max"
+	}
+	if !q.to.Enabled(context.Background(), level) {
+		return
+	}
+	r := slog.NewRecord(time.Now(), level, text, 0)
+	addEvent(&r, e)
+	_ = q.Handle(context.Background(), r)
+}
+
+func addEvent(r *slog.Record, e *router.Event) {
+	r.Add("client", quote(e.ClientID))
+	if e.Peer.Addr != "" {
+		r.Add("addr", e.Peer.Addr)
+	}
+	if e.Peer.Listener != "" {
+		r.Add("listener", e.Peer.Listener)
+	}
+	switch e.Kind {
+	case router.EventConnect:
+		r.Add("version", protocolName(e.Version), "clean", e.Clean, "resumed", e.Present, "keepalive", e.KeepSecs)
+	case router.EventDisconnect, router.EventRefuse:
+		reason := "client said goodbye"
+		if e.Err != nil {
+			reason = e.Err.Error()
+		}
+		r.Add("reason", reason)
+		if e.Dropped > 0 {
+			r.Add("dropped", e.Dropped)
+		}
+	case router.EventDrop:
+		r.Add("reason", e.Detail)
+	case router.EventDollar:
+		r.Add("topic", quote(e.Detail))
+	}
+}
+
+// protocolName is the version as people write it.
+func protocolName(level byte) string {
+	switch level {
+	case 3:
+		return "3.1"
+	case 4:
+		return "3.1.1"
+	case 5:
+		return "5.0"
+	}
+	return fmt.Sprintf("level %d", level)
+}
+
+// quotedBytesMax is how much of a peer's string a log line shows.
+const quotedBytesMax = 256
+
+// quote makes a string of a peer safe for a log line.
+func quote(s string) string {
+	if len(s) > quotedBytesMax {
+		s = s[:quotedBytesMax] + "…"
+	}
+	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/loopmq/loopmq/broker"
+)
+
+// Exit statuses of serve.
+const (
+	exitRuntime  = 1
+	exitUsage    = 2
+	exitConfig   = 3
+	exitListener = 4
+)
+
+func serveCommand() *cli.Command {
+	flags := []cli.Flag{
+		&cli.StringSliceFlag{Name: "listen", Usage: "`URL` to serve, mqtt://HOST:PORT; repeatable (default: 127.0.0.1 and ::1, port 1883)"},
+		&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Usage: "serve `PORT` on the loopback addresses; short for two --listen"},
+		&cli.StringFlag{Name: "engine", Usage: "event loop: " + strings.Join(broker.Engines(), ", "), DefaultText: "the first"},
+		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+		&cli.StringFlag{Name: "log-format", Value: "auto", Usage: "auto, text, logfmt or json; auto is text on a terminal, logfmt otherwise"},
+		&cli.DurationFlag{Name: "shutdown-timeout", Value: 5 * time.Second, Usage: "time clients get to read what is queued when the broker stops"},
+	}
+	return &cli.Command{
+		Name: "serve", Usage: "run the broker", Flags: append(flags, limitFlags()...),
+		ArgsUsage: " ", Action: serve,
+	}
+}
+
+// serve runs the broker until a signal.
+func serve(c *cli.Context) error {
+	if c.Args().Present() {
+		return cli.Exit(fmt.Sprintf("loopmq serve: unexpected argument %q; see loopmq serve --help", c.Args().First()), exitUsage)
+	}
+	log, err := newLogger(os.Stderr, c.String("log-level"), c.String("log-format"))
+	if err != nil {
+		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
+	}
+	cfg, err := serveConfig(c)
+	if err != nil {
+		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
+	}
+	cfg.Log = log
+	b, err := broker.New(cfg)
+	if err != nil {
+		return cli.Exit("loopmq serve: "+err.Error(), exitConfig)
+	}
+	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", "defaults and flags")
+	stopOnSignal(b, log)
+	go announce(b, log)
+	start := time.Now()
+	if err := b.Run(context.Background()); err != nil {
+		code := exitRuntime
+		select {
+		case <-b.Ready():
+		default:
+			code = exitListener
+		}
+		return cli.Exit("loopmq serve: "+err.Error(), code)
+	}
+	log.Info("stopped", "ran", time.Since(start).Round(time.Second).String())
+	return nil
+}
+
+func engineName(flag string) string {
+	if flag == "" {
+		return broker.Engines()[0]
+	}
+	return flag
+}
+
+// serveConfig reads the flags.
+func serveConfig(c *cli.Context) (broker.Config, error) {
+	cfg := broker.Config{
+		Listeners: c.StringSlice("listen"), Engine: c.String("engine"),
+		ShutdownTimeout: c.Duration("shutdown-timeout"),
+	}
+	if c.IsSet("port") {
+		port := c.Int("port")
+		if len(cfg.Listeners) > 0 {
+			return cfg, errors.New("--port and --listen together; write the port into --listen mqtt://HOST:PORT")
+		}
+		if port < 0 || port > 65535 {
+			return cfg, fmt.Errorf("--port %d: a port is 0 to 65535", port)
+		}
+		cfg.Listeners = broker.LoopbackListeners(port)
+	}
+	return cfg, readLimits(c, &cfg.Limits)
+}
+
+// announce says what is served once it is.
+func announce(b *broker.Broker, log *slog.Logger) {
+	<-b.Ready()
+	remote := false
+	for _, a := range b.Addrs() {
+		log.Info("listening on mqtt://" + a.String())
+		if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
+			remote = true
+		}
+	}
+	if remote {
+		log.Warn("anyone who reaches this machine may connect, without a password; listen on a loopback address, or keep others out with a firewall")
+	} else {
+		log.Info("who may connect: everyone on this machine, without a password")
+	}
+	addr := b.Addrs()[0].(*net.TCPAddr)
+	log.Info(fmt.Sprintf("try it: loopmq sub -h %s -p %d -t '#' -v & loopmq pub -h %s -p %d -t hi -m there", addr.IP, addr.Port, addr.IP, addr.Port))
+}
+
+// stopOnSignal ends the broker: the first signal in good order, a second one
+// at once.
+func stopOnSignal(b *broker.Broker, log *slog.Logger) {
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		for sig := range ch {
+			log.Info("stopping", "signal", sig.String())
+			b.Shutdown()
+		}
+	}()
+}
+
+// newLogger makes the log that the flags ask for.
+func newLogger(w *os.File, level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
+	}
+	if format == "auto" {
+		format = "logfmt"
+		if term.IsTerminal(int(w.Fd())) {
+			format = "text"
+		}
+	}
+	switch format {
+	case "text":
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: l, TimeFormat: time.TimeOnly, NoColor: !term.IsTerminal(int(w.Fd()))})), nil
+	case "logfmt":
+		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l})), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: use auto, text, logfmt or json", format)
+}
+
+// limitFlags makes a flag of each row of the router's table.
+func limitFlags() []cli.Flag {
+	var flags []cli.Flag
+	def := broker.DefaultLimits()
+	for _, row := range broker.LimitRows() {
+		usage := row.Why + "; reaching it: " + row.Effect
+		switch v := row.Field(&def).(type) {
+		case *int:
+			flags = append(flags, &cli.IntFlag{Name: row.Name, Value: *v, Usage: usage, Category: "limits"})
+		case *time.Duration:
+			flags = append(flags, &cli.DurationFlag{Name: row.Name, Value: *v, Usage: usage, Category: "limits"})
+		}
+	}
+	return flags
+}
+
+// readLimits reads those flags. Zero would mean the default, which is not what
+// somebody who types it wants.
+func readLimits(c *cli.Context, l *broker.Limits) error {
+	for _, row := range broker.LimitRows() {
+		switch v := row.Field(l).(type) {
+		case *int:
+			if *v = c.Int(row.Name); *v == 0 {
+				return fmt.Errorf("--%s 0: must be at least 1", row.Name)
+			}
+		case *time.Duration:
+			if *v = c.Duration(row.Name); *v == 0 {
+				return fmt.Errorf("--%s 0: must be more than 0", row.Name)
+			}
+		}
+	}
+	if err := l.Validate(); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
+	return nil
+}

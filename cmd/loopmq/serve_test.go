@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startServe runs `loopmq serve` and returns its log, line by line.
+func startServe(t *testing.T, args ...string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	cmd := exec.Command(binary, append([]string{"serve"}, args...)...)
+	pipe, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return cmd, bufio.NewScanner(pipe)
+}
+
+// waitLine reads until a line contains want.
+func waitLine(t *testing.T, s *bufio.Scanner, want string) string {
+	t.Helper()
+	for s.Scan() {
+		if strings.Contains(s.Text(), want) {
+			return s.Text()
+		}
+	}
+	t.Fatalf("the log ended without %q", want)
+	return ""
+}
+
+// field returns what stands behind key in a line, up to a space or quote.
+func field(t *testing.T, line, key string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(line, key)
+	if !ok {
+		t.Fatalf("no %q in %q", key, line)
+	}
+	end := strings.IndexAny(rest, " \"")
+	if end < 0 {
+		end = len(rest)
+	}
+	return rest[:end]
+}
+
+func TestServeStopsInGoodOrder(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		cmd, log := startServe(t, "--port", "0", "--log-format", "logfmt")
+		addr := field(t, waitLine(t, log, "listening on"), "mqtt://")
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		waitLine(t, log, "msg=stopped")
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %v", sig, err)
+		}
+	}
+}
+
+func TestServeSaysWhatIsWrong(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	for _, tc := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"--listen http://localhost", 3, `scheme "http" is not served; write mqtt://HOST:PORT`},
+		{"--listen mqtt://127.0.0.1:1 --port 1884", 2, "--port and --listen together"},
+		{"--port 70000", 2, "a port is 0 to 65535"},
+		{"--engine steam", 3, "steam"},
+		{"--log-level loud", 2, "use debug, info, warn or error"},
+		{"--log-format xml", 2, "use auto, text, logfmt or json"},
+		{"--inflight-max 0", 2, "--inflight-max 0: must be at least 1"},
+		{"--inflight-max 70000", 2, "--inflight-max 70000: must be 1 to 65535"},
+		{"--no-such-flag", 2, "no-such-flag"},
+		{"extra", 2, `unexpected argument "extra"`},
+		{"--listen mqtt://" + busy.Addr().String(), 4, busy.Addr().String()},
+	} {
+		var stderr bytes.Buffer
+		cmd := exec.Command(binary, append([]string{"serve"}, strings.Fields(tc.args)...)...)
+		cmd.Stderr = &stderr
+		done := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+		err := cmd.Run()
+		done.Stop()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != tc.code {
+			t.Errorf("serve %s: %v, want exit status %d\n%s", tc.args, err, tc.code, &stderr)
+		}
+		last := stderr.String()
+		if !strings.Contains(last, tc.want) {
+			t.Errorf("serve %s: stderr %q lacks %q", tc.args, last, tc.want)
+		}
+	}
+}
