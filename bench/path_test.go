@@ -1,0 +1,74 @@
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/loopmq/loopmq/broker"
+)
+
+// startBroker serves in this process until the test ends.
+func startBroker(tb testing.TB) netip.AddrPort {
+	tb.Helper()
+	b, err := broker.New(broker.Config{Listeners: []string{"mqtt://127.0.0.1:0"}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	tb.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			tb.Errorf("broker: %v", err)
+		}
+	})
+	select {
+	case <-b.Ready():
+	case err := <-ended:
+		ended <- nil
+		tb.Fatalf("broker did not start: %v", err)
+	}
+	return b.Addrs()[0].(*net.TCPAddr).AddrPort()
+}
+
+// BenchmarkPath is the whole way of a message, socket to socket, in one
+// process. One operation is one delivery.
+func BenchmarkPath(b *testing.B) {
+	for _, s := range Scenarios() {
+		b.Run(s.Name, func(b *testing.B) {
+			addr := startBroker(b)
+			b.ReportAllocs()
+			b.ResetTimer()
+			res, err := Run(s, Options{Addr: addr, Deliveries: int64(b.N), Core: -1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if res.Share() != 1 {
+				b.Fatalf("%d of %d deliveries arrived", res.Received, res.Wanted)
+			}
+			b.ReportMetric(res.Rate(), "deliveries/s")
+			b.ReportMetric(float64(res.Elapsed.Nanoseconds())/float64(res.Deliveries), "ns/delivery")
+		})
+	}
+}
+
+// TestBrokerLosesNothing runs every scenario of the benchmark once, small.
+func TestBrokerLosesNothing(t *testing.T) {
+	for _, s := range Scenarios() {
+		t.Run(s.Name, func(t *testing.T) {
+			s.Subscribers = min(s.Subscribers, 100)
+			res, err := Run(s, Options{Addr: startBroker(t), Deliveries: 100_000, Core: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Share() != 1 {
+				t.Errorf("%d of %d deliveries arrived", res.Received, res.Wanted)
+			}
+		})
+	}
+}

@@ -1,0 +1,94 @@
+//go:build linux
+
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+)
+
+// Report collects the results of all rounds, by scenario and broker.
+type Report struct {
+	scenarios, brokers []string
+	runs               map[[2]string][]Result
+}
+
+// Add records one run.
+func (r *Report) Add(scenario, broker string, res Result) {
+	if r.runs == nil {
+		r.runs = map[[2]string][]Result{}
+	}
+	if !slices.Contains(r.scenarios, scenario) {
+		r.scenarios = append(r.scenarios, scenario)
+	}
+	if !slices.Contains(r.brokers, broker) {
+		r.brokers = append(r.brokers, broker)
+	}
+	key := [2]string{scenario, broker}
+	r.runs[key] = append(r.runs[key], res)
+}
+
+// Write prints a row for each scenario and broker: medians, the spread of the
+// rates, the least share delivered, and the rate as a multiple of base's.
+func (r *Report) Write(w io.Writer, base string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "scenario\tbroker\tdeliveries/s\tleast\tmost\tdelivered\tbroker CPU s/M\tgenerator busy\t× %s\t\n", base)
+	for _, s := range r.scenarios {
+		baseRate := median(r.runs[[2]string{s, base}], (*Result).Rate)
+		for _, b := range r.brokers {
+			runs := r.runs[[2]string{s, b}]
+			if len(runs) == 0 {
+				continue
+			}
+			rates := sorted(runs, (*Result).Rate)
+			ratio := "-"
+			if baseRate > 0 {
+				ratio = fmt.Sprintf("%.2f", median(runs, (*Result).Rate)/baseRate)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.0f\t%.0f\t%.4f %%\t%.3f\t%.0f %%\t%s\t\n", s, b,
+				median(runs, (*Result).Rate), rates[0], rates[len(rates)-1],
+				100*sorted(runs, (*Result).Share)[0],
+				median(runs, cpuSeconds), 100*median(runs, busy), ratio)
+		}
+	}
+	return t.Flush()
+}
+
+// WriteBenchmarks prints every run as a line that benchstat reads.
+func (r *Report) WriteBenchmarks(w io.Writer) error {
+	for _, s := range r.scenarios {
+		for _, b := range r.brokers {
+			for _, res := range r.runs[[2]string{s, b}] {
+				if _, err := fmt.Fprintf(w, "BenchmarkBroker/scenario=%s/broker=%s %d %.2f ns/op %.0f deliveries/s %.4f cpu-s/M\n",
+					s, b, res.Deliveries, 1e9/res.Rate(), res.Rate(), cpuSeconds(&res)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func cpuSeconds(r *Result) float64 { return r.CPUPerMillion().Seconds() }
+
+func busy(r *Result) float64 { return r.GeneratorBusy }
+
+func sorted[N cmp.Ordered](runs []Result, of func(*Result) N) []N {
+	values := make([]N, len(runs))
+	for i := range runs {
+		values[i] = of(&runs[i])
+	}
+	slices.Sort(values)
+	return values
+}
+
+// median is the middle value, of an even number the lower one; 0 of none.
+func median(runs []Result, of func(*Result) float64) float64 {
+	if len(runs) == 0 {
+		return 0
+	}
+	return sorted(runs, of)[(len(runs)-1)/2]
+}

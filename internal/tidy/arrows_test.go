@@ -1,0 +1,93 @@
+package tidy
+
+import (
+	"slices"
+	"strings"
+)
+
+const module = "github.com/loopmq/loopmq"
+
+// arrows are the packages of ours that each package may import.
+var arrows = map[string][]string{
+	"cmd/loopmq":         {"broker", "client"},
+	"broker":             {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"loop":               {"internal/buf", "internal/invariant"},
+	"router":             {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
+	"router/topic":       {},
+	"codec":              {},
+	"client":             {"codec"},
+	"conformance":        {"broker"},
+	"bench":              {"client", "codec", "loop"},
+	"bench/loopbench":    {"bench"},
+	"bench/relay":        {"codec", "loop", "internal/buf"},
+	"internal/buf":       {"internal/invariant"},
+	"internal/timer":     {"internal/invariant"},
+	"internal/invariant": {},
+	"internal/tidy":      {},
+}
+
+// testArrows are what the tests of a package may import besides.
+var testArrows = map[string][]string{
+	"bench":      {"broker"},
+	"broker":     {"client"},
+	"cmd/loopmq": {"codec"},
+}
+
+// modules are the modules of others that each package may import; who is not
+// here lives on the standard library.
+var modules = map[string][]string{
+	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term"},
+	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
+	"bench":           {"golang.org/x/sys"},
+	"bench/loopbench": {"golang.org/x/sys"},
+}
+
+// testModules may be imported by any test.
+var testModules = []string{"github.com/eclipse/paho.mqtt.golang", "golang.org/x/sys"}
+
+// pure are the packages whose every output follows from their arguments.
+var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer"}
+
+// pureImports may not be imported by pure packages.
+var pureImports = []string{"sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "syscall"}
+
+// pureTime are the functions of package time that read or wait for the clock.
+var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+
+// starters are the files that may start goroutines.
+var starters = []string{
+	"bench/relay/main.go", // waits for the signal to stop
+	"broker/logqueue.go",  // hands records to a logger that may block
+	"client/conn.go",
+	"cmd/loopmq/serve.go",
+	"loop/evio.go", // evio accepts work on its own goroutines
+}
+
+// importRule: arrows of ours, and modules of others.
+func importRule(s *source) (found []string) {
+	if _, known := arrows[s.dir]; !known {
+		return []string{s.at(s.file.Package, "package %s has no row in arrows (internal/tidy/arrows_test.go)", s.dir)}
+	}
+	ours := append([]string{s.dir}, arrows[s.dir]...)
+	others := modules[s.dir]
+	if s.test {
+		ours = append(ours, testArrows[s.dir]...)
+		others = append(slices.Clone(testModules), others...)
+	}
+	for _, spec := range s.file.Imports {
+		path := strings.Trim(spec.Path.Value, `"`)
+		if dir, mine := strings.CutPrefix(path, module+"/"); mine {
+			if !slices.Contains(ours, dir) {
+				found = append(found, s.at(spec.Pos(), "%s may not import %s", s.dir, dir))
+			}
+			continue
+		}
+		host, _, _ := strings.Cut(path, "/")
+		if strings.Contains(host, ".") && !slices.ContainsFunc(others, func(m string) bool {
+			return path == m || strings.HasPrefix(path, m+"/")
+		}) {
+			found = append(found, s.at(spec.Pos(), "%s may not import module package %s", s.dir, path))
+		}
+	}
+	return found
+}

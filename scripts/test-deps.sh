@@ -1,0 +1,44 @@
+#!/bin/sh
+# Installs the Debian packages that the tests and benchmarks talk to:
+# mosquitto (a peer broker) and its clients, and a C compiler for the race
+# detector. Does nothing where they are there already. Does not leave a
+# mosquitto service running or enabled: the tests start their own, and port
+# 1883 stays free for LoopMQ.
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+
+missing=
+command -v mosquitto >/dev/null || missing="$missing mosquitto"
+command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
+command -v "${CC:-gcc}" >/dev/null || command -v cc >/dev/null || missing="$missing gcc libc6-dev"
+[ -n "$missing" ] || exit 0
+
+give_up() {
+	echo "the tests need:$missing ($1); on Debian type:" >&2
+	echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends$missing && sudo systemctl disable --now mosquitto" >&2
+	exit 1
+}
+
+command -v apt-get >/dev/null || give_up "no apt-get here"
+if [ "$(id -u)" = 0 ]; then
+	sudo=
+elif sudo -n true 2>/dev/null; then
+	sudo="sudo -n"
+else
+	give_up "not root, and sudo asks for a password"
+fi
+
+# policy-rc.d is how Debian is told not to start services while installing.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap '$sudo rm -f $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+	$sudo chmod 755 $policy
+fi
+
+echo "installing:$missing"
+apt="$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120"
+$apt update </dev/null >/dev/null || give_up "apt-get update failed"
+# shellcheck disable=SC2086 # a list of words
+$apt install -y --no-install-recommends $missing </dev/null >/dev/null || give_up "apt-get install failed"
+case $missing in *" mosquitto"*) $sudo systemctl disable mosquitto >/dev/null 2>&1 || true ;; esac
