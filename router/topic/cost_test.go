@@ -187,3 +187,16 @@ func TestCacheForgetsWhenItsGenerationWraps(t *testing.T) {
 		t.Fatalf("got %s", got)
 	}
 }
+
+func TestCacheComparesTopicsWhoseHashesAreEqual(t *testing.T) {
+	x := topic.NewIndex[int]()
+	x.Insert("a", 1)
+	x.Insert("b", 2)
+	for range 3 {
+		x.Match([]byte("a"))
+	}
+	x.CollideCache("a", "b")
+	if got := fmt.Sprint(x.Match([]byte("b"))); got != "[[2]]" {
+		t.Fatalf("got %s", got)
+	}
+}

@@ -36,3 +36,12 @@ func (x *Index[S]) Cached(topic string) bool {
 
 // WrapShape sets the number of the filters' generation before its last value.
 func (x *Index[S]) WrapShape() { x.cache.shape = 1<<32 - 1 }
+
+// CollideCache makes the cached topic from look as if it had the hash of the topic to.
+func (x *Index[S]) CollideCache(from, to string) {
+	e, _ := x.cache.lookup([]byte(from))
+	_, hash := x.cache.lookup([]byte(to))
+	forged := &x.cache.entries[hash%cacheEntries]
+	*forged = *e
+	forged.hash = hash
+}

@@ -308,3 +308,23 @@ func TestTheTableShrinksAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestLevelsWhoseHashesAreEqualAreToldApart has so many equal levels below different parents that about ten pairs
+// of them share their 32-bit hash.
+func TestLevelsWhoseHashesAreEqualAreToldApart(t *testing.T) {
+	const parents = 300_000
+	x := topic.NewIndex[int]()
+	var name []byte
+	for i := range parents {
+		x.Insert(fmt.Sprintf("%d/x", i), i)
+	}
+	if used, _ := x.Nodes(); used != 2*parents {
+		t.Fatalf("%d nodes, want %d", used, 2*parents)
+	}
+	for i := range parents {
+		name = fmt.Appendf(name[:0], "%d/x", i)
+		if sets := x.Match(name); len(sets) != 1 || sets[0][0] != i {
+			t.Fatalf("%s leads to %v", name, sets)
+		}
+	}
+}
