@@ -66,10 +66,14 @@ func (l *epoll) acceptFailed(ln *listener, err error) bool {
 		return true
 	case unix.EMFILE, unix.ENFILE:
 		l.stats.AcceptNoFiles++
-		l.grumble("out of file descriptors, closing new connections", "error", err)
-		if l.shed(ln) {
+		switch l.shed(ln) {
+		case nil:
+			l.grumble("out of file descriptors, closing new connections", "error", err)
 			return true
+		case unix.EAGAIN:
+			return false
 		}
+		l.grumble("out of file descriptors, new connections wait", "error", err)
 	case unix.ENOBUFS, unix.ENOMEM:
 		l.stats.AcceptNoMemory++
 		l.grumble("out of memory for new connections, waiting", "error", err)
@@ -82,11 +86,12 @@ func (l *epoll) acceptFailed(ln *listener, err error) bool {
 }
 
 // shed uses the reserved descriptor to take one connection that cannot be served and close it, so that its peer
-// learns and the listener does not stay ready. After the last one in the backlog, or when another goroutine was quicker
-// to take the descriptor, it says no and the listener is paused.
-func (l *epoll) shed(ln *listener) bool {
+// learns and the listener does not stay ready. It returns what accept said: EAGAIN after the last one (the kernel
+// misses the descriptor before it looks whether there is a connection), and EMFILE or ENFILE again when another
+// goroutine was quicker to take what we gave up.
+func (l *epoll) shed(ln *listener) error {
 	if l.reserve < 0 {
-		return false
+		return unix.EMFILE
 	}
 	unix.Close(l.reserve)
 	l.reserve = -1
@@ -96,7 +101,7 @@ func (l *epoll) shed(ln *listener) bool {
 		l.stats.AcceptShed++
 	}
 	l.openReserve()
-	return err == nil
+	return err
 }
 
 // openReserve takes the descriptor that shed gives up.

@@ -26,7 +26,7 @@ import (
 //     connection, cannot be lost, so it accompanies every wake-up and is how Post and timers reach the loop;
 //   - any error of accept ends its loop: we refuse connections well before descriptors run out;
 //   - it cannot pause reading: paused input is kept, up to Limits.InputBytesMax;
-//   - it cannot close a connection whose peer does not read: after lingerNanos we shut the socket down;
+//   - it cannot close a connection whose peer does not read: after lingerTime we shut the socket down;
 //   - it takes descriptor 0 for its own signal: we make sure that no connection gets it;
 //   - its shutdown may be missed right after the start: we never stop in the first settleNanos.
 //
@@ -58,6 +58,7 @@ type evioLoop struct {
 	waiting   []*evConn // more output, or Drained, when evio has sent what it has
 	again     []*evConn // resumed: the tail is due
 	lingering []*evConn // closed by us, not yet by evio
+	linger    int64     // lingerTime
 	lent      []byte    // given to evio, which copies it after our return
 
 	stopCalls  atomic.Int32
@@ -70,12 +71,12 @@ type evioLoop struct {
 }
 
 const (
-	lingerNanos = int64(2 * time.Second)       // how long a closed connection may take its last words
+	lingerTime  = 2 * time.Second              // how long a closed connection may take its last words
 	settleNanos = int64(20 * time.Millisecond) // evio cannot be stopped before it waits for being stopped
 )
 
 func openEvio(o Options) (Engine, error) {
-	e := &evioLoop{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o}
+	e := &evioLoop{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, linger: int64(lingerTime)}
 	e.posts.max = o.Limits.PostsMax
 	return e, nil
 }

@@ -255,7 +255,7 @@ func (c *evConn) tellClosed() {
 	c.dropTail()
 	c.e.stats.Conns--
 	if !c.gone {
-		c.lingerUntil = c.e.now + lingerNanos
+		c.lingerUntil = c.e.now + c.e.linger
 		c.e.lingering = append(c.e.lingering, c)
 		c.touch()
 	}

@@ -117,7 +117,9 @@ func (l *epoll) deliver(c *conn, view []byte) (used int, viewed bool) {
 	l.reading, l.viewed = true, false
 	used, err := c.h.Data(view)
 	l.reading = false
-	invariant.Check(used >= 0 && used <= len(view), "Data used %d of %d bytes", used, len(view))
+	if used < 0 || used > len(view) {
+		invariant.Check(false, "Data used %d of %d bytes", used, len(view))
+	}
 	if err != nil {
 		c.Close(err)
 	}

@@ -335,7 +335,7 @@ func (c *conn) dropOutput() {
 	}
 	c.l.returnSegs(c.segs)
 	c.segs, c.queued = nil, 0
-	invariant.Check(c.views == 0, "%d views left in an empty queue", c.views)
+	invariant.Check(c.views == 0, "views left in an empty queue")
 }
 
 func (l *epoll) borrowSegs() []segment {

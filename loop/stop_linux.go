@@ -41,15 +41,18 @@ func (l *epoll) finishStop() {
 	}
 }
 
-// shutdown closes every connection and runs what was posted until now.
+// shutdown closes every connection and runs what was posted until now, in passes that neither wait nor read.
 func (l *epoll) shutdown() {
 	for {
+		l.now = l.clock()
+		l.hooks.BeginPass(l.now)
 		for _, c := range l.slots.conns {
 			if c != nil {
 				c.Close(ErrStopped)
 			}
 		}
-		l.posts.run(l.lim.PassPosts)
+		l.stats.Posted += uint64(l.posts.run(l.lim.PassPosts))
+		l.hooks.EndPass()
 		l.flush()
 		l.reap()
 		if l.stats.Conns == 0 && l.posts.end() {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/loop"
@@ -20,7 +21,7 @@ func TestEcho(t *testing.T) {
 		s := serve(t, kind, config{}, accept)
 		c := s.dial()
 		for i := range 100 {
-			text := fmt.Appendf(nil, "hello %d", i)
+			text := []byte(fmt.Sprintf("hello %d", i))
 			mustWrite(t, c, text)
 			if got := mustRead(t, c, len(text)); !bytes.Equal(got, text) {
 				t.Fatalf("got %q, want %q", got, text)
@@ -355,6 +356,33 @@ func TestListensOnSeveralAddresses(t *testing.T) {
 			mustRead(t, c, 1)
 			c.Close()
 			wait(t, handlers, "Accept").wasClosed(t)
+		}
+	})
+}
+
+// What one connection sends to another must not wait for the next event or tick of the engine.
+func TestRelayIsPrompt(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		r := &relaying{send: loop.Conn.SendView}
+		s := serve(t, kind, config{}, r.accept)
+		from := s.dial()
+		s.until("the source is accepted", func() bool { return r.from != nil })
+		to := []*net.TCPConn{s.dial(), s.dial(), s.dial()}
+		s.until("the readers are accepted", func() bool { return len(r.to) == len(to) })
+		f := frame([]byte("ping"))
+		slow := 0
+		for range 500 {
+			begin := time.Now()
+			mustWrite(t, from, f)
+			for _, c := range to {
+				mustRead(t, c, len(f))
+			}
+			if time.Since(begin) > 50*time.Millisecond {
+				slow++
+			}
+		}
+		if slow > 25 {
+			t.Fatalf("%d of 500 messages took longer than 50 ms", slow)
 		}
 	})
 }
