@@ -35,17 +35,18 @@ run: build ## build and start a broker on 127.0.0.1:1883
 	$(BIN)/loopmq serve
 
 # The race detector needs cgo; nothing else does.
-test: test-deps ## install what the tests need (Debian: root or sudo), then run all of them under the race detector
+test: test-deps ## all tests, under the race detector; installs what they need
 	CGO_ENABLED=1 $(GO) test -race -tags invariant -shuffle=on -timeout 15m ./...
 
 test-deps: ## install mosquitto and its clients, peers of the tests (Debian, as root or through sudo)
 	@scripts/test-deps.sh
 
 # `make check test` runs the tests once: make builds a target once.
-check: fmt-check vet staticcheck fix-check tidy test ## everything that must hold before a commit: format, vet, staticcheck, go fix, tidy, tests
+check: fmt-check vet staticcheck fix-check tidy test ## what must hold before a commit: format, linters, house rules, tests
 
-fmt: ## format all Go files
+fmt: ## format and modernise all Go files
 	$(TOOL) gofumpt -w .
+	$(GO) fix ./...
 
 fmt-check:
 	@found=$$($(TOOL) gofumpt -l .) || exit 1; \
@@ -59,13 +60,13 @@ staticcheck: ## staticcheck, with and without the invariant checks
 	$(TOOL) staticcheck ./...
 	$(TOOL) staticcheck -tags invariant ./...
 
-fix-check: ## what go fix would modernise
+fix-check: ## what go fix would modernise (make fmt does it)
 	$(GO) fix -diff ./...
 
 tidy: ## house rules over the source: imports, forbidden calls, sizes, docs
 	$(GO) test -count=1 ./internal/tidy
 
-bench: build ## delivered messages a second: LoopMQ, Debian's mosquitto and the bare relay in turn (ROUNDS=3 MEASURE=2s)
+bench: build ## delivered messages a second: LoopMQ, Debian's mosquitto, bare relay in turn (ROUNDS=3 MEASURE=2s)
 	@scripts/test-deps.sh
 	$(GO) build -trimpath -o $(BIN)/relay ./bench/relay
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench

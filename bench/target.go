@@ -67,8 +67,8 @@ func Mosquitto(binary string) Target {
 type Process struct {
 	Addr netip.AddrPort
 	PID  int
-	cmd  *exec.Cmd
 	end  context.CancelFunc
+	gone chan error // what waiting for the process returned
 	dir  string
 	log  string // file with what it printed
 }
@@ -118,25 +118,27 @@ func (p *Process) spawn(argv []string, core int) error {
 	defer out.Close()
 	ctx, end := context.WithCancel(context.Background())
 	p.end = end
-	p.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
-	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
-	p.cmd.WaitDelay = 5 * time.Second
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
 	unpin, err := pin(core)
 	if err != nil {
 		end()
 		return err
 	}
 	defer unpin()
-	if err := p.cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		end()
 		return err
 	}
-	p.PID = p.cmd.Process.Pid
+	p.PID = cmd.Process.Pid
+	p.gone = make(chan error, 1)
+	go func() { p.gone <- cmd.Wait() }()
 	return nil
 }
 
-// awaitAccept tries until somebody listens.
+// awaitAccept tries until somebody listens, or the process has ended.
 func (p *Process) awaitAccept() error {
 	for until := time.Now().Add(startMax); ; {
 		c, err := net.DialTimeout("tcp", p.Addr.String(), time.Second)
@@ -146,14 +148,19 @@ func (p *Process) awaitAccept() error {
 		if time.Now().After(until) {
 			return fmt.Errorf("does not accept connections within %s: %w", startMax, err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case end := <-p.gone:
+			p.gone <- nil // for Stop
+			return fmt.Errorf("ended at once: %w", errors.Join(end, err))
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 
 // Stop ends the broker: SIGTERM, and SIGKILL 5 s later.
 func (p *Process) Stop() error {
 	p.end()
-	err := p.cmd.Wait()
+	err := <-p.gone
 	if exit, ok := errors.AsType[*exec.ExitError](err); errors.Is(err, context.Canceled) ||
 		(ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM) {
 		err = nil // what Stop asked for

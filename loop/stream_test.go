@@ -21,7 +21,7 @@ func TestEcho(t *testing.T) {
 		s := serve(t, kind, config{}, accept)
 		c := s.dial()
 		for i := range 100 {
-			text := []byte(fmt.Sprintf("hello %d", i))
+			text := fmt.Appendf(nil, "hello %d", i)
 			mustWrite(t, c, text)
 			if got := mustRead(t, c, len(text)); !bytes.Equal(got, text) {
 				t.Fatalf("got %q, want %q", got, text)
