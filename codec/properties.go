@@ -1,5 +1,7 @@
 package codec
 
+import "slices"
+
 // PropertyID names a property of MQTT 5.0 (section 2.2.2.2).
 type PropertyID byte
 
@@ -240,10 +242,8 @@ func (p *Properties) check(t Type) error {
 	case p.Has.Has(PropAuthData) && !p.Has.Has(PropAuthMethod):
 		return bad("authentication data without a method", "")
 	}
-	for _, id := range p.SubscriptionIDs {
-		if id == 0 {
-			return bad("Subscription Identifier 0", "")
-		}
+	if slices.Contains(p.SubscriptionIDs, 0) {
+		return bad("Subscription Identifier 0", "")
 	}
 	for _, c := range p.ResponseTopic {
 		if c == '+' || c == '#' {

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -169,10 +170,8 @@ func ValidUTF8(b []byte) error {
 	if !utf8.Valid(b) {
 		return malformed("MQTT-1.5.4-1", "string is not valid UTF-8")
 	}
-	for _, c := range b {
-		if c == 0 {
-			return malformed("MQTT-1.5.4-2", "string contains U+0000")
-		}
+	if slices.Contains(b, 0) {
+		return malformed("MQTT-1.5.4-2", "string contains U+0000")
 	}
 	return nil
 }
