@@ -61,7 +61,15 @@ func New(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.router = router.New(router.Config{Limits: cfg.Limits, Rand: newRand(), Events: b.log.event, Pool: b.pool})
+	prefix, err := cfg.responsePrefix()
+	if err != nil {
+		return nil, err
+	}
+	b.router = router.New(router.Config{
+		Limits: cfg.Limits, Rand: newRand(), Events: b.log.event, Pool: b.pool,
+		ServerReference: cfg.ServerReference, ServerMoved: cfg.ServerMoved, ResponsePrefix: prefix,
+		ValidatePayloads: cfg.ValidatePayloads, AuthMethods: cfg.AuthMethods,
+	})
 	return b, nil
 }
 

@@ -30,10 +30,28 @@ type Config struct {
 	Limits Limits
 	// LoopLimits bound buffers and the work of a pass.
 	LoopLimits loop.Limits
+	// ServerReference names another server (section 4.11 of MQTT 5.0). 5.0
+	// clients are told when this one stops. Empty: none.
+	ServerReference string
+	// ServerMoved says that ServerReference is for good: reason 0x9D, not 0x9C.
+	ServerMoved bool
+	// ResponsePrefix begins the topic that a 5.0 client is given for responses
+	// when it asks for Response Information; its ClientID follows. "" means
+	// "response/", "-" that they get none.
+	ResponsePrefix string
+	// ValidatePayloads refuses payloads that are said to be UTF-8 and are not.
+	ValidatePayloads bool
+	// AuthMethods start enhanced authentications (MQTT 5.0, section 4.12), by
+	// the name of their method; see package auth.
+	AuthMethods map[string]func() Exchange
 	// ShutdownTimeout is the time that clients get to read what is queued for
 	// them when the broker stops; 0 means 5 s.
 	ShutdownTimeout time.Duration
 }
+
+// Exchange is one enhanced authentication of one client. It is used on the
+// loop and must not block.
+type Exchange = router.Exchange
 
 // Limits bound what clients can make the broker hold; each is an option.
 type Limits = router.Limits
@@ -53,6 +71,27 @@ func Engines() []string { return loop.Kinds() }
 
 // DefaultPort is the port of a listener URL that has none.
 const DefaultPort = 1883
+
+// defaultResponsePrefix is Config.ResponsePrefix where that is empty;
+// noResponsePrefix says that there is to be none.
+const (
+	defaultResponsePrefix = "response/"
+	noResponsePrefix      = "-"
+)
+
+// responsePrefix checks the setting.
+func (c *Config) responsePrefix() (string, error) {
+	switch p := c.ResponsePrefix; {
+	case p == "":
+		return defaultResponsePrefix, nil
+	case p == noResponsePrefix:
+		return "", nil
+	case strings.ContainsAny(p, "+#\x00") || p[0] == '$' || len(p) > 1024:
+		return "", fmt.Errorf("response prefix %q: must be the beginning of a topic name of at most 1024 bytes, without + # and NUL, not beginning with $; or - for none", p)
+	default:
+		return p, nil
+	}
+}
 
 // defaultShutdownTimeout is Config.ShutdownTimeout where that is 0.
 const defaultShutdownTimeout = 5 * time.Second

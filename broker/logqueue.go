@@ -103,6 +103,10 @@ func (q *logQueue) event(e *router.Event) {
 		text = "session expired"
 	case router.EventEvict:
 		level, text = slog.LevelWarn, "session dropped to make room; sessions-max"
+	case router.EventCrowded:
+		level, text = slog.LevelWarn, "client sends more QoS 2 messages than it was told to; it is cut off at twice as many"
+	case router.EventAuth:
+		level, text = slog.LevelWarn, "authentication failed"
 	}
 	if !q.to.Enabled(context.Background(), level) {
 		return
@@ -136,6 +140,10 @@ func addEvent(r *slog.Record, e *router.Event) {
 		r.Add("reason", e.Detail)
 	case router.EventDollar:
 		r.Add("topic", quote(e.Detail))
+	case router.EventCrowded:
+		r.Add("receive-maximum", e.Detail)
+	case router.EventAuth:
+		r.Add("reason", quote(e.Err.Error()))
 	}
 }
 

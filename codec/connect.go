@@ -79,6 +79,7 @@ func (c *Connect) decodeVersion(r *reader) error {
 	case string(name) == "MQIsdp" && c.Version == V31:
 		return nil
 	case string(name) != "MQTT" && string(name) != "MQIsdp":
+		c.Version = 0
 		return malformed("MQTT-3.1.2-1", "CONNECT with a protocol name that is not MQTT's")
 	}
 	return &Error{UnsupportedProtocolVersion, "MQTT-3.1.2-2", "CONNECT with protocol " + c.Version.String() + " of " + string(name)}

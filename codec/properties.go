@@ -46,6 +46,9 @@ func (s PropertySet) Has(id PropertyID) bool { return s>>id&1 != 0 }
 // Add returns s with id.
 func (s PropertySet) Add(id PropertyID) PropertySet { return s | 1<<id }
 
+// Remove returns s without id.
+func (s PropertySet) Remove(id PropertyID) PropertySet { return s &^ (1 << id) }
+
 // Properties are the properties of one packet. A field means something only
 // when its bit is in Has. When decoded, slices are views.
 type Properties struct {

@@ -14,6 +14,9 @@ func (c *Client) handlePuback(k *codec.Packet) error {
 	if e == nil {
 		return err
 	}
+	if c.r.ack.Reason.Failed() {
+		c.r.stats.NegativeAcks++
+	}
 	c.r.finish(s, e)
 	c.r.pump(s)
 	return nil
@@ -21,9 +24,21 @@ func (c *Client) handlePuback(k *codec.Packet) error {
 
 // handlePubrec gives up the message and sends PUBREL [MQTT-4.3.3-1].
 func (c *Client) handlePubrec(k *codec.Packet) error {
-	_, e, err := c.openFlight(k, flightPubrec)
+	s, e, err := c.openFlight(k, flightPubrec)
 	if err != nil {
 		return err
+	}
+	id, reason := c.r.ack.PacketID, c.r.ack.Reason
+	switch {
+	case reason.Failed(): // the client will not have it: that is the end [MQTT-4.3.3-4]
+		if e != nil && e.state == flightPubrec {
+			c.r.stats.NegativeAcks++
+			c.r.finish(s, e)
+			c.r.pump(s)
+		}
+		return nil
+	case e == nil && c.v5 != nil:
+		return c.acknowledgeWith(codec.TypePubrel, id, codec.PacketIdentifierNotFound, "")
 	}
 	if e != nil && e.state == flightPubrec {
 		c.r.release(e.msg)
@@ -31,7 +46,7 @@ func (c *Client) handlePubrec(k *codec.Packet) error {
 		e.state = flightPubcomp
 	}
 	// An unknown PacketID is answered too, so that the peer can finish.
-	return c.acknowledge(codec.TypePubrel, c.r.ack.PacketID)
+	return c.acknowledge(codec.TypePubrel, id)
 }
 
 // handlePubcomp ends the delivery of a QoS 2 message.
@@ -62,7 +77,7 @@ func (c *Client) openFlight(k *codec.Packet, want flightState) (s *Session, e *f
 	if e.state == want || want == flightPubrec && e.state == flightPubcomp {
 		return s, e, nil
 	}
-	return s, nil, fmt.Errorf("%v for PacketID %d, which was sent with another QoS or is not that far", k.Type, a.PacketID)
+	return s, nil, &refusal{codec.ProtocolError, fmt.Sprintf("%v for PacketID %d, which was sent with another QoS or is not that far", k.Type, a.PacketID)}
 }
 
 // finish closes an entry of the in-flight window and lets go of its message.
@@ -84,6 +99,9 @@ func (c *Client) handlePubrel(k *codec.Packet) error {
 	}
 	if set := c.session.received; set == nil || !set.remove(a.PacketID) {
 		c.r.stats.StrayAcks++
+		if c.v5 != nil {
+			return c.acknowledgeWith(codec.TypePubcomp, a.PacketID, codec.PacketIdentifierNotFound, "")
+		}
 	}
 	return c.acknowledge(codec.TypePubcomp, a.PacketID)
 }

@@ -28,6 +28,12 @@ func (r *Router) CheckInvariants() error {
 		n.queued += s.queue.n
 		n.inflight += s.out.open
 		queuedBytes += int64(s.queue.bytes)
+		if s.will != nil {
+			holders[s.will.msg]++
+			if s.client != nil || s.will.session != s {
+				return fmt.Errorf("session %q: a will waits that should not", id)
+			}
+		}
 	}
 	for c := r.clients.head; c != nil; c = c.next {
 		n.clients++
@@ -37,7 +43,7 @@ func (r *Router) CheckInvariants() error {
 	}
 	retainedBytes := r.holdRetained(holders)
 	return firstError(
-		differs("subscriptions in the index", r.index.Len(), n.subs),
+		differs("subscriptions in the index", r.index.Len()-len(r.shares)+r.sharedSubs, n.subs),
 		differs("absent sessions", r.offline.n, n.offline),
 		differs("clients", r.clients.n, n.clients),
 		differs("queued messages", r.stats.Queued, n.queued),
@@ -46,6 +52,7 @@ func (r *Router) CheckInvariants() error {
 		differs("retained bytes", r.stats.RetainedBytes, retainedBytes),
 		differs("live messages", r.messages.live, len(holders)),
 		checkHolders(holders),
+		r.checkShares(),
 		r.index.CheckInvariants(),
 		r.retained.CheckInvariants(),
 	)
@@ -98,6 +105,23 @@ func (r *Router) holdRetained(holders map[*Message]int32) (bytes int) {
 		})
 	}
 	return bytes
+}
+
+// checkShares holds the groups against their members.
+func (r *Router) checkShares() error {
+	members := 0
+	for key, g := range r.shares {
+		members += len(g.members)
+		if len(g.members) == 0 || g.turn > len(g.members) {
+			return fmt.Errorf("group %q: %d members, turn %d", key, len(g.members), g.turn)
+		}
+		for _, sub := range g.members {
+			if sub.group() != g || r.sessions[sub.session.id] != sub.session || sub.session.subs.find([]byte(key)) != sub {
+				return fmt.Errorf("group %q: a member of %q does not belong to it", key, sub.session.id)
+			}
+		}
+	}
+	return differs("members of groups", r.sharedSubs, members)
 }
 
 func checkHolders(holders map[*Message]int32) error {

@@ -7,24 +7,14 @@ import (
 	"github.com/loopmq/loopmq/internal/timer"
 )
 
-// Reasons for which the router closes a connection by itself.
-var (
-	errNotConnected   = errors.New("first packet is not CONNECT [MQTT-3.1.0-1]")
-	errConnectTwice   = errors.New("second CONNECT [MQTT-3.1.0-2]")
-	errConnectTimeout = errors.New("no CONNECT in time; connect-timeout")
-	errKeepAlive      = errors.New("nothing received for 1.5 times the keep alive [MQTT-3.1.2-24]")
-	errTakenOver      = errors.New("client identifier connected again [MQTT-3.1.4-2]")
-	errShutdown       = errors.New("broker is stopping")
-	errAnswersUnread  = errors.New("answers are not being read; output limit reached")
-	errServerPacket   = errors.New("packet that only a server sends")
-)
-
 // Client is one connection, from its accept to its close. It is the loop's
 // handler for that connection.
 type Client struct {
 	r       *Router
 	conn    Conn
 	session *Session // nil before CONNECT and after a takeover
+	v5      *peer5   // what only 5.0 has; nil for 3.x
+	aliases *aliasTable
 	id      string
 	peer    Peer
 	will    *will
@@ -32,13 +22,25 @@ type Client struct {
 
 	prev, next *Client // Router.clients
 
-	packetMax int   // bytes; small until CONNECT is accepted
+	packetMax int   // bytes of a packet from the client; small until CONNECT is accepted
+	sendMax   int   // bytes of a packet to the client [MQTT-3.1.2-24]
+	window    int   // messages with QoS > 0 that may be sent and not finished
 	keepAlive int64 // ns of silence that are too many; 0 = any
 	seenAt    int64 // ns, when the last whole packet came
 	version   codec.Version
 	connected bool // CONNECT was accepted
 	closing   bool // Close was called; nothing is handled any more
-	clean     bool // ended by a DISCONNECT packet
+	orderly   bool // ended by a DISCONNECT packet
+}
+
+// peer5 is what a connection has in 5.0 only.
+type peer5 struct {
+	aliasesIn [][]byte // topic of each alias that the client set
+	problem   bool     // Request Problem Information: reason strings are welcome
+	crowded   bool     // went over our Receive Maximum, which is told once
+
+	auth    *authentication // nil where none was asked for
+	pending []byte          // CONNECT that waits for the end of its authentication
 }
 
 // Data handles the packets in view and returns how many bytes they had.
@@ -67,10 +69,7 @@ func (c *Client) Data(view []byte) (used int, err error) {
 // hot: no allocation but those of the handlers.
 func (c *Client) handle(k *codec.Packet) error {
 	if !c.connected {
-		if k.Type != codec.TypeConnect {
-			return errNotConnected
-		}
-		return c.handleConnect(k)
+		return c.handleFirst(k)
 	}
 	switch k.Type {
 	case codec.TypePublish:
@@ -91,10 +90,25 @@ func (c *Client) handle(k *codec.Packet) error {
 		return c.answer([]byte(codec.PingrespFrame)) // [MQTT-3.12.4-1]
 	case codec.TypeDisconnect:
 		return c.handleDisconnect(k)
+	case codec.TypeAuth:
+		return c.handleAuth(k)
 	case codec.TypeConnect:
 		return errConnectTwice
 	}
 	return errServerPacket
+}
+
+// handleFirst dispatches what comes before CONNECT is accepted.
+func (c *Client) handleFirst(k *codec.Packet) error {
+	switch {
+	case c.v5 != nil && k.Type == codec.TypeAuth:
+		return c.handleAuth(k)
+	case c.v5 != nil && k.Type == codec.TypeDisconnect:
+		return c.handleDisconnect(k)
+	case c.v5 == nil && k.Type == codec.TypeConnect:
+		return c.handleConnect(k)
+	}
+	return errNotConnected
 }
 
 // fail is the one way out after an error in what the peer sent
@@ -105,33 +119,28 @@ func (c *Client) fail(err error) error {
 		return err
 	}
 	c.r.stats.ProtocolErrors++
-	var e *codec.Error
-	if errors.As(err, &e) && e.Reason == codec.PacketTooLarge {
+	if e, ok := errors.AsType[*codec.Error](err); ok && e.Reason == codec.PacketTooLarge {
 		if c.connected {
 			c.r.hit(LimitPacketBytes)
 		} else {
 			c.r.hit(LimitConnectBytes)
 		}
 	}
+	c.farewell(err)
 	c.closing = true
 	return err
 }
 
-// answer sends an acknowledgement. A peer that lets even these pile up is
-// closed.
-func (c *Client) answer(frame []byte) error {
-	if !c.conn.SendControl(frame) {
-		return errAnswersUnread
-	}
-	return nil
-}
-
-// close ends the connection from our side.
+// close ends the connection from our side; nil after the client's DISCONNECT.
 func (c *Client) close(why error) {
-	if !c.closing {
-		c.closing = true
-		c.conn.Close(why)
+	if c.closing {
+		return
 	}
+	if why != nil {
+		c.farewell(why)
+	}
+	c.closing = true
+	c.conn.Close(why)
 }
 
 // Drained is called when the connection's output has room again.
@@ -153,7 +162,7 @@ func (c *Client) Closed(why error) {
 	c.r.stats.Disconnects++
 	c.r.stats.Clients--
 	e := Event{Kind: EventDisconnect, ClientID: c.id, Peer: c.peer, Err: why}
-	if c.clean {
+	if c.orderly {
 		e.Err = nil
 	}
 	if c.session != nil {

@@ -1,88 +1,127 @@
 package router
 
 import (
-	"errors"
 	"fmt"
+	"math"
 	"strconv"
+	"time"
 
 	"github.com/loopmq/loopmq/codec"
-)
-
-// Return codes of a 3.x CONNACK (section 3.2.2.3).
-const (
-	connackAccepted           = 0
-	connackBadVersion         = 1
-	connackIdentifierRejected = 2
 )
 
 // handleConnect takes the first packet of a connection:
 //
 //	decode, refuse what the standard or a limit refuses
+//	authenticate, which may take more packets (auth.go)
 //	take over a session with this client identifier, or make one
 //	CONNACK, then what the session is owed
 func (c *Client) handleConnect(k *codec.Packet) error {
 	var p codec.Connect
 	if err := p.Decode(k); err != nil {
-		var e *codec.Error
-		if errors.As(err, &e) && e.Reason == codec.UnsupportedProtocolVersion {
-			return c.refuse(connackBadVersion, err) // [MQTT-3.1.2-2]
-		}
-		return err
+		return c.refuseBroken(&p, err)
 	}
-	if p.Version == codec.V5 {
-		return c.refuse(connackBadVersion, errors.New("protocol version 5 is not served"))
+	c.greet(&p)
+	if p.Props.Has.Has(codec.PropAuthMethod) {
+		return c.beginAuth(k, &p)
 	}
-	id, err := c.clientID(&p)
+	return c.admit(&p)
+}
+
+// refuseBroken answers a CONNECT that is not right, where its version is
+// known and has a word for that.
+func (c *Client) refuseBroken(p *codec.Connect, err error) error {
+	switch reason := reasonOf(err); {
+	case reason == codec.UnsupportedProtocolVersion: // [MQTT-3.1.2-2]
+		c.version = codec.V311
+		return c.refuse(&refusal{reason, err.Error()})
+	case p.Version == codec.V5:
+		c.greet(p)
+		return c.refuse(&refusal{reason, err.Error()})
+	}
+	return err
+}
+
+// greet notes what the client said of itself that matters to its first answer.
+func (c *Client) greet(p *codec.Connect) {
+	c.version = p.Version
+	c.window = c.r.limits.InflightMax
+	if p.Version != codec.V5 {
+		return
+	}
+	c.v5 = &peer5{problem: true}
+	if p.Props.Has.Has(codec.PropRequestProblem) {
+		c.v5.problem = p.Props.RequestProblem == 1
+	}
+	if p.Props.Has.Has(codec.PropMaximumPacket) {
+		c.sendMax = int(min(p.Props.MaximumPacketBytes, codec.MaxPacketBytes))
+	}
+	if p.Props.Has.Has(codec.PropReceiveMaximum) {
+		c.window = min(c.window, int(p.Props.ReceiveMaximum)) // [MQTT-3.3.4-9]
+	}
+	if n := min(int(p.Props.TopicAliasMaximum), c.r.limits.TopicAliasOutMax); n > 0 {
+		c.aliases = newAliasTable(n) // [MQTT-3.1.2-26]
+	}
+}
+
+// admit lets a client in whose CONNECT was read and who is who he says.
+func (c *Client) admit(p *codec.Connect) error {
+	id, assigned, err := c.clientID(p)
 	if err != nil {
-		return c.refuse(connackIdentifierRejected, err) // [MQTT-3.1.3-8], [MQTT-3.1.3-9]
+		return c.refuse(err) // [MQTT-3.1.3-8], [MQTT-3.1.3-9]
 	}
 	if p.HasWill {
 		if err := c.r.checkTopic(p.WillTopic); err != nil {
-			return fmt.Errorf("will: %w", err)
+			err = fmt.Errorf("will: %w", err)
+			if c.v5 != nil {
+				return c.refuse(err)
+			}
+			return err
 		}
-		c.will = cloneWill(c.r, &p)
+		c.will = cloneWill(c.r, p)
 	}
-	c.accept(&p, id)
-	return nil
+	return c.accept(p, id, assigned)
 }
 
 // clientID checks the client identifier and makes one where the client may
 // leave that to the broker.
-func (c *Client) clientID(p *codec.Connect) (string, error) {
+func (c *Client) clientID(p *codec.Connect) (id string, assigned bool, err error) {
+	rejected := func(text string) (string, bool, error) {
+		return "", false, &refusal{codec.ClientIdentifierNotValid, text}
+	}
 	switch n := len(p.ClientID); {
 	case n > c.r.limits.ClientIDBytesMax:
 		c.r.hit(LimitClientIDBytes)
-		return "", fmt.Errorf("client identifier has %d bytes; client-id-bytes-max is %d", n, c.r.limits.ClientIDBytesMax)
+		return rejected(fmt.Sprintf("client identifier has %d bytes; client-id-bytes-max is %d", n, c.r.limits.ClientIDBytesMax))
 	case n > 0:
-		return string(p.ClientID), nil
+		return string(p.ClientID), false, nil
 	case p.Version == codec.V31:
-		return "", errors.New("client identifier is empty, which protocol 3.1 does not allow")
-	case !p.CleanStart:
-		return "", errors.New("client identifier is empty and clean session is 0 [MQTT-3.1.3-8]")
+		return rejected("client identifier is empty, which protocol 3.1 does not allow")
+	case p.Version == codec.V311 && !p.CleanStart:
+		return rejected("client identifier is empty and clean session is 0 [MQTT-3.1.3-8]")
 	}
 	for { // [MQTT-3.1.3-6]
 		id := "auto-" + strconv.FormatUint(c.r.rand(), 36)
 		if c.r.sessions[id] == nil {
-			return id, nil
+			return id, true, nil
 		}
 	}
 }
 
-// refuse answers CONNECT with a return code and closes.
-func (c *Client) refuse(code byte, why error) error {
+// refuse answers CONNECT with the reason of why and closes.
+func (c *Client) refuse(why error) error {
 	c.r.stats.Refused++
-	c.conn.SendControl([]byte{0x20, 2, 0, code}) // [MQTT-3.2.2-4]
+	c.connackFailure(reasonOf(why), why.Error())
 	c.close(why)
 	return nil
 }
 
 // accept joins the connection with its session.
-func (c *Client) accept(p *codec.Connect, id string) {
+func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 	r := c.r
 	s := r.sessions[id]
 	if s != nil && s.client != nil {
 		r.takeOver(s)
-		s = r.sessions[id] // a clean session ended with its connection
+		s = r.sessions[id] // one that does not outlive its connection ended with it
 	}
 	if s != nil && p.CleanStart {
 		r.endSession(s) // [MQTT-3.1.2-6]
@@ -92,34 +131,124 @@ func (c *Client) accept(p *codec.Connect, id string) {
 	if s == nil {
 		s = r.newSession(id)
 	}
-	r.attachSession(s, c, p.CleanStart)
-	c.id, c.version, c.connected = s.id, p.Version, true
+	r.attachSession(s, c, r.sessionExpiry(p))
+	c.id, c.connected = s.id, true
 	c.packetMax = r.limits.PacketBytesMax
-	c.startKeepAlive(p.KeepAliveSeconds)
+	keep := c.startKeepAlive(p.KeepAliveSeconds)
 	r.stats.Connects++
 	r.stats.Clients++
-
-	ack := [4]byte{0x20, 2, 0, connackAccepted}
-	if present && p.Version != codec.V31 {
-		ack[2] = 1 // [MQTT-3.2.2-2]; a reserved byte in 3.1
+	if err := c.connack(p, s, present, assigned, keep); err != nil {
+		return err
 	}
-	c.conn.SendControl(ack[:])
 	r.event(&Event{
 		Kind: EventConnect, ClientID: id, Peer: c.peer, Version: byte(p.Version),
 		Clean: p.CleanStart, Present: present, KeepSecs: p.KeepAliveSeconds,
 	})
 	r.pump(s)
+	return nil
 }
 
-// startKeepAlive replaces the CONNECT deadline by the keep alive.
-func (c *Client) startKeepAlive(seconds uint16) {
+// sessionExpiry is how long the session outlives its connection, in ns; 0 for
+// not at all [MQTT-3.1.2-23].
+func (r *Router) sessionExpiry(p *codec.Connect) int64 {
+	most := r.limits.SessionExpiry.Nanoseconds()
+	switch {
+	case p.Version == codec.V5:
+		return r.cappedExpiry(p.Props.SessionExpirySeconds)
+	case p.CleanStart:
+		return 0
+	}
+	return most
+}
+
+func (r *Router) cappedExpiry(seconds uint32) int64 {
+	most := r.limits.SessionExpiry.Nanoseconds()
+	want := int64(seconds) * int64(time.Second)
+	if want > most {
+		r.hit(LimitSessionExpiry)
+		return most
+	}
+	return want
+}
+
+// connack tells the client that it is in, and in 5.0 what it may do.
+func (c *Client) connack(p *codec.Connect, s *Session, present, assigned bool, keep uint16) error {
+	a := codec.Connack{SessionPresent: present && p.Version != codec.V31} // a reserved byte in 3.1
+	if c.v5 != nil {
+		c.announce(&a.Props, p, s, assigned, keep)
+	}
+	return c.answerFitting(&a.Props, "", func(dst []byte) []byte {
+		return codec.AppendConnack(dst, p.Version, &a)
+	})
+}
+
+// announce sets the properties of CONNACK (section 3.2.2.3).
+func (c *Client) announce(a *codec.Properties, p *codec.Connect, s *Session, assigned bool, keep uint16) {
+	l := &c.r.limits
+	set := func(id codec.PropertyID) { a.Has = a.Has.Add(id) }
+	if granted := uint32(s.expiry / int64(time.Second)); granted != p.Props.SessionExpirySeconds {
+		a.SessionExpirySeconds = granted
+		set(codec.PropSessionExpiry)
+	}
+	a.ReceiveMaximum = uint16(l.ReceiveMaximum)
+	set(codec.PropReceiveMaximum)
+	a.MaximumPacketBytes = uint32(l.PacketBytesMax)
+	set(codec.PropMaximumPacket)
+	a.TopicAliasMaximum = uint16(l.TopicAliasMax)
+	set(codec.PropTopicAliasMaximum)
+	a.WildcardAvailable, a.SubscriptionIDAvailable, a.SharedAvailable, a.RetainAvailable = 1, 1, 1, 1
+	set(codec.PropWildcardAvailable)
+	set(codec.PropSubscriptionIDAvailable)
+	set(codec.PropSharedAvailable)
+	set(codec.PropRetainAvailable)
+	if assigned {
+		a.AssignedClientID = []byte(s.id)
+		set(codec.PropAssignedClientID) // [MQTT-3.2.2-16]
+	}
+	if keep != p.KeepAliveSeconds {
+		a.ServerKeepAliveSeconds = keep
+		set(codec.PropServerKeepAlive) // [MQTT-3.2.2-21]
+	}
+	if p.Props.RequestResponse == 1 && c.r.responsePrefix != "" {
+		a.ResponseInformation = []byte(c.r.responsePrefix + c.responseName())
+		set(codec.PropResponseInformation)
+	}
+	if auth := c.v5.auth; auth != nil {
+		a.AuthMethod = []byte(auth.method)
+		set(codec.PropAuthMethod)
+		if auth.last != nil {
+			a.AuthData = auth.last
+			set(codec.PropAuthData)
+		}
+	}
+}
+
+// responseName is a topic level for the client's responses: its identifier,
+// or a number where that cannot be a level.
+func (c *Client) responseName() string {
+	for _, b := range []byte(c.id) {
+		if b == '+' || b == '#' || b == '/' {
+			return "auto-" + strconv.FormatUint(c.r.rand(), 36)
+		}
+	}
+	return c.id
+}
+
+// startKeepAlive replaces the CONNECT deadline by the keep alive, and returns
+// the seconds in force: 5.0 clients can be told to use less.
+func (c *Client) startKeepAlive(seconds uint16) uint16 {
+	if most := c.r.limits.KeepAliveMax; c.v5 != nil && time.Duration(seconds)*time.Second > most {
+		c.r.hit(LimitKeepAlive)
+		seconds = uint16(min(most/time.Second, math.MaxUint16))
+	}
 	c.seenAt = c.r.now
 	c.keepAlive = int64(seconds) * 1_500_000_000 // [MQTT-3.1.2-24]
 	if seconds == 0 {
 		c.r.timers.Stop(&c.timer)
-		return
+		return 0
 	}
 	c.r.timers.Set(&c.timer, c, c.seenAt+c.keepAlive)
+	return seconds
 }
 
 // handleDisconnect ends a connection in good order [MQTT-3.14.4-3].
@@ -128,8 +257,16 @@ func (c *Client) handleDisconnect(k *codec.Packet) error {
 	if err := p.Decode(k, c.version); err != nil {
 		return err
 	}
-	c.dropWill()
-	c.clean = true
+	if s := c.session; s != nil && p.Props.Has.Has(codec.PropSessionExpiry) {
+		if s.expiry == 0 && p.Props.SessionExpirySeconds != 0 { // [MQTT-3.14.2-2]
+			return &refusal{codec.ProtocolError, "DISCONNECT sets a Session Expiry where CONNECT had none"}
+		}
+		s.expiry = c.r.cappedExpiry(p.Props.SessionExpirySeconds)
+	}
+	if p.Reason == codec.Success {
+		c.dropWill() // [MQTT-3.14.4-3]
+	}
+	c.orderly = true
 	c.close(nil)
 	return nil
 }

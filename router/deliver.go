@@ -1,176 +1,144 @@
 package router
 
-import (
-	"github.com/loopmq/loopmq/codec"
+import "github.com/loopmq/loopmq/codec"
+
+// origin is what a delivery owes to the subscription it comes from.
+type origin struct {
+	ids   []uint32    // Subscription Identifiers
+	group *shareGroup // nil: not shared
+}
+
+// putResult says what became of a PUBLISH.
+type putResult int
+
+const (
+	putSent     putResult = iota
+	putBlocked            // the output is full; Drained comes
+	putTooLarge           // larger than the client takes [MQTT-3.1.2-25]
+	putAbsent             // QoS 0, and nobody is there
 )
 
-// sharedBytesMin is the payload size from which a delivery shares one copy
-// between connections instead of copying it into each one's output.
-const sharedBytesMin = 4 << 10
-
-// fan is the delivery of one PUBLISH: what was received and what has been made
-// of it so far. Each form is made once, however many sessions get it.
-type fan struct {
-	p     *codec.Publish
-	raw   []byte   // the packet as it came; nil when it cannot be passed on as it is
-	msg   *Message // made when a session must keep the message
-	seq   uint64
-	buf   []byte                // encoded forms, one behind the other
-	forms [6]struct{ a, b int } // by class; b == 0: not made
+// outgoing starts the PUBLISH that is sent next.
+func (r *Router) outgoing(topic, payload []byte, qos byte, retain bool) *codec.Publish {
+	o := &r.out
+	o.Dup, o.QoS, o.Retain, o.Topic, o.Payload = false, qos, retain, topic, payload
+	return o
 }
 
-func (f *fan) begin(p *codec.Publish, raw []byte) {
-	f.p, f.raw = p, raw
-	f.buf = f.buf[:0]
-	f.forms = [6]struct{ a, b int }{}
-	f.seq++
-}
-
-// class numbers the forms: QoS and RETAIN.
-func class(qos byte, retain bool) int {
-	n := int(qos) * 2
-	if retain {
-		n++
+// dress gives the PUBLISH that is sent next its properties.
+func (r *Router) dress(props []byte, expireAt int64, o *origin) {
+	p := &r.out.Props
+	p.Has, p.Encoded = 0, props
+	if expireAt != 0 {
+		p.Has = p.Has.Add(codec.PropMessageExpiry)
+		p.MessageExpirySeconds = remaining(expireAt, r.now)
 	}
-	return n
-}
-
-// form returns p as a packet with this QoS and RETAIN; for QoS > 0 the
-// PacketID is still to be filled in.
-//
-// hot: no allocation once buf has grown.
-func (f *fan) form(qos byte, retain bool) []byte {
-	s := &f.forms[class(qos, retain)]
-	if s.b == 0 {
-		p := codec.Publish{QoS: qos, Retain: retain, Topic: f.p.Topic, PacketID: 1, Payload: f.p.Payload}
-		s.a = len(f.buf)
-		f.buf = codec.AppendPublish(f.buf, codec.V311, &p)
-		s.b = len(f.buf)
-	}
-	return f.buf[s.a:s.b]
-}
-
-// message returns the copy that sessions keep.
-func (f *fan) message(r *Router) *Message {
-	if f.msg == nil {
-		f.msg = r.cloneMessage(f.p)
-	}
-	return f.msg
-}
-
-// fanOut delivers the fan's PUBLISH to the subscribers in sets.
-//
-// hot: no allocation for QoS 0.
-func (r *Router) fanOut(sets [][]*Subscription) {
-	switch len(sets) {
-	case 0:
-		r.stats.Unmatched++
-	case 1: // one filter: no session twice
-		qos := r.fan.p.QoS
-		for _, sub := range sets[0] {
-			r.deliver(sub.session, min(qos, sub.qos))
-		}
-	default:
-		r.fanOutOverlapping(sets)
+	if o != nil && len(o.ids) > 0 {
+		p.Has = p.Has.Add(codec.PropSubscriptionID)
+		p.SubscriptionIDs = o.ids
 	}
 }
 
-// fanOutOverlapping delivers once to each session, with the highest QoS that
-// any of its matching filters was granted [MQTT-3.3.5-1].
-func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
-	seq := r.fan.seq
-	for _, set := range sets {
-		for _, sub := range set {
-			s := sub.session
-			if s.fanSeq != seq {
-				s.fanSeq, s.fanFirst, s.fanQoS = seq, sub, sub.qos
-			} else {
-				s.fanQoS = max(s.fanQoS, sub.qos)
+// put sends p, which outgoing made, to one client in the form that it takes.
+// With m its payload is shared instead of copied.
+func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, o *origin, m *Message) putResult {
+	version := codec.V311
+	name := p.Topic
+	var alias uint16
+	known := false
+	if c.v5 != nil {
+		version = codec.V5
+		r.dress(props, expireAt, o)
+		if c.aliases != nil {
+			if alias, known = c.aliases.choose(name); alias != 0 {
+				p.Props.TopicAlias = alias
+				p.Props.Has = p.Props.Has.Add(codec.PropTopicAlias)
+			}
+			if known {
+				p.Topic = nil
 			}
 		}
-	}
-	for _, set := range sets {
-		for _, sub := range set {
-			if s := sub.session; s.fanFirst == sub {
-				s.fanFirst = nil
-				r.deliver(s, min(r.fan.p.QoS, s.fanQoS))
-			}
+		if c.sendMax < codec.MaxPacketBytes && codec.PublishBytes(version, p) > c.sendMax {
+			return putTooLarge
 		}
 	}
-}
-
-// deliver hands the fan's PUBLISH to one session. RETAIN is 0 for what an
-// established subscription gets [MQTT-3.3.1-9].
-//
-// hot: no allocation for QoS 0.
-func (r *Router) deliver(s *Session, qos byte) {
-	if qos > 0 {
-		r.deliverAcked(s, qos)
-		return
-	}
-	c := s.client
-	if c == nil {
-		return // QoS 0 is not kept for absent sessions (section 3.1.2.4)
-	}
-	f := &r.fan
-	var ok bool
-	switch {
-	case f.raw != nil && !f.p.Retain:
-		ok = c.conn.SendView(f.raw)
-	case len(f.p.Payload) >= sharedBytesMin:
-		ok = r.sendShared(c, f.message(r), &codec.Publish{Topic: f.p.Topic})
-	default:
-		ok = c.conn.Send(f.form(0, false))
-	}
-	if !ok {
-		r.drop(s, DropOutputFull)
-		return
-	}
-	r.stats.Delivered[0]++
-}
-
-// deliverAcked sends the fan's PUBLISH with QoS 1 or 2 if the session may get
-// it now, and queues it otherwise.
-func (r *Router) deliverAcked(s *Session, qos byte) {
-	f := &r.fan
-	d := delivery{msg: f.message(r), qos: qos}
-	c := s.client
-	if c == nil || !s.ready(r) {
-		r.enqueue(s, d)
-		return
-	}
-	id := s.out.nextID()
-	var ok bool
-	if len(f.p.Payload) >= sharedBytesMin {
-		ok = r.sendShared(c, d.msg, &codec.Publish{QoS: qos, Topic: f.p.Topic, PacketID: id})
+	ok := false
+	if m != nil {
+		r.scratch = codec.AppendPublishHead(r.scratch[:0], version, p, len(p.Payload))
+		ok = c.conn.SendShared(r.scratch, m.payload)
 	} else {
-		frame := f.form(qos, false)
-		at := codec.PublishPacketIDOffset(frame)
-		frame[at], frame[at+1] = byte(id>>8), byte(id)
-		ok = c.conn.Send(frame)
+		r.scratch = codec.AppendPublish(r.scratch[:0], version, p)
+		ok = c.conn.Send(r.scratch)
 	}
 	if !ok {
-		r.enqueue(s, d)
-		return
+		return putBlocked
 	}
-	r.fly(s, d)
+	switch {
+	case known:
+		r.stats.AliasBytesSaved += uint64(len(name) - aliasBytes)
+	case alias != 0:
+		c.aliases.sent(alias, name)
+	}
+	return putSent
 }
 
-// sendShared sends a large message: its head is copied, its payload shared.
-func (r *Router) sendShared(c *Client, m *Message, p *codec.Publish) bool {
-	r.scratch = codec.AppendPublishHead(r.scratch[:0], codec.V311, p, len(m.Payload()))
-	return c.conn.SendShared(r.scratch, m.payload)
+// transmit sends d as a PUBLISH.
+func (r *Router) transmit(c *Client, d *delivery, id uint16, dup bool) putResult {
+	p := r.outgoing(d.msg.Topic(), d.msg.Payload(), d.qos, d.retain)
+	p.Dup, p.PacketID = dup, id
+	var shared *Message
+	if len(p.Payload) >= sharedBytesMin {
+		shared = d.msg
+	}
+	return r.put(c, p, d.msg.props, d.msg.expireAt, d.from, shared)
+}
+
+// give sends d, of QoS 1 or 2, if the session may get it now, and queues it
+// otherwise. The caller keeps its hold.
+func (r *Router) give(s *Session, d delivery) {
+	if s.client == nil || s.client.closing || !s.ready() || !r.sendNew(s, &d) {
+		r.enqueue(s, d)
+	}
+}
+
+// sendNew sends d for the first time and notes that it is in flight. False:
+// not now. What must not be sent any more, or never can be, is dropped.
+func (r *Router) sendNew(s *Session, d *delivery) bool {
+	if d.msg.expired(r.now) {
+		r.drop(s, DropExpired)
+		return true
+	}
+	switch r.transmit(s.client, d, s.out.nextID(), false) {
+	case putBlocked:
+		return false
+	case putTooLarge:
+		r.drop(s, DropPacketTooLarge)
+	default:
+		r.fly(s, *d)
+	}
+	return true
+}
+
+// sendUnacked sends d with QoS 0 to a session that is there. False: not now.
+func (r *Router) sendUnacked(s *Session, d *delivery) bool {
+	switch r.transmit(s.client, d, 0, false) {
+	case putBlocked:
+		return false
+	case putTooLarge:
+		r.drop(s, DropPacketTooLarge)
+	default:
+		r.stats.Delivered[0]++
+	}
+	return true
 }
 
 // ready reports whether the session's next message with QoS > 0 may leave at
-// once: nothing is before it and the window has room.
-func (s *Session) ready(r *Router) bool {
-	return s.queue.n == 0 && s.out.resend == s.out.next && s.windowOpen(r)
+// once: it is connected, nothing is before it and the window has room.
+func (s *Session) ready() bool {
+	return s.queue.n == 0 && s.out.resend == s.out.next && s.windowOpen()
 }
 
-func (s *Session) windowOpen(r *Router) bool {
-	return s.out.open < r.limits.InflightMax
-}
+func (s *Session) windowOpen() bool { return s.out.open < s.client.window }
 
 // fly notes that d was sent.
 func (r *Router) fly(s *Session, d delivery) {
@@ -231,13 +199,11 @@ func (r *Router) pump(s *Session) {
 	if !r.resend(s, c) {
 		return
 	}
-	for s.queue.n > 0 && s.windowOpen(r) {
-		d := s.queue.front()
-		if !r.transmit(c, d, s.out.nextID(), false) {
+	for s.queue.n > 0 && s.windowOpen() {
+		if !r.sendNew(s, s.queue.front()) {
 			return // Drained comes
 		}
-		r.fly(s, *d)
-		r.release(s.dequeue().msg) // fly holds it
+		r.release(s.dequeue().msg) // in flight it is held once more
 	}
 	if len(s.replays) > 0 {
 		r.wantReplay(s)
@@ -248,7 +214,7 @@ func (r *Router) pump(s *Session) {
 // reports whether all of it has left.
 func (r *Router) resend(s *Session, c *Client) bool {
 	o := &s.out
-	for i := o.since(o.resend); i < o.open; i++ {
+	for i := o.since(o.resend); i < o.open; {
 		e := o.at(i)
 		o.resend = e.n
 		if e.state == flightPubcomp {
@@ -256,24 +222,20 @@ func (r *Router) resend(s *Session, c *Client) bool {
 				c.close(errAnswersUnread)
 				return false
 			}
+			i++
 			continue
 		}
-		if !r.transmit(c, &e.delivery, e.packetID(), true) { // [MQTT-3.3.1-1]
+		switch r.transmit(c, &e.delivery, e.packetID(), true) { // [MQTT-3.3.1-1]
+		case putBlocked:
 			return false
+		case putTooLarge: // this connection takes less: it counts as delivered [MQTT-3.1.2-25]
+			r.drop(s, DropPacketTooLarge)
+			r.finish(s, e)
+			continue
 		}
 		r.stats.Delivered[e.qos]++
+		i++
 	}
 	o.resend = o.next
 	return true
-}
-
-// transmit sends d as a PUBLISH.
-func (r *Router) transmit(c *Client, d *delivery, id uint16, dup bool) bool {
-	p := codec.Publish{Dup: dup, QoS: d.qos, Retain: d.retain, Topic: d.msg.Topic(), PacketID: id}
-	if len(d.msg.Payload()) >= sharedBytesMin {
-		return r.sendShared(c, d.msg, &p)
-	}
-	p.Payload = d.msg.Payload()
-	r.scratch = codec.AppendPublish(r.scratch[:0], codec.V311, &p)
-	return c.conn.Send(r.scratch)
 }

@@ -12,6 +12,8 @@ const (
 	EventDollar                      // a client published to a topic beginning with $
 	EventExpire                      // a session reached its expiry
 	EventEvict                       // a session was dropped to make room
+	EventCrowded                     // a client goes over our Receive Maximum
+	EventAuth                        // an enhanced authentication failed
 )
 
 // Event tells an operator what happened to a client.
@@ -24,7 +26,7 @@ type Event struct {
 	Present  bool   // EventConnect: a session was resumed
 	KeepSecs uint16 // EventConnect: keep alive in seconds
 	Err      error  // EventRefuse, EventDisconnect: why; nil after a DISCONNECT packet
-	Detail   string // EventDrop: reason; EventDollar: topic
+	Detail   string // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
 	Dropped  uint64 // EventDisconnect: messages the session lost so far
 }
 

@@ -35,9 +35,19 @@ type Limits struct {
 	SubscriptionsMax int
 	// SessionsMax is how many sessions without a connection are kept.
 	SessionsMax int
-	// SessionExpiry is how long a persistent 3.x session outlives its
-	// connection.
+	// SessionExpiry is how long a session outlives its connection: a
+	// persistent one of 3.x, and at most one of 5.0.
 	SessionExpiry time.Duration
+	// ReceiveMaximum is how many QoS 2 messages a 5.0 client may send before
+	// it releases one; the client is told in CONNACK.
+	ReceiveMaximum int
+	// TopicAliasMax is how many topic aliases a 5.0 client may set.
+	TopicAliasMax int
+	// TopicAliasOutMax is how many topic aliases are used towards a client
+	// that takes any.
+	TopicAliasOutMax int
+	// KeepAliveMax is the longest keep alive of a 5.0 client.
+	KeepAliveMax time.Duration
 	// RetainedMessagesMax is how many topics may have a retained message.
 	RetainedMessagesMax int
 	// RetainedBytesMax bounds topics and payloads of all retained messages.
@@ -62,6 +72,10 @@ func DefaultLimits() Limits {
 		SubscriptionsMax:    10_000,
 		SessionsMax:         100_000,
 		SessionExpiry:       14 * 24 * time.Hour,
+		ReceiveMaximum:      256,
+		TopicAliasMax:       32,
+		TopicAliasOutMax:    32,
+		KeepAliveMax:        20 * time.Minute,
 		RetainedMessagesMax: 1_000_000,
 		RetainedBytesMax:    256 << 20,
 		RetainedPassMax:     256,
@@ -96,6 +110,10 @@ const (
 	LimitSubscriptions
 	LimitSessions
 	LimitSessionExpiry
+	LimitReceiveMaximum
+	LimitTopicAlias
+	LimitTopicAliasOut
+	LimitKeepAlive
 	LimitRetainedMessages
 	LimitRetainedBytes
 	LimitRetainedPass
@@ -116,7 +134,11 @@ func LimitRows() []LimitRow {
 		{LimitTopicLevels, "topic-levels-max", func(l *Limits) any { return &l.TopicLevelsMax }, 65_536, "PUBLISH: disconnect; SUBSCRIBE: SUBACK 0x80", "bounds the walk through the index"},
 		{LimitSubscriptions, "subscriptions-max", func(l *Limits) any { return &l.SubscriptionsMax }, 0, "SUBACK 0x80", "per session; a bridge may want thousands, a device does not"},
 		{LimitSessions, "sessions-max", func(l *Limits) any { return &l.SessionsMax }, 0, "the session that is away longest is dropped", "sessions without a connection; random client identifiers fill memory otherwise"},
-		{LimitSessionExpiry, "session-expiry", func(l *Limits) any { return &l.SessionExpiry }, 0, "session dropped", "longer than a holiday, shorter than for ever"},
+		{LimitSessionExpiry, "session-expiry", func(l *Limits) any { return &l.SessionExpiry }, 0, "session dropped; 5.0: a longer wish is cut, CONNACK tells", "longer than a holiday, shorter than for ever"},
+		{LimitReceiveMaximum, "receive-maximum", func(l *Limits) any { return &l.ReceiveMaximum }, 65_535, "beyond twice as many: DISCONNECT 0x93", "deep enough for a batch of commits; clients that count differently are not cut off at once"},
+		{LimitTopicAlias, "topic-alias-max", func(l *Limits) any { return &l.TopicAliasMax }, 65_535, "DISCONNECT 0x94", "a device publishes to few topics; each alias holds a topic in memory"},
+		{LimitTopicAliasOut, "topic-alias-out-max", func(l *Limits) any { return &l.TopicAliasOutMax }, 65_535, "topics received less are sent in full", "the topics that a client receives most"},
+		{LimitKeepAlive, "keep-alive-max", func(l *Limits) any { return &l.KeepAliveMax }, 0, "5.0: Server Keep Alive in CONNACK; 3.x: none", "a dead connection is noticed within half an hour"},
 		{LimitRetainedMessages, "retained-messages-max", func(l *Limits) any { return &l.RetainedMessagesMax }, 0, "message delivered, not retained", "retained topics never go away by themselves"},
 		{LimitRetainedBytes, "retained-bytes-max", func(l *Limits) any { return &l.RetainedBytesMax }, 0, "message delivered, not retained", "a quarter of the memory of a small gateway"},
 		{LimitRetainedPass, "retained-pass-max", func(l *Limits) any { return &l.RetainedPassMax }, 0, "the rest follows in the next pass", "one subscriber to # must not hold the loop"},

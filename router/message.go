@@ -1,6 +1,9 @@
 package router
 
 import (
+	"math"
+	"time"
+
 	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/internal/invariant"
@@ -9,9 +12,11 @@ import (
 // Message is one PUBLISH kept beyond its pass: queued, in flight, retained or
 // waiting as a will. All holders share it.
 type Message struct {
-	topic   []byte
-	payload *buf.Ref
-	holders int32
+	topic    []byte
+	props    []byte // encoded properties that travel unaltered
+	payload  *buf.Ref
+	expireAt int64 // ns; 0 = never
+	holders  int32
 }
 
 // Topic returns the topic name; a view that lives as long as the message.
@@ -21,12 +26,24 @@ func (m *Message) Topic() []byte { return m.topic }
 func (m *Message) Payload() []byte { return m.payload.Bytes() }
 
 // bytes is what the message counts against limits.
-func (m *Message) bytes() int { return len(m.topic) + len(m.payload.Bytes()) }
+func (m *Message) bytes() int { return len(m.topic) + len(m.props) + len(m.payload.Bytes()) }
+
+// expired reports whether the message must no longer be delivered
+// [MQTT-3.3.2-5].
+func (m *Message) expired(now int64) bool { return m.expireAt != 0 && now >= m.expireAt }
+
+// remaining is the Message Expiry that a subscriber is told, in seconds,
+// rounded up: what was received less the time that went by [MQTT-3.3.2-6].
+func remaining(expireAt, now int64) uint32 {
+	left := max(0, expireAt-now)
+	return uint32(min((left+int64(time.Second)-1)/int64(time.Second), math.MaxUint32))
+}
 
 // messagePoolMax bounds how many released messages are kept for reuse.
 const messagePoolMax = 1024
 
-// reusedTopicBytesMax is the largest topic buffer a pooled message keeps.
+// reusedTopicBytesMax is the largest topic or property buffer that a pooled
+// message keeps.
 const reusedTopicBytesMax = 128
 
 // messagePool recycles messages, so that QoS 1 and 2 in the steady state
@@ -37,7 +54,7 @@ type messagePool struct {
 }
 
 // cloneMessage copies what p points to. The caller is its first holder.
-func (r *Router) cloneMessage(p *codec.Publish) *Message {
+func (r *Router) cloneMessage(p *publication) *Message {
 	var m *Message
 	if n := len(r.messages.free); n > 0 {
 		m = r.messages.free[n-1]
@@ -45,8 +62,10 @@ func (r *Router) cloneMessage(p *codec.Publish) *Message {
 	} else {
 		m = new(Message)
 	}
-	m.topic = append(m.topic[:0], p.Topic...)
-	m.payload = r.pool.NewRef(p.Payload)
+	m.topic = append(m.topic[:0], p.topic...)
+	m.props = append(m.props[:0], p.props...)
+	m.payload = r.pool.NewRef(p.payload)
+	m.expireAt = p.expireAt
 	m.holders = 1
 	r.messages.live++
 	return m
@@ -67,7 +86,29 @@ func (r *Router) release(m *Message) {
 	m.payload.Release()
 	m.payload = nil
 	r.messages.live--
-	if len(r.messages.free) < messagePoolMax && cap(m.topic) <= reusedTopicBytesMax {
+	if len(r.messages.free) < messagePoolMax && cap(m.topic) <= reusedTopicBytesMax && cap(m.props) <= reusedTopicBytesMax {
 		r.messages.free = append(r.messages.free, m)
+	}
+}
+
+// publication is one PUBLISH on its way to its subscribers: of a client, or a
+// will. All slices are views.
+type publication struct {
+	topic    []byte
+	payload  []byte
+	props    []byte // encoded properties that travel unaltered
+	raw      []byte // QoS 0: the packet as it came; nil when it cannot be passed on as it is
+	expireAt int64  // ns; 0 = never
+	from     *Session
+	qos      byte
+	retain   bool
+	v5       bool // raw is a 5.0 packet
+}
+
+// setProps takes what travels from the properties of a 5.0 PUBLISH.
+func (p *publication) setProps(props *codec.Properties, scratch []byte, now int64) {
+	p.props = props.AppendForwarded(scratch)
+	if props.Has.Has(codec.PropMessageExpiry) {
+		p.expireAt = max(1, now+int64(props.MessageExpirySeconds)*int64(time.Second))
 	}
 }

@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/router/topic"
@@ -17,9 +18,14 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		return err
 	}
 	r.stats.Published[p.QoS]++
+	if c.v5 != nil {
+		if err := c.check5(p); err != nil {
+			return c.refusePublish(p, err)
+		}
+	}
 	if len(p.Topic) >= r.topicShort { // only then can a limit be passed
 		if err := r.checkTopic(p.Topic); err != nil {
-			return err
+			return c.refusePublish(p, err)
 		}
 	}
 	if p.QoS == 2 && c.session.received != nil && c.session.received.has(p.PacketID) {
@@ -27,17 +33,122 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		return c.acknowledge(codec.TypePubrec, p.PacketID) // routed already [MQTT-4.3.3-2]
 	}
 	if p.Topic[0] == '$' {
-		c.dropDollar(p.Topic)
-	} else {
-		var raw []byte
-		if p.QoS == 0 {
-			raw = k.Raw
+		return c.refuseDollar(p)
+	}
+	pub := &r.incoming
+	*pub = publication{
+		topic: p.Topic, payload: p.Payload, qos: p.QoS, retain: p.Retain, from: c.session, v5: c.v5 != nil,
+	}
+	if p.QoS == 0 && !p.Props.Has.Has(codec.PropTopicAlias) {
+		pub.raw = k.Raw
+	}
+	if p.Props.Has != 0 {
+		pub.setProps(&p.Props, r.propsScratch[:0], r.now)
+		r.propsScratch = pub.props
+	}
+	matched := r.route(pub)
+	switch p.QoS {
+	case 1:
+		if !matched && c.v5 != nil {
+			return c.acknowledgeWith(codec.TypePuback, p.PacketID, codec.NoMatchingSubscribers, "")
 		}
-		r.route(p, raw)
+		return c.acknowledge(codec.TypePuback, p.PacketID) // [MQTT-4.3.2-2]
+	case 2:
+		c.session.markReceived(p.PacketID)
+		if !matched && c.v5 != nil {
+			return c.acknowledgeWith(codec.TypePubrec, p.PacketID, codec.NoMatchingSubscribers, "")
+		}
+		return c.acknowledge(codec.TypePubrec, p.PacketID)
+	}
+	return nil
+}
+
+// check5 holds a PUBLISH against what only 5.0 knows, and resolves its alias.
+func (c *Client) check5(p *codec.Publish) error {
+	if p.Props.Has != 0 {
+		if p.Props.Has.Has(codec.PropSubscriptionID) {
+			return &refusal{codec.ProtocolError, "PUBLISH of a client with a Subscription Identifier [MQTT-3.3.4-6]"}
+		}
+		if err := c.resolveAlias(p); err != nil {
+			return err
+		}
+		if c.r.validatePayloads && p.Props.PayloadFormat == 1 && !utf8.Valid(p.Payload) {
+			return &refusal{codec.PayloadFormatInvalid, "payload is said to be UTF-8 and is not"}
+		}
+	}
+	if set := c.session.received; p.QoS == 2 && set != nil && set.n >= c.r.limits.ReceiveMaximum {
+		return c.checkReceiveMaximum(p, set)
+	}
+	return nil
+}
+
+// checkReceiveMaximum lets a client go somewhat over our Receive Maximum, once
+// with a word to the operator, and ends a connection that is far beyond it
+// [MQTT-3.3.4-7].
+func (c *Client) checkReceiveMaximum(p *codec.Publish, set *packetSet) error {
+	most := c.r.limits.ReceiveMaximum
+	if set.has(p.PacketID) {
+		return nil
+	}
+	if set.n >= 2*most {
+		c.r.hit(LimitReceiveMaximum)
+		return &refusal{codec.ReceiveMaximumExceeded, fmt.Sprintf("%d QoS 2 messages without PUBREL; receive-maximum is %d", set.n, most)}
+	}
+	if !c.v5.crowded {
+		c.v5.crowded = true
+		c.r.event(&Event{Kind: EventCrowded, ClientID: c.id, Peer: c.peer, Detail: fmt.Sprint(most)})
+	}
+	return nil
+}
+
+// refusePublish answers a PUBLISH that is not taken: in 5.0 with a negative
+// acknowledgement where the packet has one and the protocol was not broken,
+// otherwise by closing the connection.
+func (c *Client) refusePublish(p *codec.Publish, err error) error {
+	if c.v5 == nil || p.QoS == 0 {
+		return err
+	}
+	reason := reasonOf(err)
+	switch reason {
+	case codec.TopicNameInvalid, codec.QuotaExceeded, codec.PayloadFormatInvalid, codec.NotAuthorized:
+	default:
+		return err
+	}
+	t := codec.TypePuback
+	if p.QoS == 2 {
+		t = codec.TypePubrec
+	}
+	return c.acknowledgeWith(t, p.PacketID, reason, err.Error())
+}
+
+// checkTopic holds a topic name against the limits.
+func (r *Router) checkTopic(t []byte) error {
+	if len(t) > r.limits.TopicBytesMax {
+		r.hit(LimitTopicBytes)
+		return &refusal{codec.TopicNameInvalid, fmt.Sprintf("topic of %d bytes; topic-bytes-max is %d", len(t), r.limits.TopicBytesMax)}
+	}
+	if n := topic.Levels(t); n > r.limits.TopicLevelsMax {
+		r.hit(LimitTopicLevels)
+		return &refusal{codec.TopicNameInvalid, fmt.Sprintf("topic of %d levels; topic-levels-max is %d", n, r.limits.TopicLevelsMax)}
+	}
+	return nil
+}
+
+// refuseDollar counts a message to a topic that belongs to the broker (section
+// 4.7.2). In 3.x it is acknowledged like any other: a client that does this by
+// mistake would only repeat it.
+func (c *Client) refuseDollar(p *codec.Publish) error {
+	c.r.stats.DollarDrops++
+	c.r.event(&Event{Kind: EventDollar, ClientID: c.id, Peer: c.peer, Detail: string(p.Topic)})
+	if c.v5 != nil {
+		if p.QoS == 0 {
+			return nil
+		}
+		return c.refusePublish(p, &refusal{codec.NotAuthorized, "topics beginning with $ are the broker's"})
 	}
 	switch p.QoS {
 	case 1:
-		return c.acknowledge(codec.TypePuback, p.PacketID) // [MQTT-4.3.2-2]
+		return c.acknowledge(codec.TypePuback, p.PacketID)
 	case 2:
 		c.session.markReceived(p.PacketID)
 		return c.acknowledge(codec.TypePubrec, p.PacketID)
@@ -45,50 +156,23 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	return nil
 }
 
-// checkTopic holds a topic name against the limits.
-func (r *Router) checkTopic(t []byte) error {
-	if len(t) > r.limits.TopicBytesMax {
-		r.hit(LimitTopicBytes)
-		return fmt.Errorf("topic of %d bytes; topic-bytes-max is %d", len(t), r.limits.TopicBytesMax)
-	}
-	if n := topic.Levels(t); n > r.limits.TopicLevelsMax {
-		r.hit(LimitTopicLevels)
-		return fmt.Errorf("topic of %d levels; topic-levels-max is %d", n, r.limits.TopicLevelsMax)
-	}
-	return nil
-}
-
-// dropDollar counts a message to a topic that belongs to the broker
-// (section 4.7.2). It is acknowledged like any other: a client that does this
-// by mistake would only repeat it.
-func (c *Client) dropDollar(t []byte) {
-	c.r.stats.DollarDrops++
-	c.r.event(&Event{Kind: EventDollar, ClientID: c.id, Peer: c.peer, Detail: string(t)})
-}
-
-// route delivers p to its subscribers and keeps it if it is to be retained.
-// raw is the packet as it came, where it can be passed on as it is.
+// route delivers p to its subscribers and keeps it if it is to be retained. It
+// reports whether there were any subscribers.
 //
 // hot: no allocation for QoS 0.
-func (r *Router) route(p *codec.Publish, raw []byte) {
+func (r *Router) route(p *publication) (matched bool) {
 	f := &r.fan
-	f.begin(p, raw)
-	r.fanOut(r.index.Match(p.Topic))
-	if p.Retain {
+	f.begin(p)
+	sets := r.index.Match(p.topic)
+	r.fanOut(sets)
+	if p.retain {
 		r.retain(p)
 	}
 	if f.msg != nil {
 		r.release(f.msg)
 		f.msg = nil
 	}
-}
-
-// acknowledge sends a four-byte acknowledgement.
-//
-// hot: no allocation.
-func (c *Client) acknowledge(t codec.Type, id uint16) error {
-	c.r.scratch = codec.AppendAckID(c.r.scratch[:0], t, id)
-	return c.answer(c.r.scratch)
+	return len(sets) > 0
 }
 
 // markReceived notes a QoS 2 PacketID until its PUBREL.

@@ -3,6 +3,7 @@ package router
 // delivery is one message on its way to one session.
 type delivery struct {
 	msg    *Message
+	from   *origin // nil: a plain subscription
 	qos    byte
 	retain bool
 }

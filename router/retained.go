@@ -3,7 +3,7 @@ package router
 import (
 	"slices"
 
-	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/timer"
 	"github.com/loopmq/loopmq/router/topic"
 )
 
@@ -11,7 +11,21 @@ import (
 type retainedMessage struct {
 	msg   *Message
 	stamp uint64 // Router.stored when it was stored
+	end   *retainedEnd
 	qos   byte
+}
+
+// retainedEnd removes a retained message when its Message Expiry is over.
+type retainedEnd struct {
+	r     *Router
+	m     *retainedMessage
+	timer timer.Timer
+}
+
+// Due removes the message.
+func (e *retainedEnd) Due(int64) {
+	e.r.stats.Dropped[DropExpired]++
+	e.r.unretain(e.m.msg.Topic())
 }
 
 // replay is the delivery of retained messages to one new subscription. It goes
@@ -19,6 +33,7 @@ type retainedMessage struct {
 type replay struct {
 	cursor *topic.Cursor[*retainedMessage]
 	filter string
+	from   *origin
 	before uint64 // stamps from here on were delivered as they came
 	qos    byte
 }
@@ -29,15 +44,13 @@ const replayPassMax = 4096
 
 // retain keeps p as the retained message of its topic, or removes it when the
 // payload is empty [MQTT-3.3.1-5], [MQTT-3.3.1-10].
-func (r *Router) retain(p *codec.Publish) {
-	if len(p.Payload) == 0 {
-		if old, had := r.retained.Delete(p.Topic); had {
-			r.forget(old)
-		}
+func (r *Router) retain(p *publication) {
+	if len(p.payload) == 0 {
+		r.unretain(p.topic)
 		return
 	}
-	old, had := r.retained.Get(p.Topic)
-	size := len(p.Topic) + len(p.Payload)
+	old, had := r.retained.Get(p.topic)
+	size := len(p.topic) + len(p.props) + len(p.payload)
 	if had {
 		size -= old.msg.bytes()
 	} else if r.retained.Len() >= r.limits.RetainedMessagesMax {
@@ -49,30 +62,50 @@ func (r *Router) retain(p *codec.Publish) {
 		return
 	}
 	r.stats.RetainedBytes += size
-	m := r.fan.message(r).hold()
+	m := r.message().hold()
 	if had { // in place: the topic's entry need not be found again
 		r.release(old.msg)
-		*old = retainedMessage{msg: m, stamp: r.stored, qos: p.QoS}
-		return
+		r.stopEnd(old)
+	} else {
+		old = new(retainedMessage)
+		r.retained.Set(p.topic, old)
 	}
-	r.retained.Set(p.Topic, &retainedMessage{msg: m, stamp: r.stored, qos: p.QoS})
+	*old = retainedMessage{msg: m, stamp: r.stored, qos: p.qos}
+	if p.expireAt != 0 {
+		old.end = &retainedEnd{r: r, m: old}
+		r.timers.Set(&old.end.timer, old.end, p.expireAt)
+	}
+}
+
+// unretain removes the retained message of a topic.
+func (r *Router) unretain(t []byte) {
+	if old, had := r.retained.Delete(t); had {
+		r.forget(old)
+	}
+}
+
+func (r *Router) stopEnd(m *retainedMessage) {
+	if m.end != nil {
+		r.timers.Stop(&m.end.timer)
+	}
 }
 
 // forget releases a retained message that is no longer in the trie.
 func (r *Router) forget(m *retainedMessage) {
+	r.stopEnd(m)
 	r.stats.RetainedBytes -= m.msg.bytes()
 	r.release(m.msg)
 }
 
 // addReplay notes that a subscription is owed what is retained. A newer one
 // for the same filter takes the place of an older.
-func (r *Router) addReplay(s *Session, filter string, qos byte) {
-	r.dropReplays(s, filter)
+func (r *Router) addReplay(s *Session, sub *Subscription) {
+	r.dropReplays(s, sub.filter)
 	if r.retained.Len() == 0 {
 		return
 	}
 	s.replays = append(s.replays, replay{
-		cursor: r.retained.Cursor(filter), filter: filter, before: r.stored, qos: qos,
+		cursor: r.retained.Cursor(sub.filter), filter: sub.filter, from: sub.origin(), before: r.stored, qos: sub.qos,
 	})
 }
 
@@ -146,10 +179,10 @@ func (r *Router) advance(s *Session, max int) (more bool) {
 		p := &s.replays[0]
 		blocked := false
 		done := p.cursor.Next(max, func(m *retainedMessage) bool {
-			if m.stamp >= p.before {
+			if m.stamp >= p.before || m.msg.expired(r.now) {
 				return true
 			}
-			blocked = !r.deliverRetained(s, m, min(m.qos, p.qos))
+			blocked = !r.deliverRetained(s, m, min(m.qos, p.qos), p.from)
 			return !blocked
 		})
 		if blocked {
@@ -167,22 +200,14 @@ func (r *Router) advance(s *Session, max int) (more bool) {
 
 // deliverRetained sends one retained message with RETAIN set [MQTT-3.3.1-8].
 // False: not now.
-func (r *Router) deliverRetained(s *Session, m *retainedMessage, qos byte) bool {
+func (r *Router) deliverRetained(s *Session, m *retainedMessage, qos byte, o *origin) bool {
 	c := s.client
 	if c == nil || c.closing {
 		return false
 	}
-	d := delivery{msg: m.msg, qos: qos, retain: true}
-	if qos == 0 {
-		if !r.transmit(c, &d, 0, false) {
-			return false
-		}
-		r.stats.Delivered[0]++
-		return true
+	d := delivery{msg: m.msg, from: o, qos: qos, retain: true}
+	if qos > 0 {
+		return s.ready() && r.sendNew(s, &d)
 	}
-	if !s.ready(r) || !r.transmit(c, &d, s.out.nextID(), false) {
-		return false
-	}
-	r.fly(s, d)
-	return true
+	return r.sendUnacked(s, &d)
 }

@@ -28,17 +28,29 @@ type Router struct {
 	retained *topic.Retained[*retainedMessage]
 	stored   uint64     // stamps of retained messages and subscriptions
 	replays  []*Session // sessions owed retained messages
+	shares   map[string]*shareGroup
+
+	sharedSubs int // members of all groups
+
+	serverReference  string
+	responsePrefix   string
+	validatePayloads bool
+	moved            bool
+	authMethods      map[string]func() Exchange
 
 	// topicShort is the length from which a topic name can break a limit: one
 	// of n bytes has at most n+1 levels.
 	topicShort int
 
-	fan      fan
-	publish  codec.Publish // scratch of handlePublish
-	ack      codec.Ack     // scratch of the acknowledgement handlers
-	scratch  []byte        // scratch of small answers
-	messages messagePool
-	stats    Stats
+	fan          fan
+	publish      codec.Publish // scratch of handlePublish
+	incoming     publication   // likewise
+	out          codec.Publish // scratch of what is sent next
+	ack          codec.Ack     // scratch of the acknowledgement handlers
+	scratch      []byte        // scratch of small answers
+	propsScratch []byte        // scratch of properties that travel
+	messages     messagePool
+	stats        Stats
 }
 
 // New makes a Router. It panics when Rand is missing.
@@ -60,6 +72,13 @@ func New(cfg Config) *Router {
 		index:      topic.NewIndex[*Subscription](),
 		retained:   new(topic.Retained[*retainedMessage]),
 		topicShort: min(limits.TopicBytesMax+1, limits.TopicLevelsMax),
+		shares:     make(map[string]*shareGroup),
+
+		serverReference:  cfg.ServerReference,
+		moved:            cfg.ServerMoved,
+		responsePrefix:   cfg.ResponsePrefix,
+		validatePayloads: cfg.ValidatePayloads,
+		authMethods:      cfg.AuthMethods,
 	}
 }
 
@@ -82,20 +101,37 @@ func (r *Router) EndPass() (wake int64) {
 
 // Attach gives a new connection to the router, which answers with its handler.
 func (r *Router) Attach(conn Conn, from Peer) *Client {
-	c := &Client{r: r, conn: conn, peer: from, packetMax: r.limits.ConnectBytesMax}
+	c := &Client{r: r, conn: conn, peer: from, packetMax: r.limits.ConnectBytesMax, sendMax: codec.MaxPacketBytes}
 	r.clients.add(c)
 	r.timers.Set(&c.timer, c, r.after(r.limits.ConnectTimeout.Nanoseconds()))
 	return c
 }
 
-// Stopping sends the wills of all clients, then closes every connection. A
-// server that goes away is a network failure to its clients [MQTT-3.1.2-8].
+// Stopping sends the wills of all clients, also those that wait, then closes
+// every connection. A server that goes away is a network failure to its
+// clients [MQTT-3.1.2-8], and their sessions go with it.
 func (r *Router) Stopping() {
 	for c := r.clients.head; c != nil; c = c.next {
-		r.sendWill(c)
+		if w := c.will; w != nil {
+			c.will = nil
+			r.publishWill(w)
+		}
+	}
+	for s := r.offline.head; s != nil; s = s.next {
+		if w := s.will; w != nil {
+			s.will = nil
+			r.publishWill(w)
+		}
+	}
+	why := errShutdown
+	if r.serverReference != "" {
+		why = errUseAnother
+		if r.moved {
+			why = errMoved
+		}
 	}
 	for c := r.clients.head; c != nil; c = c.next {
-		c.close(errShutdown)
+		c.close(why)
 	}
 }
 

@@ -46,4 +46,16 @@ type Config struct {
 	Events func(*Event)
 	// Pool holds message bodies; nil makes one.
 	Pool *buf.Pool
+	// ServerReference names another server; clients are told at shutdown
+	// [MQTT-4.11]. Empty: none.
+	ServerReference string
+	// ServerMoved says that ServerReference is for good (0x9D instead of 0x9C).
+	ServerMoved bool
+	// ResponsePrefix is put in front of a name for each 5.0 client that asks
+	// for Response Information; empty: they get none.
+	ResponsePrefix string
+	// ValidatePayloads refuses payloads that are said to be UTF-8 and are not.
+	ValidatePayloads bool
+	// AuthMethods start the enhanced authentications of MQTT 5.0, by method.
+	AuthMethods map[string]func() Exchange
 }

@@ -3,8 +3,8 @@ package router
 import "github.com/loopmq/loopmq/internal/timer"
 
 // Session is what a client identifier stands for: subscriptions and the state
-// of QoS 1 and 2 in both directions (section 3.1.2.4). A clean session lives
-// as long as its connection, others until they expire.
+// of QoS 1 and 2 in both directions (section 3.1.2.4). It outlives its
+// connection by expiry.
 type Session struct {
 	r        *Router
 	id       string
@@ -14,7 +14,9 @@ type Session struct {
 	queue    queue
 	received *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
 	replays  []replay   // retained messages owed
+	will     *will      // waits for its delay
 	timer    timer.Timer
+	expiry   int64 // ns; 0 = ends with its connection
 	dropped  uint64
 
 	prev, next *Session // Router.offline
@@ -22,9 +24,10 @@ type Session struct {
 	// Scratch of one fan-out, valid while fanSeq is the router's.
 	fanSeq   uint64
 	fanFirst *Subscription
+	fanIDs   []uint32 // Subscription Identifiers
 	fanQoS   byte
+	fanRAP   bool // Retain As Published
 
-	clean     bool
 	replaying bool // is in Router.replays
 }
 
@@ -35,12 +38,13 @@ func (r *Router) newSession(id string) *Session {
 }
 
 // attachSession gives s its connection.
-func (r *Router) attachSession(s *Session, c *Client, clean bool) {
+func (r *Router) attachSession(s *Session, c *Client, expiry int64) {
 	if r.offline.has(s) {
 		r.offline.remove(s)
 	}
 	r.timers.Stop(&s.timer)
-	s.client, s.clean = c, clean
+	s.dropWill()
+	s.client, s.expiry = c, expiry
 	s.out.resend = 0 // all that is open is owed to the new connection
 	c.session = s
 }
@@ -50,7 +54,12 @@ func (r *Router) attachSession(s *Session, c *Client, clean bool) {
 func (r *Router) takeOver(s *Session) {
 	old := s.client
 	r.stats.Takeovers++
-	r.detach(old)
+	r.leave(old, s)
+	if s.expiry == 0 {
+		r.endSession(s)
+	} else {
+		r.offline.add(s) // for a moment
+	}
 	old.close(errTakenOver)
 }
 
@@ -61,14 +70,13 @@ func (r *Router) detach(c *Client) {
 	if s == nil {
 		return
 	}
-	c.session, s.client = nil, nil
-	r.sendWill(c)
-	if s.clean {
+	r.leave(c, s)
+	if s.expiry == 0 {
 		r.endSession(s)
 		return
 	}
 	r.offline.add(s)
-	r.timers.Set(&s.timer, s, r.after(r.limits.SessionExpiry.Nanoseconds()))
+	r.timers.Set(&s.timer, s, r.after(s.expiry))
 	if r.offline.n > r.limits.SessionsMax {
 		r.hit(LimitSessions)
 		oldest := r.offline.head
@@ -77,9 +85,14 @@ func (r *Router) detach(c *Client) {
 	}
 }
 
+// leave parts a connection and its session.
+func (r *Router) leave(c *Client, s *Session) {
+	c.session, s.client = nil, nil
+	r.leaveWill(c, s)
+}
+
 // Due ends a session that reached its expiry.
 func (s *Session) Due(int64) {
-	s.r.hit(LimitSessionExpiry)
 	s.r.event(&Event{Kind: EventExpire, ClientID: s.id})
 	s.r.endSession(s)
 }
@@ -90,20 +103,30 @@ func (r *Router) endSession(s *Session) {
 		r.offline.remove(s)
 	}
 	r.timers.Stop(&s.timer)
-	s.subs.each(func(sub *Subscription) { r.index.Remove(sub.filter, sub) })
+	delete(r.sessions, s.id)
+	s.subs.each(r.unsubscribe)
 	s.subs = subscriptions{}
-	for s.queue.n > 0 {
-		r.drop(s, DropSession)
-		r.release(s.dequeue().msg)
-	}
 	for s.out.open > 0 {
-		r.finish(s, s.out.at(0))
+		e := s.out.at(0)
+		if e.msg != nil {
+			r.passOn(&e.delivery, true)
+		}
+		r.finish(s, e)
+	}
+	for s.queue.n > 0 {
+		d := s.dequeue()
+		r.drop(s, DropSession)
+		r.passOn(&d, false)
+		r.release(d.msg)
 	}
 	for i := range s.replays {
 		s.replays[i].cursor.Close()
 	}
 	s.replays, s.received = nil, nil
-	delete(r.sessions, s.id)
+	if w := s.will; w != nil { // a will does not wait longer than its session lives
+		s.will, w.session = nil, nil
+		r.publishWill(w)
+	}
 }
 
 // offlineList holds the sessions without a connection, longest away first.

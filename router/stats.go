@@ -16,6 +16,11 @@ type Stats struct {
 	WillsSent   uint64
 	DollarDrops uint64 // PUBLISH packets of clients to topics beginning with $
 
+	NegativeAcks    uint64 // PUBACK and PUBREC of clients with a failure
+	PassedOn        uint64 // messages of a shared subscription that went to another member
+	AliasBytesSaved uint64 // topic bytes not sent thanks to Topic Aliases
+	AuthFailures    uint64 // enhanced authentications that failed
+
 	Dropped   [dropCount]uint64 // messages not delivered, by DropReason
 	LimitHits [limitCount]uint64
 
@@ -34,10 +39,13 @@ type DropReason int
 
 // The reasons for a drop.
 const (
-	DropQueueFull  DropReason = iota // the session's queue reached its limit
-	DropOutputFull                   // QoS 0 and the connection's output is full
-	DropTooLarge                     // larger than the session's whole queue may be
-	DropSession                      // queued for a session that ended
+	DropQueueFull      DropReason = iota // the session's queue reached its limit
+	DropOutputFull                       // QoS 0 and the connection's output is full
+	DropTooLarge                         // larger than the session's whole queue may be
+	DropSession                          // queued for a session that ended
+	DropExpired                          // its Message Expiry was over
+	DropPacketTooLarge                   // larger than the client's Maximum Packet Size
+	DropNoMember                         // QoS 0 and no member of the shared subscription could take it
 	dropCount
 )
 
@@ -51,6 +59,12 @@ func (d DropReason) String() string {
 		return "too large"
 	case DropSession:
 		return "session ended"
+	case DropExpired:
+		return "expired"
+	case DropPacketTooLarge:
+		return "larger than the client takes"
+	case DropNoMember:
+		return "no member of the group could take it"
 	}
 	return "unknown"
 }
@@ -59,7 +73,7 @@ func (d DropReason) String() string {
 func (r *Router) Stats() *Stats {
 	s := &r.stats
 	s.Sessions = len(r.sessions)
-	s.Subscriptions = r.index.Len()
+	s.Subscriptions = r.index.Len() - len(r.shares) + r.sharedSubs
 	s.Retained = r.retained.Len()
 	return s
 }

@@ -9,13 +9,36 @@ import (
 
 // Subscription is one session's interest in one filter.
 type Subscription struct {
-	session *Session
+	session *Session // nil in the entry of a group
 	filter  string
+	opts    *subOptions // nil: none, as in all of 3.x
 	qos     byte
 }
 
-// subackFailure is the return code for a filter that was not granted.
-const subackFailure = 0x80
+// subOptions are what 5.0 and shared subscriptions add. What deliveries point
+// to is not changed afterwards.
+type subOptions struct {
+	origin
+	entry   *shareGroup // set in the entry of a group only
+	noLocal bool
+	rap     bool // Retain As Published
+}
+
+// origin is what deliveries of this subscription carry; nil for nothing.
+func (sub *Subscription) origin() *origin {
+	if o := sub.opts; o != nil && (len(o.ids) > 0 || o.group != nil) {
+		return &o.origin
+	}
+	return nil
+}
+
+// group is the group that sub belongs to, or nil.
+func (sub *Subscription) group() *shareGroup {
+	if sub.opts == nil {
+		return nil
+	}
+	return sub.opts.origin.group
+}
 
 // handleSubscribe grants filters:
 //
@@ -29,19 +52,33 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	}
 	check := p
 	for f, ok := check.Next(); ok; f, ok = check.Next() {
-		if err := topic.ValidateFilter(f.Name); err != nil {
-			return fmt.Errorf("SUBSCRIBE: %w", err)
+		if err := checkFilter(&f); err != nil {
+			return err
 		}
 	}
 	s, r := c.session, c.r
-	codes := make([]byte, 0, 16)
+	a := codec.Suback{PacketID: p.PacketID, Codes: make([]byte, 0, 16)}
+	var refused error
 	r.stored++ // what is retained from here on reaches the session as it comes
 	first := len(s.replays)
 	for f, ok := p.Next(); ok; f, ok = p.Next() {
-		codes = append(codes, r.subscribe(s, &f))
+		err := r.subscribe(s, &f, p.Props.SubscriptionIDs)
+		code := f.QoS
+		if err != nil {
+			refused = err
+			code = byte(reasonOf(err))
+			if c.v5 == nil {
+				code = codec.SubackFailure
+			}
+		}
+		a.Codes = append(a.Codes, code)
 	}
-	r.scratch = codec.AppendSuback(r.scratch[:0], c.version, &codec.Suback{PacketID: p.PacketID, Codes: codes})
-	if err := c.answer(r.scratch); err != nil {
+	text := ""
+	if refused != nil {
+		text = refused.Error()
+	}
+	err := c.answerFitting(&a.Props, text, func(dst []byte) []byte { return codec.AppendSuback(dst, c.version, &a) })
+	if err != nil {
 		return err
 	}
 	if len(s.replays) > first {
@@ -50,30 +87,77 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	return nil
 }
 
-// subscribe enters one filter, replacing an equal one [MQTT-3.8.4-3], and
-// returns its return code.
-func (r *Router) subscribe(s *Session, f *codec.Filter) (code byte) {
+// checkFilter holds a filter against section 4.7 and 4.8.2.
+func checkFilter(f *codec.Filter) error {
+	_, inner, shared, err := topic.ParseShare(f.Name)
+	if err == nil {
+		err = topic.ValidateFilter(inner)
+	}
+	if err != nil {
+		return fmt.Errorf("SUBSCRIBE: %w", err)
+	}
+	if shared && f.NoLocal {
+		return &refusal{codec.ProtocolError, "SUBSCRIBE with No Local to a shared subscription [MQTT-3.8.3-4]"}
+	}
+	return nil
+}
+
+// subscribe enters one filter, replacing an equal one [MQTT-3.8.4-3].
+func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
+	_, inner, shared, err := topic.ParseShare(f.Name)
+	if err != nil {
+		return err
+	}
 	if len(f.Name) > r.limits.TopicBytesMax {
 		r.hit(LimitTopicBytes)
-		return subackFailure
+		return &refusal{codec.TopicFilterInvalid, fmt.Sprintf("filter of %d bytes; topic-bytes-max is %d", len(f.Name), r.limits.TopicBytesMax)}
 	}
-	if topic.Levels(f.Name) > r.limits.TopicLevelsMax {
+	if n := topic.Levels(inner); n > r.limits.TopicLevelsMax {
 		r.hit(LimitTopicLevels)
-		return subackFailure
+		return &refusal{codec.TopicFilterInvalid, fmt.Sprintf("filter of %d levels; topic-levels-max is %d", n, r.limits.TopicLevelsMax)}
 	}
 	sub := s.subs.find(f.Name)
-	if sub == nil {
+	known := sub != nil
+	if !known {
 		if s.subs.len() >= r.limits.SubscriptionsMax {
 			r.hit(LimitSubscriptions)
-			return subackFailure
+			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; subscriptions-max", s.subs.len())}
 		}
 		sub = &Subscription{session: s, filter: string(f.Name)}
 		s.subs.add(sub)
-		r.index.Insert(sub.filter, sub)
+		if shared {
+			r.joinShare(sub, inner)
+		} else {
+			r.index.Insert(sub.filter, sub)
+		}
 	}
 	sub.qos = f.QoS
-	r.addReplay(s, sub.filter, f.QoS)
-	return f.QoS
+	sub.setOptions(f, ids)
+	if !shared && (f.RetainHandling == 0 || f.RetainHandling == 1 && !known) { // [MQTT-3.3.1-9..11], none for shared ones
+		r.addReplay(s, sub)
+	}
+	return nil
+}
+
+// setOptions replaces the options; what deliveries point to stays as it was.
+func (sub *Subscription) setOptions(f *codec.Filter, ids []uint32) {
+	group := sub.group()
+	if group == nil && !f.NoLocal && !f.RetainAsPublished && len(ids) == 0 {
+		sub.opts = nil
+		return
+	}
+	sub.opts = &subOptions{noLocal: f.NoLocal, rap: f.RetainAsPublished}
+	sub.opts.group = group
+	sub.opts.ids = append([]uint32(nil), ids...)
+}
+
+// unsubscribe takes one filter out of the index or its group.
+func (r *Router) unsubscribe(sub *Subscription) {
+	if sub.group() != nil {
+		r.leaveShare(sub)
+		return
+	}
+	r.index.Remove(sub.filter, sub)
 }
 
 // handleUnsubscribe removes filters and answers, whether there were any or not
@@ -84,16 +168,20 @@ func (c *Client) handleUnsubscribe(k *codec.Packet) error {
 		return err
 	}
 	s, r := c.session, c.r
+	a := codec.Unsuback{PacketID: p.PacketID}
 	for name, ok := p.Next(); ok; name, ok = p.Next() {
 		sub := s.subs.find(name)
 		if sub == nil {
+			a.Codes = append(a.Codes, byte(codec.NoSubscriptionExisted))
 			continue
 		}
-		r.index.Remove(sub.filter, sub)
+		r.unsubscribe(sub)
 		s.subs.remove(sub)
 		r.dropReplays(s, sub.filter)
+		a.Codes = append(a.Codes, byte(codec.Success))
 	}
-	return c.acknowledge(codec.TypeUnsuback, p.PacketID)
+	r.scratch = codec.AppendUnsuback(r.scratch[:0], c.version, &a)
+	return c.answer(r.scratch)
 }
 
 // subscriptionsListMax is the number of filters up to which a session's are

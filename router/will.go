@@ -1,34 +1,73 @@
 package router
 
-import "github.com/loopmq/loopmq/codec"
+import (
+	"time"
+
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/timer"
+)
 
 // will is what the broker publishes for a client that goes without DISCONNECT
 // [MQTT-3.1.2-8].
 type will struct {
-	msg    *Message
-	qos    byte
-	retain bool
+	msg     *Message
+	expiry  int64 // ns that the message lives once it is published; -1 = for ever
+	delay   int64 // ns between the end of the connection and publishing
+	session *Session
+	timer   timer.Timer
+	qos     byte
+	retain  bool
 }
 
 // cloneWill copies the will of a CONNECT.
 func cloneWill(r *Router, p *codec.Connect) *will {
-	m := r.cloneMessage(&codec.Publish{Topic: p.WillTopic, Payload: p.WillPayload})
-	return &will{msg: m, qos: p.WillQoS, retain: p.WillRetain}
+	pub := publication{topic: p.WillTopic, payload: p.WillPayload}
+	pub.props = p.WillProps.AppendForwarded(nil)
+	w := &will{msg: r.cloneMessage(&pub), qos: p.WillQoS, retain: p.WillRetain, expiry: -1}
+	if p.WillProps.Has.Has(codec.PropMessageExpiry) {
+		w.expiry = int64(p.WillProps.MessageExpirySeconds) * int64(time.Second)
+	}
+	w.delay = int64(p.WillProps.WillDelaySeconds) * int64(time.Second)
+	return w
 }
 
-// sendWill publishes the client's will, once.
-func (r *Router) sendWill(c *Client) {
+// leaveWill publishes the will of a connection that has ended, or has it wait
+// with the session for its delay [MQTT-3.1.3-9].
+func (r *Router) leaveWill(c *Client, s *Session) {
 	w := c.will
-	if w == nil {
-		return
-	}
 	c.will = nil
+	switch {
+	case w == nil:
+	case w.delay > 0 && s.expiry > 0: // else the session ends now, and the will with it
+		w.session, s.will = s, w
+		r.timers.Set(&w.timer, w, r.after(w.delay))
+	default:
+		r.publishWill(w)
+	}
+}
+
+// Due publishes a will whose delay is over.
+func (w *will) Due(int64) {
+	s := w.session
+	s.will = nil
+	s.r.publishWill(w)
+}
+
+// publishWill publishes w and lets go of it.
+func (r *Router) publishWill(w *will) {
+	r.timers.Stop(&w.timer)
 	r.stats.WillsSent++
-	p := codec.Publish{Topic: w.msg.Topic(), Payload: w.msg.Payload(), QoS: w.qos, Retain: w.retain}
-	if p.Topic[0] == '$' {
+	p := publication{
+		topic: w.msg.Topic(), payload: w.msg.Payload(), props: w.msg.props,
+		qos: w.qos, retain: w.retain, from: w.session,
+	}
+	if w.expiry >= 0 {
+		p.expireAt = max(1, r.after(w.expiry))
+	}
+	if p.topic[0] == '$' {
 		r.stats.DollarDrops++
 	} else {
-		r.route(&p, nil)
+		r.route(&p)
 	}
 	r.release(w.msg)
 }
@@ -38,5 +77,15 @@ func (c *Client) dropWill() {
 	if c.will != nil {
 		c.r.release(c.will.msg)
 		c.will = nil
+	}
+}
+
+// dropWill discards a will that waits: its client is back in time
+// [MQTT-3.1.3-9].
+func (s *Session) dropWill() {
+	if s.will != nil {
+		s.r.timers.Stop(&s.will.timer)
+		s.r.release(s.will.msg)
+		s.will = nil
 	}
 }

@@ -35,6 +35,10 @@ func serveCommand() *cli.Command {
 		&cli.StringFlag{Name: "engine", Usage: "event loop: " + strings.Join(broker.Engines(), ", "), DefaultText: "the first"},
 		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 		&cli.StringFlag{Name: "log-format", Value: "auto", Usage: "auto, text, logfmt or json; auto is text on a terminal, logfmt otherwise"},
+		&cli.StringFlag{Name: "server-reference", Usage: "other server (`HOST:PORT`) that MQTT 5.0 clients are told of when this one stops"},
+		&cli.BoolFlag{Name: "server-moved", Usage: "the other server is for good"},
+		&cli.StringFlag{Name: "response-prefix", Value: "response/", Usage: "beginning of the `TOPIC` that MQTT 5.0 clients are given for responses; - for none"},
+		&cli.BoolFlag{Name: "validate-payloads", Usage: "refuse payloads that are said to be UTF-8 and are not (MQTT 5.0)"},
 		&cli.DurationFlag{Name: "shutdown-timeout", Value: 5 * time.Second, Usage: "time clients get to read what is queued when the broker stops"},
 	}
 	return &cli.Command{
@@ -90,6 +94,11 @@ func serveConfig(c *cli.Context) (broker.Config, error) {
 	cfg := broker.Config{
 		Listeners: c.StringSlice("listen"), Engine: c.String("engine"),
 		ShutdownTimeout: c.Duration("shutdown-timeout"),
+		ServerReference: c.String("server-reference"), ServerMoved: c.Bool("server-moved"),
+		ResponsePrefix: c.String("response-prefix"), ValidatePayloads: c.Bool("validate-payloads"),
+	}
+	if cfg.ServerMoved && cfg.ServerReference == "" {
+		return cfg, errors.New("--server-moved without --server-reference; say where to")
 	}
 	if c.IsSet("port") {
 		port := c.Int("port")

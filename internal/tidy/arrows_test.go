@@ -15,8 +15,9 @@ var arrows = map[string][]string{
 	"router":             {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
 	"router/topic":       {},
 	"codec":              {},
+	"auth":               {},
 	"client":             {"codec"},
-	"conformance":        {"broker"},
+	"conformance":        {"broker", "auth"},
 	"bench":              {"client", "codec", "loop"},
 	"bench/loopbench":    {"bench"},
 	"bench/relay":        {"codec", "loop", "internal/buf"},
@@ -37,6 +38,7 @@ var testArrows = map[string][]string{
 // here lives on the standard library.
 var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term"},
+	"auth":            {"github.com/xdg-go/scram"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys"},
 	"bench/loopbench": {"golang.org/x/sys"},

@@ -1,0 +1,124 @@
+package auth_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/xdg-go/scram"
+
+	"github.com/loopmq/loopmq/auth"
+)
+
+func newSCRAM(t *testing.T) *auth.SCRAM {
+	t.Helper()
+	anna, err := auth.NewCredentials("secret", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := auth.NewSCRAM(func(user string) (auth.Credentials, bool) { return anna, user == "anna" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// talk has a client of another implementation log in and returns how the
+// server saw it.
+func talk(t *testing.T, s *auth.SCRAM, user, password string) (identity string, done bool, err error) {
+	t.Helper()
+	client, err := scram.SHA256.NewClient(user, password, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, theirs := client.NewConversation(), s.Start()
+	answer := ""
+	for range 3 {
+		text, err := mine.Step(answer)
+		if err != nil {
+			t.Fatalf("client: %v", err)
+		}
+		if mine.Done() {
+			break
+		}
+		out, ok, err := theirs.Step([]byte(text))
+		if err != nil {
+			return "", false, err
+		}
+		answer, done = string(out), ok
+	}
+	if !mine.Valid() {
+		t.Error("the server did not show to the client that it knows the password")
+	}
+	return theirs.Identity(), done, nil
+}
+
+func TestSCRAM(t *testing.T) {
+	s := newSCRAM(t)
+	if who, done, err := talk(t, s, "anna", "secret"); who != "anna" || !done || err != nil {
+		t.Errorf("right password: %q, done %v, %v", who, done, err)
+	}
+	for user, password := range map[string]string{"anna": "Secret", "berta": "secret"} {
+		if _, done, err := talk(t, s, user, password); done || err == nil {
+			t.Errorf("%s/%s: done %v, error %v; want a failure", user, password, done, err)
+		}
+	}
+}
+
+// TestSCRAMUnknownUser: the answer to the first message does not tell whether
+// the user exists.
+func TestSCRAMUnknownUser(t *testing.T) {
+	s := newSCRAM(t)
+	salt := func(user string) string {
+		out, _, err := s.Start().Step([]byte("n,,n=" + user + ",r=abc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := strings.Split(string(out), ",")
+		if len(parts) != 3 || !strings.HasPrefix(parts[0], "r=abc") || parts[2] != "i=4096" {
+			t.Fatalf("answer %q", out)
+		}
+		return parts[1]
+	}
+	if salt("berta") != salt("berta") || salt("berta") == salt("carla") || len(salt("berta")) != len(salt("anna")) {
+		t.Error("the salt of an unknown user gives it away")
+	}
+}
+
+func TestSCRAMBrokenMessages(t *testing.T) {
+	s := newSCRAM(t)
+	if out, done, err := s.Start().Step(nil); len(out) != 0 || done || err != nil {
+		t.Errorf("no data yet: %q, %v, %v", out, done, err)
+	}
+	for _, first := range []string{"x", "p=tls-unique,,n=anna,r=abc", "n,,r=abc", "\x00\xff"} {
+		if out, done, err := s.Start().Step([]byte(first)); err == nil {
+			t.Errorf("%q: %q, %v; want an error", first, out, done)
+		}
+	}
+	c := s.Start()
+	if _, _, err := c.Step([]byte("n,,n=anna,r=abc")); err != nil {
+		t.Fatal(err)
+	}
+	if _, done, err := c.Step([]byte("c=biws,r=wrong,p=AAAA")); err == nil || done {
+		t.Errorf("wrong nonce: done %v, %v", done, err)
+	}
+	if _, done, err := c.Step([]byte("again")); err == nil || done {
+		t.Errorf("after the end: done %v, %v", done, err)
+	}
+}
+
+func FuzzSCRAM(f *testing.F) {
+	f.Add("n,,n=anna,r=abc", "c=biws,r=abc,p=AAAA")
+	f.Fuzz(func(t *testing.T, first, last string) {
+		s, err := auth.NewSCRAM(func(string) (auth.Credentials, bool) { return auth.Credentials{}, false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.Start()
+		if _, done, err := c.Step([]byte(first)); err != nil || done {
+			return
+		}
+		if _, done, _ := c.Step([]byte(last)); done {
+			t.Fatalf("%q, %q let an unknown user in", first, last)
+		}
+	})
+}

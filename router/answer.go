@@ -1,0 +1,78 @@
+package router
+
+import "github.com/loopmq/loopmq/codec"
+
+// reasonStringBytesMax bounds the Reason String of our answers.
+const reasonStringBytesMax = 256
+
+// answer sends an acknowledgement. A peer that lets even these pile up is
+// closed.
+func (c *Client) answer(frame []byte) error {
+	if len(frame) > c.sendMax {
+		return errAnswerTooLarge
+	}
+	if !c.conn.SendControl(frame) {
+		return errAnswersUnread
+	}
+	return nil
+}
+
+// answerFitting sends an answer that may carry a Reason String, without it
+// where the client does not want it or where the packet would become too large
+// for the client [MQTT-3.4.2-2] and its like.
+func (c *Client) answerFitting(props *codec.Properties, text string, encode func(dst []byte) []byte) error {
+	if c.v5 != nil && c.v5.problem && text != "" {
+		props.ReasonString = []byte(text[:min(len(text), reasonStringBytesMax)])
+		if codec.ValidUTF8(props.ReasonString) == nil {
+			props.Has = props.Has.Add(codec.PropReasonString)
+		}
+	}
+	c.r.scratch = encode(c.r.scratch[:0])
+	if len(c.r.scratch) > c.sendMax && props.Has.Has(codec.PropReasonString) {
+		props.Has = props.Has.Remove(codec.PropReasonString)
+		c.r.scratch = encode(c.r.scratch[:0])
+	}
+	return c.answer(c.r.scratch)
+}
+
+// acknowledge sends an acknowledgement of success.
+//
+// hot: no allocation.
+func (c *Client) acknowledge(t codec.Type, id uint16) error {
+	c.r.scratch = codec.AppendAckID(c.r.scratch[:0], t, id)
+	return c.answer(c.r.scratch)
+}
+
+// acknowledgeWith sends an acknowledgement with a reason, which 3.x cannot
+// express.
+func (c *Client) acknowledgeWith(t codec.Type, id uint16, reason codec.Reason, text string) error {
+	a := codec.Ack{PacketID: id, Reason: reason}
+	return c.answerFitting(&a.Props, text, func(dst []byte) []byte {
+		return codec.AppendAck(dst, c.version, t, &a)
+	})
+}
+
+// farewell tells a 5.0 client why its connection ends [MQTT-3.14.0-1]. What
+// cannot be sent is not: the connection ends anyhow.
+func (c *Client) farewell(why error) {
+	if c.v5 == nil || !c.connected {
+		return
+	}
+	d := codec.Disconnect{Reason: reasonOf(why)}
+	text := why.Error()
+	if ref := c.r.serverReference; ref != "" && (d.Reason == codec.UseAnotherServer || d.Reason == codec.ServerMoved) {
+		d.Props.Has = d.Props.Has.Add(codec.PropServerReference)
+		d.Props.ServerReference = []byte(ref)
+	}
+	_ = c.answerFitting(&d.Props, text, func(dst []byte) []byte {
+		return codec.AppendDisconnect(dst, codec.V5, &d)
+	})
+}
+
+// connackFailure answers a CONNECT that is refused [MQTT-3.2.2-4].
+func (c *Client) connackFailure(reason codec.Reason, text string) {
+	a := codec.Connack{Reason: reason, ReturnCode: reason.ReturnCode()}
+	_ = c.answerFitting(&a.Props, text, func(dst []byte) []byte {
+		return codec.AppendConnack(dst, c.version, &a)
+	})
+}

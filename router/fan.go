@@ -1,0 +1,238 @@
+package router
+
+import "github.com/loopmq/loopmq/codec"
+
+// sharedBytesMin is the payload size from which a delivery shares one copy
+// between connections instead of copying it into each one's output.
+const sharedBytesMin = 4 << 10
+
+// formCount is how many forms a PUBLISH has: version group, QoS, RETAIN.
+const formCount = 12
+
+// fan is the delivery of one PUBLISH: what was received and what has been made
+// of it so far. Each form is made once, however many sessions get it.
+type fan struct {
+	p     *publication
+	msg   *Message // made when a session must keep the message
+	seq   uint64
+	buf   []byte                        // encoded forms, one behind the other
+	made  uint16                        // which forms are in buf
+	forms [formCount]struct{ a, b int } // where
+}
+
+func (f *fan) begin(p *publication) {
+	f.p = p
+	f.buf = f.buf[:0]
+	f.made = 0
+	f.seq++
+}
+
+// class numbers the forms.
+func class(v5 bool, qos byte, retain bool) int {
+	n := int(qos) * 2
+	if retain {
+		n++
+	}
+	if v5 {
+		n += formCount / 2
+	}
+	return n
+}
+
+// form returns the message as a packet of this kind, without an alias or
+// Subscription Identifiers; for QoS > 0 the PacketID is still to be filled in.
+//
+// hot: no allocation once the buffer has grown.
+func (r *Router) form(v5 bool, qos byte, retain bool) []byte {
+	f := &r.fan
+	k := class(v5, qos, retain)
+	s := &f.forms[k]
+	if f.made>>k&1 == 0 {
+		f.made |= 1 << k
+		o := r.outgoing(f.p.topic, f.p.payload, qos, retain)
+		o.PacketID = 1
+		version := codec.V311
+		if v5 {
+			version = codec.V5
+			r.dress(f.p.props, f.p.expireAt, nil)
+		}
+		s.a = len(f.buf)
+		f.buf = codec.AppendPublish(f.buf, version, o)
+		s.b = len(f.buf)
+	}
+	return f.buf[s.a:s.b]
+}
+
+// message returns the copy that sessions keep.
+func (r *Router) message() *Message {
+	f := &r.fan
+	if f.msg == nil {
+		f.msg = r.cloneMessage(f.p)
+	}
+	return f.msg
+}
+
+// fanOut delivers the fan's PUBLISH to the subscribers in sets.
+//
+// hot: no allocation for QoS 0.
+func (r *Router) fanOut(sets [][]*Subscription) {
+	switch len(sets) {
+	case 0:
+		r.stats.Unmatched++
+	case 1: // one filter: no session twice
+		qos := r.fan.p.qos
+		for _, sub := range sets[0] {
+			if sub.opts == nil {
+				if r.deliver(sub.session, min(qos, sub.qos), false, nil) == putBlocked {
+					r.drop(sub.session, DropOutputFull)
+				}
+			} else {
+				r.deliverWithOptions(sub)
+			}
+		}
+	default:
+		r.fanOutOverlapping(sets)
+	}
+}
+
+// deliverWithOptions delivers to a subscription that is alone in its session
+// to match and has options of 5.0, or to a group.
+func (r *Router) deliverWithOptions(sub *Subscription) {
+	if g := sub.opts.entry; g != nil {
+		r.deliverShared(g)
+		return
+	}
+	if sub.opts.noLocal && sub.session == r.fan.p.from {
+		return // [MQTT-3.8.3-3]
+	}
+	if r.deliver(sub.session, min(r.fan.p.qos, sub.qos), sub.opts.rap && r.fan.p.retain, sub.origin()) == putBlocked {
+		r.drop(sub.session, DropOutputFull)
+	}
+}
+
+// fanOutOverlapping delivers once to each session, with the highest QoS that
+// any of its matching filters was granted [MQTT-3.3.5-1] and all of their
+// Subscription Identifiers [MQTT-3.3.4-4].
+func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
+	seq := r.fan.seq
+	for _, set := range sets {
+		for _, sub := range set {
+			if sub.opts != nil && (sub.opts.entry != nil || sub.opts.noLocal && sub.session == r.fan.p.from) {
+				continue
+			}
+			s := sub.session
+			if s.fanSeq != seq {
+				s.fanSeq, s.fanFirst, s.fanQoS, s.fanRAP = seq, sub, sub.qos, false
+				s.fanIDs = s.fanIDs[:0]
+			} else {
+				s.fanQoS = max(s.fanQoS, sub.qos)
+			}
+			if sub.opts != nil {
+				s.fanRAP = s.fanRAP || sub.opts.rap
+				s.fanIDs = append(s.fanIDs, sub.opts.ids...)
+			}
+		}
+	}
+	for _, set := range sets {
+		for _, sub := range set {
+			if sub.opts != nil && sub.opts.entry != nil {
+				r.deliverShared(sub.opts.entry)
+				continue
+			}
+			s := sub.session
+			if s.fanSeq != seq || s.fanFirst != sub {
+				continue
+			}
+			s.fanFirst = nil
+			var o *origin
+			if len(s.fanIDs) > 0 {
+				o = &origin{ids: append([]uint32(nil), s.fanIDs...)}
+			}
+			if r.deliver(s, min(r.fan.p.qos, s.fanQoS), s.fanRAP && r.fan.p.retain, o) == putBlocked {
+				r.drop(s, DropOutputFull)
+			}
+		}
+	}
+}
+
+// deliver hands the fan's PUBLISH to one session. RETAIN is 0 for what an
+// established subscription gets [MQTT-3.3.1-9], unless it asked for Retain As
+// Published. putBlocked: it is QoS 0 and cannot leave now.
+//
+// hot: no allocation for QoS 0.
+func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult {
+	if qos > 0 {
+		return r.deliverAcked(s, qos, retain, o)
+	}
+	c := s.client
+	if c == nil {
+		return putAbsent // QoS 0 is not kept for absent sessions (section 3.1.2.4)
+	}
+	p := r.fan.p
+	v5 := c.v5 != nil
+	view := p.raw != nil && v5 == p.v5 && p.retain == retain
+	if o != nil || c.aliases != nil || !view && len(p.payload) >= sharedBytesMin {
+		return r.deliverOwn(c, retain, o)
+	}
+	frame := p.raw
+	if !view {
+		frame = r.form(v5, 0, retain)
+	}
+	switch {
+	case len(frame) > c.sendMax:
+		r.drop(s, DropPacketTooLarge)
+		return putTooLarge
+	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
+		r.stats.Delivered[0]++
+		return putSent
+	}
+	return putBlocked
+}
+
+// deliverOwn sends the fan's PUBLISH with QoS 0 in a form that only this
+// client gets, or with a payload that is shared.
+func (r *Router) deliverOwn(c *Client, retain bool, o *origin) putResult {
+	p := r.fan.p
+	out := r.outgoing(p.topic, p.payload, 0, retain)
+	var m *Message
+	if len(p.payload) >= sharedBytesMin {
+		m = r.message()
+	}
+	result := r.put(c, out, p.props, p.expireAt, o, m)
+	switch result {
+	case putTooLarge:
+		r.drop(c.session, DropPacketTooLarge)
+	case putSent:
+		r.stats.Delivered[0]++
+	}
+	return result
+}
+
+// deliverAcked sends the fan's PUBLISH with QoS 1 or 2 if the session may get
+// it now, and queues it otherwise.
+func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putResult {
+	d := delivery{msg: r.message(), from: o, qos: qos, retain: retain}
+	c := s.client
+	if c == nil || !s.ready() {
+		r.enqueue(s, d)
+		return putSent
+	}
+	if o != nil || c.aliases != nil || len(d.msg.Payload()) >= sharedBytesMin {
+		r.give(s, d)
+		return putSent
+	}
+	id := s.out.nextID()
+	frame := r.form(c.v5 != nil, qos, retain)
+	if len(frame) > c.sendMax {
+		r.drop(s, DropPacketTooLarge)
+		return putSent
+	}
+	at := codec.PublishPacketIDOffset(frame)
+	frame[at], frame[at+1] = byte(id>>8), byte(id)
+	if !c.conn.Send(frame) {
+		r.enqueue(s, d)
+		return putSent
+	}
+	r.fly(s, d)
+	return putSent
+}

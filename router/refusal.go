@@ -1,0 +1,46 @@
+package router
+
+import (
+	"errors"
+
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/router/topic"
+)
+
+// refusal is why the router closes a connection or refuses a packet: what a
+// 5.0 client is told, and what the log says.
+type refusal struct {
+	reason codec.Reason
+	text   string
+}
+
+func (e *refusal) Error() string { return e.text }
+
+// Reasons for which the router closes a connection by itself.
+var (
+	errNotConnected   = &refusal{codec.ProtocolError, "first packet is not CONNECT [MQTT-3.1.0-1]"}
+	errConnectTwice   = &refusal{codec.ProtocolError, "second CONNECT [MQTT-3.1.0-2]"}
+	errConnectTimeout = &refusal{codec.MaximumConnectTime, "no CONNECT in time; connect-timeout"}
+	errKeepAlive      = &refusal{codec.KeepAliveTimeout, "nothing received for 1.5 times the keep alive [MQTT-3.1.2-24]"}
+	errTakenOver      = &refusal{codec.SessionTakenOver, "client identifier connected again [MQTT-3.1.4-2]"}
+	errShutdown       = &refusal{codec.ServerShuttingDown, "broker is stopping"}
+	errUseAnother     = &refusal{codec.UseAnotherServer, "broker is stopping; another one serves"}
+	errMoved          = &refusal{codec.ServerMoved, "broker has moved"}
+	errAnswersUnread  = &refusal{codec.QuotaExceeded, "answers are not being read; output limit reached"}
+	errServerPacket   = &refusal{codec.ProtocolError, "packet that only a server sends"}
+	errAnswerTooLarge = &refusal{codec.PacketTooLarge, "an answer would be larger than the client's Maximum Packet Size"}
+)
+
+// reasonOf is the reason code that says why.
+func reasonOf(why error) codec.Reason {
+	if e, ok := errors.AsType[*refusal](why); ok {
+		return e.reason
+	}
+	if e, ok := errors.AsType[*codec.Error](why); ok {
+		return e.Reason
+	}
+	if _, ok := errors.AsType[*topic.Error](why); ok {
+		return codec.MalformedPacket
+	}
+	return codec.UnspecifiedError
+}
