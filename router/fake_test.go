@@ -22,13 +22,15 @@ type world struct {
 }
 
 func newWorld(t *testing.T, l router.Limits) *world {
+	return newWorldOf(t, router.Config{Limits: l, ResponsePrefix: "resp/"})
+}
+
+func newWorldOf(t *testing.T, cfg router.Config) *world {
 	w := &world{t: t, now: 1}
 	seed := uint64(0)
-	w.r = router.New(router.Config{
-		Limits: l,
-		Rand:   func() uint64 { seed++; return seed * 7919 },
-		Events: func(e *router.Event) { w.events = append(w.events, *e) },
-	})
+	cfg.Rand = func() uint64 { seed++; return seed * 7919 }
+	cfg.Events = func(e *router.Event) { w.events = append(w.events, *e) }
+	w.r = router.New(cfg)
 	t.Cleanup(w.check)
 	return w
 }
@@ -85,6 +87,7 @@ type fakeConn struct {
 	closing bool
 	reaped  bool
 	refused bool
+	five    bool // of a random visitor: speaks 5.0
 }
 
 func (w *world) dial() *fakeConn {
@@ -208,6 +211,6 @@ func (w *world) connect(id string, clean bool) *fakeConn {
 	if clean {
 		flags = "02"
 	}
-	c.send("10 0d 00 04 'MQTT' 04 " + flags + " 00 00 00 01 '" + id + "'")
+	c.send(fmt.Sprintf("10 %02x 00 04 'MQTT' 04 %s 00 00 %04x '%s'", 12+len(id), flags, len(id), id))
 	return c
 }

@@ -20,6 +20,7 @@ func TestRandomConversations(t *testing.T) {
 				InflightMax: 1 + r.IntN(4), QueuedMessagesMax: 1 + r.IntN(6), QueuedBytesMax: 20 + r.IntN(200),
 				SubscriptionsMax: 3, SessionsMax: 2 + r.IntN(3), RetainedMessagesMax: 3, RetainedBytesMax: 100,
 				RetainedPassMax: 1 + r.IntN(3), TopicLevelsMax: 4, SessionExpiry: time.Hour,
+				ReceiveMaximum: 1 + r.IntN(3), TopicAliasMax: 3, TopicAliasOutMax: 2,
 			})
 			v := &visitors{w: w, r: r}
 			for range 150 {
@@ -52,7 +53,21 @@ func (v *visitors) topic() string {
 }
 
 func (v *visitors) filter() string {
-	return v.pick("#", "a/#", "+", "a/+", "a/b", "a/b/c", "+/+/c", "$x", "a/b/c/d/e/f")
+	return v.pick("#", "a/#", "+", "a/+", "a/b", "a/b/c", "+/+/c", "$x", "a/b/c/d/e/f", "$share/g/#", "$share/g/a/b", "$share/h/+")
+}
+
+// props is a property block, mostly empty in 3.x and always there in 5.0.
+func (v *visitors) props(c *fakeConn, from ...string) string {
+	if !c.five {
+		return ""
+	}
+	p := ""
+	for _, prop := range from {
+		if v.r.IntN(3) == 0 {
+			p += prop
+		}
+	}
+	return string([]byte{byte(len(p))}) + p
 }
 
 // packet appends a control packet with one-byte remaining length.
@@ -73,7 +88,8 @@ func (v *visitors) step() {
 		c := v.w.dial()
 		c.limit = v.r.IntN(2) * (20 + v.r.IntN(100))
 		if v.r.IntN(10) > 0 {
-			c.feed(v.connect())
+			c.five = v.r.IntN(2) == 0
+			c.feed(v.connect(c))
 		}
 		return
 	}
@@ -82,15 +98,20 @@ func (v *visitors) step() {
 	id := string([]byte{0, byte(1 + v.r.IntN(6))})
 	switch v.r.IntN(12) {
 	case 0, 1:
-		c.feed(packet(0x82, id, str(v.filter()), string([]byte{qos}), str(v.filter()), string([]byte{byte(v.r.IntN(3))})))
+		options := byte(0)
+		if c.five {
+			options = byte(v.r.IntN(3)<<4 | v.r.IntN(2)<<3)
+		}
+		c.feed(packet(0x82, id, v.props(c, "\x0b\x07"), str(v.filter()), string([]byte{qos | options}), str(v.filter()), string([]byte{byte(v.r.IntN(3))})))
 	case 2:
-		c.feed(packet(0xa2, id, str(v.filter())))
+		c.feed(packet(0xa2, id, v.props(c), str(v.filter())))
 	case 3, 4, 5, 6:
 		if qos == 0 {
 			id = ""
 		}
 		retain := byte(v.r.IntN(2))
-		c.feed(packet(0x30|qos<<1|retain, str(v.topic()), id, v.pick("", "x", "payload", "a longer payload")))
+		props := v.props(c, "\x02\x00\x00\x00\x64", "\x23\x00"+string([]byte{byte(1 + v.r.IntN(3))}), "\x03\x00\x01c", "\x26\x00\x01k\x00\x01v")
+		c.feed(packet(0x30|qos<<1|retain, str(v.topic()), id, props, v.pick("", "x", "payload", "a longer payload")))
 	case 7, 8, 9:
 		c.acknowledge(v.r)
 	case 10:
@@ -100,13 +121,18 @@ func (v *visitors) step() {
 	}
 }
 
-func (v *visitors) connect() []byte {
+func (v *visitors) connect(c *fakeConn) []byte {
 	flags, will := byte(v.r.IntN(2)<<1), ""
 	if v.r.IntN(2) == 0 {
 		flags |= 4 | byte(v.r.IntN(3))<<3 | byte(v.r.IntN(2))<<5
-		will = str(v.topic()) + str(v.pick("", "gone"))
+		will = v.props(c, "\x18\x00\x00\x00\x64", "\x02\x00\x00\x00\x64") + str(v.topic()) + str(v.pick("", "gone"))
 	}
-	return packet(0x10, str("MQTT"), "\x04", string([]byte{flags}), "\x00\x00", str(v.pick("A", "B", "C", "D", "E")), will)
+	level := "\x04"
+	if c.five {
+		level = "\x05"
+	}
+	props := v.props(c, "\x11\x00\x00\x01\x00", "\x21\x00\x02", "\x22\x00\x02", "\x27\x00\x00\x00\x18", "\x17\x00")
+	return packet(0x10, str("MQTT"), level, string([]byte{flags}), "\x00\x00", props, str(v.pick("A", "B", "C", "D", "E")), will)
 }
 
 func (v *visitors) leave(c *fakeConn) {
@@ -129,6 +155,9 @@ func (c *fakeConn) acknowledge(r *rand.Rand) {
 	out := c.take()
 	for len(out) > 1 {
 		n := 2 + int(out[1])
+		if out[1] >= 0x80 {
+			n = 3 + int(out[1]&0x7f) + int(out[2])<<7
+		}
 		p := out[:min(n, len(out))]
 		out = out[len(p):]
 		if r.IntN(5) == 0 {
