@@ -25,8 +25,10 @@ func Next(view []byte, max int) (p Packet, n int, err error) {
 			return p, 0, err
 		}
 	}
-	length, k := varint(view[1:])
-	if k <= 0 {
+	length, k := uint32(0), 1
+	if len(view) > 1 && view[1] < 0x80 {
+		length = uint32(view[1])
+	} else if length, k = varint(view[1:]); k <= 0 {
 		if k < 0 {
 			return p, 0, malformed("", t.String()+": remaining length of more than four bytes")
 		}

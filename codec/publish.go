@@ -22,7 +22,7 @@ const (
 // hot: no allocation, but for a second Subscription Identifier and for user
 // properties that do not stand together.
 func (p *Publish) Decode(k *Packet, v Version) error {
-	r := reader{b: k.Body}
+	b := k.Body
 	p.Dup, p.QoS, p.Retain = k.Flags&publishDup != 0, k.Flags>>publishQoSShift&3, k.Flags&publishRetain != 0
 	if p.QoS == 3 {
 		return malformed("MQTT-3.3.1-4", "PUBLISH with QoS 3")
@@ -30,39 +30,45 @@ func (p *Publish) Decode(k *Packet, v Version) error {
 	if p.Dup && p.QoS == 0 {
 		return malformed("MQTT-3.3.1-2", "PUBLISH with DUP and QoS 0")
 	}
-	p.Topic = r.str()
+	if len(b) < 2 {
+		return cut(TypePublish)
+	}
+	n := 2 + int(b[0])<<8 + int(b[1])
+	if n > len(b) {
+		return cut(TypePublish)
+	}
+	p.Topic, b = b[2:n], b[n:]
 	p.PacketID = 0
 	if p.QoS > 0 {
-		p.PacketID = r.u16()
+		if len(b) < 2 {
+			return cut(TypePublish)
+		}
+		if p.PacketID, b = uint16(b[0])<<8|uint16(b[1]), b[2:]; p.PacketID == 0 {
+			return zeroPacketID(v, TypePublish)
+		}
 	}
-	if err := r.err(TypePublish); err != nil {
-		return err
-	}
-	if p.QoS > 0 && p.PacketID == 0 {
-		return zeroPacketID(v, TypePublish)
-	}
-	if p.Props.Has != 0 || p.Props.Raw != nil || p.Props.Encoded != nil {
+	if p.Props.Has != 0 || p.Props.Raw != nil {
 		p.Props.reset()
 	}
 	if v == V5 {
-		if err := p.decodeProps(&r); err != nil {
-			return err
+		if len(b) > 0 && b[0] == 0 { // an empty block
+			b = b[1:]
+		} else {
+			r := reader{b: b}
+			if err := p.Props.decode(&r, in(TypePublish), TypePublish); err != nil {
+				return err
+			}
+			b = r.b
 		}
 	}
-	p.Payload = r.b
-	if len(p.Topic) == 0 && p.Props.Has.Has(PropTopicAlias) {
+	p.Payload = b
+	if plainTopic(p.Topic) || len(p.Topic) == 0 && p.Props.Has.Has(PropTopicAlias) {
 		return nil
+	}
+	if err := ValidUTF8(p.Topic); err != nil {
+		return err
 	}
 	return checkTopicName(p.Topic, "PUBLISH topic")
-}
-
-// decodeProps is a short way around an empty block.
-func (p *Publish) decodeProps(r *reader) error {
-	if len(r.b) > 0 && r.b[0] == 0 {
-		r.b = r.b[1:]
-		return nil
-	}
-	return p.Props.decode(r, in(TypePublish), TypePublish)
 }
 
 func zeroPacketID(v Version, t Type) error {

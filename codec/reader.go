@@ -86,10 +86,13 @@ func (r *reader) varint() uint32 {
 // err is what went wrong so far; what names the packet.
 func (r *reader) err(t Type) error {
 	if r.short {
-		return malformed("", t.String()+" ends in the middle of a field")
+		return cut(t)
 	}
 	return r.text
 }
+
+// cut is the error of a packet whose length is shorter than its fields.
+func cut(t Type) error { return malformed("", t.String()+" ends in the middle of a field") }
 
 // end is err, and nothing may be left.
 func (r *reader) end(t Type) error {
@@ -174,6 +177,33 @@ func ValidUTF8(b []byte) error {
 		return malformed("MQTT-1.5.4-2", "string contains U+0000")
 	}
 	return nil
+}
+
+// plainTopic reports whether b is a topic name that needs no closer look: not
+// empty, ASCII, without U+0000 and wildcards. What it says no to may be right.
+//
+// hot: no allocation; eight bytes at a time, the last ones twice.
+func plainTopic(b []byte) bool {
+	const high, low = 0x8080808080808080, 0x0101010101010101
+	if len(b) < 8 {
+		for _, c := range b {
+			if c-1 >= 0x7f || c == '+' || c == '#' {
+				return false
+			}
+		}
+		return len(b) > 0
+	}
+	for i := 0; ; i += 8 {
+		i = min(i, len(b)-8)
+		w := binary.LittleEndian.Uint64(b[i:])
+		plus, hash := w^('+'*low), w^('#'*low)
+		if (w|(w-low)&^w|(plus-low)&^plus|(hash-low)&^hash)&high != 0 {
+			return false
+		}
+		if i == len(b)-8 {
+			return true
+		}
+	}
 }
 
 // plain reports whether b is ASCII without U+0000.

@@ -28,6 +28,7 @@ type Client struct {
 	keepAlive int64 // ns of silence that are too many; 0 = any
 	seenAt    int64 // ns, when the last whole packet came
 	version   codec.Version
+	group     formGroup
 	connected bool // CONNECT was accepted
 	closing   bool // Close was called; nothing is handled any more
 	orderly   bool // ended by a DISCONNECT packet

@@ -49,6 +49,7 @@ func (c *Client) greet(p *codec.Connect) {
 		return
 	}
 	c.v5 = &peer5{problem: true}
+	c.group = group5
 	if p.Props.Has.Has(codec.PropRequestProblem) {
 		c.v5.problem = p.Props.RequestProblem == 1
 	}
@@ -60,6 +61,7 @@ func (c *Client) greet(p *codec.Connect) {
 	}
 	if n := min(int(p.Props.TopicAliasMaximum), c.r.limits.TopicAliasOutMax); n > 0 {
 		c.aliases = newAliasTable(n) // [MQTT-3.1.2-26]
+		c.group = groupAlias
 	}
 }
 

@@ -27,6 +27,23 @@ func (f *fan) begin(p *publication) {
 	f.seq++
 }
 
+// formGroup is a kind of clients that get the same bytes.
+type formGroup byte
+
+const (
+	group3     formGroup = iota // 3.1 and 3.1.1
+	group5                      // 5.0 without aliases
+	groupAlias                  // 5.0 with aliases: each its own
+	groupCount
+)
+
+func groupOf(v5 bool) formGroup {
+	if v5 {
+		return group5
+	}
+	return group3
+}
+
 // class numbers the forms.
 func class(v5 bool, qos byte, retain bool) int {
 	n := int(qos) * 2
@@ -80,19 +97,48 @@ func (r *Router) fanOut(sets [][]*Subscription) {
 	case 0:
 		r.stats.Unmatched++
 	case 1: // one filter: no session twice
-		qos := r.fan.p.qos
-		for _, sub := range sets[0] {
-			if sub.opts == nil {
-				if r.deliver(sub.session, min(qos, sub.qos), false, nil) == putBlocked {
-					r.drop(sub.session, DropOutputFull)
-				}
-			} else {
-				r.deliverWithOptions(sub)
-			}
-		}
+		r.fanOutOne(sets[0])
 	default:
 		r.fanOutOverlapping(sets)
 	}
+}
+
+// fanOutOne delivers to the subscribers of one filter. With QoS 0 all clients
+// of a group get the same bytes, which are looked for once.
+//
+// hot: no allocation for QoS 0.
+func (r *Router) fanOutOne(set []*Subscription) {
+	p := r.fan.p
+	var frames [groupCount][]byte
+	as := groupAlias // the group that gets the packet as it came; none
+	if p.raw != nil && !p.retain {
+		as = groupOf(p.v5)
+		frames[as] = p.raw
+	}
+	passed := uint64(0)
+	for _, sub := range set {
+		if sub.opts != nil {
+			r.deliverWithOptions(sub)
+			continue
+		}
+		c := sub.session.client
+		if c != nil {
+			f := frames[c.group]
+			if f != nil && len(f) <= c.sendMax && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
+				passed++
+				continue
+			}
+		}
+		switch r.deliver(sub.session, min(p.qos, sub.qos), false, nil) {
+		case putBlocked:
+			r.drop(sub.session, DropOutputFull)
+		case putSent:
+			if p.qos == 0 && c.group != groupAlias && len(p.payload) < sharedBytesMin {
+				frames[c.group] = r.form(c.v5 != nil, 0, false)
+			}
+		}
+	}
+	r.stats.Delivered[0] += passed
 }
 
 // deliverWithOptions delivers to a subscription that is alone in its session

@@ -105,10 +105,21 @@ type publication struct {
 	v5       bool // raw is a 5.0 packet
 }
 
-// setProps takes what travels from the properties of a 5.0 PUBLISH.
-func (p *publication) setProps(props *codec.Properties, scratch []byte, now int64) {
-	p.props = props.AppendForwarded(scratch)
+// setProps takes what travels from the properties of a PUBLISH.
+func (r *Router) setProps(p *publication, props *codec.Properties) {
+	p.props, p.expireAt = nil, 0
+	if props.Has == 0 {
+		return
+	}
+	r.propsScratch = props.AppendForwarded(r.propsScratch[:0])
+	p.props = r.propsScratch
+	if p.props == nil {
+		p.props = []byte{} // says that there is something to reset
+	}
 	if props.Has.Has(codec.PropMessageExpiry) {
-		p.expireAt = max(1, now+int64(props.MessageExpirySeconds)*int64(time.Second))
+		p.expireAt = max(1, r.now+int64(props.MessageExpirySeconds)*int64(time.Second))
+	}
+	if props.Has.Has(codec.PropTopicAlias) {
+		p.raw = nil // an alias is between two peers
 	}
 }

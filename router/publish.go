@@ -35,16 +35,15 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	if p.Topic[0] == '$' {
 		return c.refuseDollar(p)
 	}
-	pub := &r.incoming
-	*pub = publication{
-		topic: p.Topic, payload: p.Payload, qos: p.QoS, retain: p.Retain, from: c.session, v5: c.v5 != nil,
-	}
-	if p.QoS == 0 && !p.Props.Has.Has(codec.PropTopicAlias) {
+	pub := &r.incoming // field by field: most of it is as it was
+	pub.topic, pub.payload, pub.raw = p.Topic, p.Payload, nil
+	pub.qos, pub.retain = p.QoS, p.Retain
+	pub.from, pub.v5 = c.session, c.v5 != nil
+	if p.QoS == 0 {
 		pub.raw = k.Raw
 	}
-	if p.Props.Has != 0 {
-		pub.setProps(&p.Props, r.propsScratch[:0], r.now)
-		r.propsScratch = pub.props
+	if p.Props.Has != 0 || pub.props != nil {
+		r.setProps(pub, &p.Props)
 	}
 	matched := r.route(pub)
 	switch p.QoS {

@@ -30,6 +30,7 @@ type cache struct {
 	ready   bool
 	seen    []uint32 // upper half of the last hash that missed in a slot
 	entries []entry
+	last    *entry // found last: publishers send many to one topic in a row
 }
 
 // lookup returns what is known of topic, or nil and the hash that offer wants.
@@ -40,6 +41,9 @@ func (c *cache) lookup(topic []byte) (*entry, uint64) {
 		c.seed, c.ready = maphash.MakeSeed(), true
 		c.seen = make([]uint32, cacheEntries)
 	}
+	if e := c.last; e != nil && e.shape == c.shape && string(e.topic[:e.bytes]) == string(topic) {
+		return e, e.hash
+	}
 	if len(topic) > cacheTopicMax {
 		return nil, 0
 	}
@@ -49,6 +53,7 @@ func (c *cache) lookup(topic []byte) (*entry, uint64) {
 	}
 	e := &c.entries[hash%cacheEntries]
 	if e.hash == hash && e.shape == c.shape && string(e.topic[:e.bytes]) == string(topic) {
+		c.last = e
 		return e, hash
 	}
 	return nil, hash
@@ -79,6 +84,6 @@ func (c *cache) offer(hash uint64, topic []byte, nodes []uint32) {
 func (c *cache) invalidate() {
 	c.shape++
 	if c.shape == 0 {
-		c.entries, c.shape = nil, 1
+		c.entries, c.last, c.shape = nil, nil, 1
 	}
 }
