@@ -1,4 +1,6 @@
-// Command loopmq is an MQTT broker.
+// Command loopmq is the MQTT broker and its small clients.
 //
-// This package holds flags and printing, nothing else.
+// Imports: broker and client. Each file is one command or a part that several
+// share: connflags.go (how to connect), props.go (-D), format.go (-F),
+// output.go (standard output).
 package main

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/loopmq/loopmq/client"
+	"github.com/loopmq/loopmq/codec"
 )
 
 // version is set when the binary is linked.
@@ -12,18 +16,69 @@ import (
 // table: written by the linker only.
 var version = "dev"
 
+// Exit statuses of all commands; serve has more (serve.go). A client that the
+// server refused ends with its return code or reason code.
+const (
+	exitRuntime = 1
+	exitUsage   = 2
+	exitTimeout = 27 // as Mosquitto's clients
+)
+
 func main() {
-	app := &cli.App{
-		Name: "loopmq", Usage: "an MQTT broker on one event loop", Version: version,
-		EnableBashCompletion: true, Commands: []*cli.Command{serveCommand()},
-		ExitErrHandler: func(*cli.Context, error) {},
+	// -h is the host for clients, as with Mosquitto's; --help helps.
+	cli.HelpFlag = &cli.BoolFlag{Name: "help", Usage: "show help", DisableDefaultText: true}
+	if len(os.Args) == 2 && os.Args[1] == "-h" {
+		os.Args[1] = "--help"
 	}
-	if err := app.Run(os.Args); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	app := &cli.App{
+		Name: "loopmq", Usage: "an MQTT broker on one event loop, and its clients", Version: version,
+		EnableBashCompletion: true,
+		Commands:             []*cli.Command{serveCommand(), pubCommand(), subCommand(), rrCommand(), checkCommand()},
+		ExitErrHandler:       func(*cli.Context, error) {},
+		// Topics and payloads hold commas.
+		DisableSliceFlagSeparator: true,
+	}
+	if err := app.Run(joinProperties(os.Args)); err != nil {
 		code := exitUsage
-		if e, ok := err.(cli.ExitCoder); ok {
+		if e, ok := errors.AsType[cli.ExitCoder](err); ok {
 			code = e.ExitCode()
+		}
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(os.Stderr, text)
 		}
 		os.Exit(code)
 	}
+}
+
+// usageError is a mistake on the command line.
+func usageError(c *cli.Context, err error) error {
+	return cli.Exit(fmt.Sprintf("loopmq %s: %v; see loopmq %s --help", c.Command.Name, err, c.Command.Name), exitUsage)
+}
+
+// quietly is err without its text when --quiet is set.
+func quietly(c *cli.Context, err error) error {
+	if e, ok := errors.AsType[cli.ExitCoder](err); ok && c.Bool("quiet") {
+		return cli.Exit("", e.ExitCode())
+	}
+	return err
+}
+
+// clientError ends a client's command with the status that says why.
+func clientError(c *cli.Context, err error) error {
+	return quietly(c, cli.Exit(fmt.Sprintf("loopmq %s: %v", c.Command.Name, err), clientStatus(err)))
+}
+
+// clientStatus is the return code or reason code of a server that refused, or
+// the status of any other failure.
+func clientStatus(err error) int {
+	if e, ok := errors.AsType[*client.ConnectError](err); ok {
+		if e.Version == codec.V5 {
+			return int(e.Reason)
+		}
+		return int(e.ReturnCode)
+	}
+	if e, ok := errors.AsType[*client.ReasonError](err); ok && e.Reason.Failed() {
+		return int(e.Reason)
+	}
+	return exitRuntime
 }

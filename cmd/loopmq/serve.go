@@ -20,10 +20,8 @@ import (
 	"github.com/loopmq/loopmq/broker"
 )
 
-// Exit statuses of serve.
+// Exit statuses of serve besides those in main.go.
 const (
-	exitRuntime  = 1
-	exitUsage    = 2
 	exitConfig   = 3
 	exitListener = 4
 )

@@ -1,0 +1,15 @@
+// Package client is a small MQTT client: 3.1, 3.1.1 and 5.0, QoS 0, 1 and 2.
+// It is behind loopmq pub, sub, rr and check.
+//
+// Owner: a Client may be used from any goroutine. It has two of its own, one
+// that reads and calls OnMessage, one that writes.
+//
+// Imports: codec.
+//
+// Start with: Options, Dial, Client.
+//
+// Caveats: a Client is one connection. It does not reconnect by itself: what
+// to do about messages and subscriptions then is its user's decision.
+//
+// No compatibility promise before v1.
+package client

@@ -1,0 +1,197 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/loopmq/loopmq/codec"
+)
+
+// Message is one application message.
+type Message struct {
+	Topic    string
+	Payload  []byte
+	QoS      byte
+	Retain   bool
+	Dup      bool             // of a received message only, like PacketID
+	PacketID uint16           // with QoS > 0
+	Props    codec.Properties // 5.0
+}
+
+// Options say where to connect and how. URL is required.
+type Options struct {
+	// URL is mqtt://HOST[:1883], mqtts://HOST[:8883] or unix:///PATH; tcp, ssl
+	// and tls are taken as well. It may hold USER:PASSWORD@.
+	URL      string
+	ClientID string // empty: the server makes one, which 3.1 does not allow
+	Username string // "" with a nil Password: none
+	Password []byte
+	// CleanStart begins without an old session; in 3.x the new one ends with
+	// the connection too.
+	CleanStart bool
+	// KeepAlive is the longest silence, in whole seconds up to 65535; 0: 60 s,
+	// below 0: any.
+	KeepAlive time.Duration
+	Version   codec.Version    // 0: 3.1.1
+	Will      *Message         // its Props are the will properties
+	Props     codec.Properties // of CONNECT in 5.0
+	TLS       *tls.Config      // nil: the system's roots and the URL's host name
+	// ConnectTimeout bounds everything up to CONNACK; 0: 10 s.
+	ConnectTimeout time.Duration
+	// InflightMax is how many messages of QoS 1 and 2 are sent and not
+	// finished; 0: 20. A 5.0 server may ask for fewer.
+	InflightMax int
+	// PacketBytesMax is the largest packet taken from the server; 0: what MQTT
+	// allows.
+	PacketBytesMax int
+	// OnMessage is called for each message, in order, on the reading
+	// goroutine; the acknowledgement leaves when it has returned. The message
+	// and what it holds are the callee's. It must not wait for an answer of
+	// the server on this Client, nor close it: false does that, once the
+	// message is acknowledged.
+	OnMessage func(*Message) (more bool)
+	// Dial opens the connection below TLS; nil: a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Defaults of Options.
+const (
+	defaultKeepAlive      = 60 * time.Second
+	defaultConnectTimeout = 10 * time.Second
+	defaultInflightMax    = 20
+)
+
+// Server is what a URL says.
+type Server struct {
+	Network  string // tcp or unix
+	Address  string // HOST:PORT or a path
+	Host     string // for TLS
+	TLS      bool
+	Username string
+	Password []byte // nil: none
+	Path     string // behind the host, without its slash
+}
+
+// ParseURL reads the URL of a server. The error says what is expected.
+func ParseURL(raw string) (Server, error) {
+	bad := func(why string) (Server, error) {
+		return Server{}, fmt.Errorf("server %q: %s; write mqtt://[USER:PASSWORD@]HOST[:PORT], mqtts://... or unix:///PATH", raw, why)
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return bad(strings.TrimPrefix(err.Error(), fmt.Sprintf("parse %q: ", raw)))
+	}
+	s := Server{Network: "tcp", Host: u.Hostname(), Path: strings.TrimPrefix(u.Path, "/")}
+	port := "1883"
+	switch u.Scheme {
+	case "mqtt", "tcp":
+	case "mqtts", "ssl", "tls":
+		s.TLS, port = true, "8883"
+	case "unix":
+		s.Network, s.Address, s.Path = "unix", u.Host+u.Path, ""
+	case "":
+		return bad("no scheme")
+	default:
+		return bad(fmt.Sprintf("scheme %q is not known", u.Scheme))
+	}
+	if u.User != nil {
+		s.Username = u.User.Username()
+		if pw, is := u.User.Password(); is {
+			s.Password = []byte(pw)
+		}
+	}
+	switch {
+	case s.Network == "unix" && s.Address == "":
+		return bad("no path")
+	case s.Network == "tcp" && s.Host == "":
+		return bad("no host")
+	case s.Network == "tcp":
+		if p := u.Port(); p != "" {
+			port = p
+		}
+		s.Address = net.JoinHostPort(s.Host, port)
+	}
+	return s, nil
+}
+
+// withDefaults fills what was left out and checks the rest.
+func (o Options) withDefaults() (Options, Server, error) {
+	s, err := ParseURL(o.URL)
+	if err != nil {
+		return o, s, err
+	}
+	if o.Username == "" && o.Password == nil {
+		o.Username, o.Password = s.Username, s.Password
+	}
+	if o.Version == 0 {
+		o.Version = codec.V311
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = defaultKeepAlive
+	}
+	if o.ConnectTimeout == 0 {
+		o.ConnectTimeout = defaultConnectTimeout
+	}
+	if o.InflightMax == 0 {
+		o.InflightMax = defaultInflightMax
+	}
+	if o.PacketBytesMax == 0 {
+		o.PacketBytesMax = codec.MaxPacketBytes
+	}
+	switch {
+	case o.Version < codec.V31 || o.Version > codec.V5:
+		return o, s, fmt.Errorf("protocol level %d: use 3, 4 or 5", byte(o.Version))
+	case o.KeepAlive > 65535*time.Second:
+		return o, s, fmt.Errorf("keep alive of %s: at most 65535s", o.KeepAlive)
+	case o.InflightMax < 1 || o.InflightMax > 65535:
+		return o, s, fmt.Errorf("%d messages in flight: 1 to 65535", o.InflightMax)
+	case o.Version != codec.V5 && o.Username == "" && o.Password != nil:
+		return o, s, fmt.Errorf("a password without a user name, which MQTT %v does not allow", o.Version)
+	case len(o.ClientID) > 65535 || len(o.Username) > 65535 || len(o.Password) > 65535:
+		return o, s, fmt.Errorf("ClientID, user name and password have at most 65535 bytes each")
+	}
+	if o.Will != nil {
+		if err := o.Will.check(); err != nil {
+			return o, s, fmt.Errorf("will: %w", err)
+		}
+	}
+	return o, s, nil
+}
+
+// check says what is wrong with a message to be sent.
+func (m *Message) check() error {
+	switch {
+	case m.QoS > 2:
+		return fmt.Errorf("QoS %d: use 0, 1 or 2", m.QoS)
+	case len(m.Topic) > 65535:
+		return fmt.Errorf("topic of %d bytes: at most 65535", len(m.Topic))
+	case m.Topic == "" && !m.Props.Has.Has(codec.PropTopicAlias):
+		return fmt.Errorf("topic is empty")
+	case strings.ContainsAny(m.Topic, "+#\x00"):
+		return fmt.Errorf("topic %q: a topic that is published to has no + or #", m.Topic)
+	case len(m.Payload) > codec.MaxPacketBytes-65535-16:
+		return fmt.Errorf("payload of %d bytes is more than a packet can hold", len(m.Payload))
+	}
+	return nil
+}
+
+// connect is the CONNECT packet of the options.
+func (o *Options) connect() []byte {
+	keep := max(0, o.KeepAlive)
+	p := codec.Connect{
+		Version: o.Version, CleanStart: o.CleanStart, KeepAliveSeconds: uint16(keep / time.Second),
+		ClientID: []byte(o.ClientID), Props: o.Props,
+		HasUsername: o.Username != "", Username: []byte(o.Username),
+		HasPassword: o.Password != nil, Password: o.Password,
+	}
+	if w := o.Will; w != nil {
+		p.HasWill, p.WillQoS, p.WillRetain = true, w.QoS, w.Retain
+		p.WillTopic, p.WillPayload, p.WillProps = []byte(w.Topic), w.Payload, w.Props
+	}
+	return codec.AppendConnect(nil, &p)
+}

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/loopmq/loopmq/client"
+	"github.com/loopmq/loopmq/codec"
+)
+
+// connFlags are the flags of every client about how to connect. Letters and
+// names are those of Mosquitto's clients.
+func connFlags(defaultVersion string) []cli.Flag {
+	const cat = "connection"
+	return []cli.Flag{
+		&cli.StringFlag{Category: cat, Name: "host", Aliases: []string{"h"}, Value: "localhost", Usage: "`HOST` to connect to"},
+		&cli.IntFlag{Category: cat, Name: "port", Aliases: []string{"p"}, Usage: "`PORT` to connect to; 1883, with TLS 8883"},
+		&cli.StringFlag{Category: cat, Name: "unix", Usage: "unix socket `PATH` to connect to"},
+		&cli.StringFlag{Category: cat, Name: "url", Aliases: []string{"L"}, Usage: "mqtt(s)://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC] as one `URL`"},
+		&cli.StringFlag{Category: cat, Name: "bind", Aliases: []string{"A"}, Usage: "local `ADDRESS` to connect from"},
+		&cli.BoolFlag{Category: cat, Name: "nodelay", Usage: "taken for compatibility; small packets never wait here"},
+		&cli.StringFlag{Category: cat, Name: "id", Aliases: []string{"i"}, Usage: "client identifier"},
+		&cli.StringFlag{Category: cat, Name: "id-prefix", Aliases: []string{"I"}, Usage: "client identifier is this `PREFIX` and the process number"},
+		&cli.StringFlag{Category: cat, Name: "username", Aliases: []string{"u"}, Usage: "user `NAME`"},
+		&cli.StringFlag{Category: cat, Name: "pw", Aliases: []string{"P"}, Usage: "`PASSWORD`"},
+		&cli.IntFlag{Category: cat, Name: "keepalive", Aliases: []string{"k"}, Value: 60, Usage: "keep alive in `SECONDS`; 0 for none"},
+		&cli.StringFlag{Category: cat, Name: "protocol-version", Aliases: []string{"V"}, Value: defaultVersion, Usage: "`VERSION` of MQTT: mqttv31, mqttv311 or mqttv5 (or 31, 311, 5)"},
+		&cli.BoolFlag{Category: cat, Name: "disable-clean-session", Aliases: []string{"c"}, Usage: "keep the session when the connection ends; needs -i"},
+		&cli.StringFlag{Category: cat, Name: "session-expiry-interval", Aliases: []string{"x"}, Usage: "`SECONDS` that the session outlives the connection (MQTT 5.0); -1 for ever"},
+		&cli.StringSliceFlag{Category: cat, Name: "property", Aliases: []string{"D"}, Usage: "`PACKET PROPERTY VALUE` (MQTT 5.0); a user property has a name before its value"},
+		&cli.StringFlag{Category: "will", Name: "will-topic", Usage: "`TOPIC` of the will"},
+		&cli.StringFlag{Category: "will", Name: "will-payload", Usage: "`PAYLOAD` of the will"},
+		&cli.IntFlag{Category: "will", Name: "will-qos", Usage: "`QOS` of the will"},
+		&cli.BoolFlag{Category: "will", Name: "will-retain", Usage: "retain the will"},
+		&cli.StringFlag{Category: "TLS", Name: "cafile", Usage: "`FILE` of trusted certificates; turns TLS on"},
+		&cli.StringFlag{Category: "TLS", Name: "capath", Usage: "`DIR` of trusted certificates; turns TLS on"},
+		&cli.BoolFlag{Category: "TLS", Name: "tls-use-os-certs", Usage: "trust the system's certificates; turns TLS on"},
+		&cli.StringFlag{Category: "TLS", Name: "cert", Usage: "`FILE` of the client's certificate"},
+		&cli.StringFlag{Category: "TLS", Name: "key", Usage: "`FILE` of the client's key"},
+		&cli.StringFlag{Category: "TLS", Name: "tls-version", Usage: "least `VERSION`: tlsv1.2 or tlsv1.3"},
+		&cli.StringFlag{Category: "TLS", Name: "tls-alpn", Usage: "application `PROTOCOL` to ask for"},
+		&cli.BoolFlag{Category: "TLS", Name: "insecure", Usage: "do not check who the server is"},
+		&cli.BoolFlag{Name: "debug", Aliases: []string{"d"}, Usage: "tell what happens on standard error"},
+		&cli.BoolFlag{Name: "quiet", Usage: "no messages about errors, only the exit status"},
+	}
+}
+
+// connection is what the flags of connFlags say.
+type connection struct {
+	client.Options
+	props *properties
+	topic string // of the URL
+}
+
+// readConnection reads the flags of connFlags.
+func readConnection(c *cli.Context) (*connection, error) {
+	conn := &connection{}
+	var err error
+	if conn.props, err = parseProperties(c.StringSlice("property")); err != nil {
+		return nil, err
+	}
+	if err = conn.readServer(c); err != nil {
+		return nil, err
+	}
+	if err = conn.readTLS(c); err != nil {
+		return nil, err
+	}
+	if conn.Version, err = parseVersion(c.String("protocol-version")); err != nil {
+		return nil, err
+	}
+	if conn.Version != codec.V5 && conn.props.any() {
+		return nil, errors.New("-D: properties need MQTT 5.0; add -V mqttv5")
+	}
+	if c.IsSet("username") {
+		conn.Username = c.String("username")
+	}
+	if c.IsSet("pw") {
+		conn.Password = []byte(c.String("pw"))
+	}
+	if conn.KeepAlive = time.Duration(c.Int("keepalive")) * time.Second; conn.KeepAlive == 0 {
+		conn.KeepAlive = -1
+	}
+	conn.Props = conn.props.connect
+	if err = conn.readSession(c); err != nil {
+		return nil, err
+	}
+	return conn, conn.readWill(c)
+}
+
+// readServer says where to: -L, or --unix, or -h and -p.
+func (conn *connection) readServer(c *cli.Context) error {
+	if raw := c.String("url"); raw != "" {
+		s, err := client.ParseURL(raw)
+		if err != nil {
+			return fmt.Errorf("-L: %w", err)
+		}
+		conn.URL, conn.topic = raw, s.Path
+		conn.Username, conn.Password = s.Username, s.Password
+	} else if path := c.String("unix"); path != "" {
+		conn.URL = "unix://" + path
+	} else {
+		port := c.Int("port")
+		if c.IsSet("port") && (port < 1 || port > 65535) {
+			return fmt.Errorf("-p %d: a port is 1 to 65535", port)
+		}
+		scheme := "mqtt"
+		if wantsTLS(c) || port == 8883 {
+			scheme = "mqtts"
+		}
+		host := c.String("host")
+		if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+			host = "[" + host + "]" // IPv6
+		}
+		conn.URL = scheme + "://" + host
+		if port != 0 {
+			conn.URL += ":" + strconv.Itoa(port)
+		}
+		if _, err := client.ParseURL(conn.URL); err != nil {
+			return fmt.Errorf("-h %q: not a host", c.String("host"))
+		}
+	}
+	if from := c.String("bind"); from != "" {
+		ip := net.ParseIP(from)
+		if ip == nil {
+			return fmt.Errorf("-A %q: not an IP address", from)
+		}
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}
+		conn.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return d.DialContext(ctx, network, address)
+		}
+	}
+	return nil
+}
+
+func wantsTLS(c *cli.Context) bool {
+	return c.IsSet("cafile") || c.IsSet("capath") || c.IsSet("cert") || c.Bool("tls-use-os-certs")
+}
+
+// readTLS reads certificates and keys.
+func (conn *connection) readTLS(c *cli.Context) error {
+	cfg := &tls.Config{InsecureSkipVerify: c.Bool("insecure"), MinVersion: tls.VersionTLS12}
+	switch v := c.String("tls-version"); v {
+	case "", "tlsv1.2":
+	case "tlsv1.3":
+		cfg.MinVersion = tls.VersionTLS13
+	default:
+		return fmt.Errorf("--tls-version %q: use tlsv1.2 or tlsv1.3", v)
+	}
+	if p := c.String("tls-alpn"); p != "" {
+		cfg.NextProtos = []string{p}
+	}
+	files := []string{}
+	if f := c.String("cafile"); f != "" {
+		files = append(files, f)
+	}
+	if dir := c.String("capath"); dir != "" {
+		found, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(found) == 0 {
+			return fmt.Errorf("--capath %q: no certificates there", dir)
+		}
+		files = append(files, found...)
+	}
+	for _, f := range files {
+		pem, err := os.ReadFile(f)
+		if err != nil {
+			return fmt.Errorf("read trusted certificates: %w", err)
+		}
+		if cfg.RootCAs == nil {
+			cfg.RootCAs = x509.NewCertPool()
+		}
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) && len(files) == 1 {
+			return fmt.Errorf("%s: no certificate in PEM form in it", f)
+		}
+	}
+	if cert, key := c.String("cert"), c.String("key"); cert != "" || key != "" {
+		if cert == "" || key == "" {
+			return errors.New("--cert and --key belong together")
+		}
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return fmt.Errorf("--cert %s --key %s: %w", cert, key, err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	conn.TLS = cfg
+	return nil
+}
+
+// readSession reads client identifier and session flags.
+func (conn *connection) readSession(c *cli.Context) error {
+	conn.CleanStart = !c.Bool("disable-clean-session")
+	conn.ClientID = c.String("id")
+	if prefix := c.String("id-prefix"); prefix != "" {
+		if conn.ClientID != "" {
+			return errors.New("-i and -I together")
+		}
+		conn.ClientID = prefix + strconv.Itoa(os.Getpid())
+	}
+	if conn.ClientID == "" {
+		if !conn.CleanStart {
+			return errors.New("-c keeps a session, which needs a client identifier: add -i")
+		}
+		var random [8]byte
+		if _, err := rand.Read(random[:]); err != nil {
+			return err
+		}
+		conn.ClientID = "loopmq-" + newToken(random)
+	}
+	if conn.Version != codec.V5 {
+		return nil
+	}
+	expiry := uint32(0)
+	if !conn.CleanStart {
+		expiry = math.MaxUint32
+	}
+	if x := c.String("session-expiry-interval"); x == "-1" || x == "∞" {
+		expiry = math.MaxUint32
+	} else if x != "" {
+		n, err := strconv.ParseUint(x, 10, 32)
+		if err != nil {
+			return fmt.Errorf("-x %q: seconds of 0 to 4294967295, or -1", x)
+		}
+		expiry = uint32(n)
+	}
+	if expiry > 0 && !conn.Props.Has.Has(codec.PropSessionExpiry) {
+		conn.Props.SessionExpirySeconds = expiry
+		conn.Props.Has = conn.Props.Has.Add(codec.PropSessionExpiry)
+	}
+	return nil
+}
+
+func (conn *connection) readWill(c *cli.Context) error {
+	topic := c.String("will-topic")
+	if topic == "" {
+		if c.IsSet("will-payload") || c.IsSet("will-qos") || c.Bool("will-retain") {
+			return errors.New("a will needs --will-topic")
+		}
+		return nil
+	}
+	qos, err := readQoS(c, "will-qos")
+	conn.Will = &client.Message{
+		Topic: topic, Payload: []byte(c.String("will-payload")), QoS: qos, Retain: c.Bool("will-retain"), Props: conn.props.will,
+	}
+	return err
+}
+
+func readQoS(c *cli.Context, flag string) (byte, error) {
+	n := c.Int(flag)
+	if n < 0 || n > 2 {
+		return 0, fmt.Errorf("--%s %d: QoS is 0, 1 or 2", flag, n)
+	}
+	return byte(n), nil
+}
+
+func parseVersion(s string) (codec.Version, error) {
+	switch s {
+	case "mqttv31", "31", "3.1":
+		return codec.V31, nil
+	case "mqttv311", "311", "3.1.1":
+		return codec.V311, nil
+	case "mqttv5", "5", "5.0":
+		return codec.V5, nil
+	}
+	return 0, fmt.Errorf("-V %q: use mqttv31, mqttv311 or mqttv5", s)
+}
+
+// debugf tells what happens, with -d.
+func debugf(c *cli.Context, format string, args ...any) {
+	if c.Bool("debug") && !c.Bool("quiet") {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	}
+}
