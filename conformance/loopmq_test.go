@@ -1,0 +1,81 @@
+package conformance
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/broker"
+)
+
+// loopmq is a LoopMQ broker inside the test's process.
+type loopmq struct {
+	b       *broker.Broker
+	address string
+}
+
+// limits is the one place where a test's options become the broker's.
+func (o options) limits() broker.Limits {
+	return broker.Limits{
+		PacketBytesMax:    o.packetBytesMax,
+		InflightMax:       o.inflightMax,
+		QueuedMessagesMax: o.queuedMessagesMax,
+		QueuedBytesMax:    o.queuedBytesMax,
+		TopicBytesMax:     o.topicBytesMax,
+		TopicLevelsMax:    o.topicLevelsMax,
+		SubscriptionsMax:  o.subscriptionsMax,
+		ClientIDBytesMax:  o.clientIDBytesMax,
+		ConnectTimeout:    o.connectTimeout,
+	}
+}
+
+func startLoopMQ(engine string) func(testing.TB, options) target {
+	return func(t testing.TB, o options) target {
+		t.Helper()
+		b, err := broker.New(broker.Config{
+			Listeners: []string{"mqtt://127.0.0.1:0"}, Engine: engine, Limits: o.limits(),
+			ShutdownTimeout: time.Millisecond,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- b.Run(context.Background()) }()
+		select {
+		case <-b.Ready():
+		case err := <-ended:
+			t.Fatalf("broker did not start: %v", err)
+		}
+		l := &loopmq{b: b, address: b.Addrs()[0].String()}
+		t.Cleanup(func() {
+			if err := checkInvariants(l.b.Do); err != nil {
+				t.Errorf("broker's invariants after the test: %v", err)
+			}
+			b.Shutdown()
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Errorf("broker ended with: %v", err)
+				}
+			case <-time.After(patience):
+				t.Errorf("broker still runs %v after Shutdown", patience)
+			}
+		})
+		return l
+	}
+}
+
+func (l *loopmq) addr() string { return l.address }
+
+func (l *loopmq) descriptors(t testing.TB) int { return openFiles(t, "self") }
+
+// checkInvariants asks the router, on its loop, whether its state is whole.
+// Its type parameters stand for types of packages that are not imported here.
+func checkInvariants[R interface{ CheckInvariants() error }, S any](do func(context.Context, func(R, S)) error) (found error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := do(ctx, func(r R, _ S) { found = r.CheckInvariants() }); err != nil {
+		return err
+	}
+	return found
+}
