@@ -122,14 +122,23 @@ func (c *conn) fill(d time.Duration) error {
 // packet reads one whole packet, whatever it is.
 func (c *conn) packet() []byte {
 	c.t.Helper()
+	p, err := c.next()
+	if err != nil {
+		c.t.Fatalf("%s:\nwant a packet\n got %s%s", c.name, describe(c.in), ending(err))
+	}
+	return p
+}
+
+// next is packet for goroutines, which may not end the test.
+func (c *conn) next() ([]byte, error) {
 	for {
 		if n := packetLen(c.in); n > 0 && len(c.in) >= n {
 			p := c.in[:n]
 			c.in = c.in[n:]
-			return p
+			return p, nil
 		}
 		if err := c.fill(patience); err != nil {
-			c.t.Fatalf("%s:\nwant a packet\n got %s%s", c.name, describe(c.in), ending(err))
+			return nil, err
 		}
 	}
 }
