@@ -54,8 +54,8 @@ func (c *Client) openFlight(k *codec.Packet, want flightState) (s *Session, e *f
 		return nil, nil, err
 	}
 	s = c.session
-	n, e := s.out.find(a.PacketID)
-	if e == nil || n >= s.out.resend {
+	e = s.out.find(a.PacketID)
+	if e == nil || e.n >= s.out.resend {
 		c.r.stats.StrayAcks++
 		return s, nil, nil
 	}

@@ -59,19 +59,19 @@ func (r *Router) checkSession(s *Session, holders map[*Message]int32) error {
 		holders[d.msg]++
 		bytes += d.msg.bytes()
 	}
-	open := 0
-	for k := s.out.first; k < s.out.next; k++ {
-		e := s.out.at(k)
-		if e.state == flightDone {
-			continue
-		}
-		open++
+	ids := map[uint16]bool{}
+	for i := range s.out.open {
+		e := s.out.at(i)
 		if e.msg != nil {
 			holders[e.msg]++
 		}
 		if (e.msg == nil) != (e.state == flightPubcomp) {
-			return fmt.Errorf("message %d in flight: state %d, message kept %v", k, e.state, e.msg != nil)
+			return fmt.Errorf("message %d in flight: state %d, message kept %v", e.n, e.state, e.msg != nil)
 		}
+		if i > 0 && s.out.at(i-1).n >= e.n || e.n >= s.out.next || ids[e.packetID()] {
+			return fmt.Errorf("message %d in flight is out of order or its PacketID %d is given twice", e.n, e.packetID())
+		}
+		ids[e.packetID()] = true
 	}
 	var lost error
 	s.subs.each(func(sub *Subscription) {
@@ -79,9 +79,7 @@ func (r *Router) checkSession(s *Session, holders map[*Message]int32) error {
 			lost = fmt.Errorf("filter %q belongs to another session", sub.filter)
 		}
 	})
-	err := firstError(lost,
-		differs("bytes in the queue", s.queue.bytes, bytes),
-		differs("messages in flight", s.out.open, open))
+	err := firstError(lost, differs("bytes in the queue", s.queue.bytes, bytes))
 	if err == nil && s.received != nil {
 		err = differs("QoS 2 PacketIDs", s.received.n, s.received.count())
 	}

@@ -139,7 +139,7 @@ func (r *Router) deliverAcked(s *Session, qos byte) {
 		r.enqueue(s, d)
 		return
 	}
-	id := packetID(s.out.next)
+	id := s.out.nextID()
 	var ok bool
 	if len(f.p.Payload) >= sharedBytesMin {
 		ok = r.sendShared(c, d.msg, &codec.Publish{QoS: qos, Topic: f.p.Topic, PacketID: id})
@@ -169,7 +169,7 @@ func (s *Session) ready(r *Router) bool {
 }
 
 func (s *Session) windowOpen(r *Router) bool {
-	return s.out.open < r.limits.InflightMax && !s.out.full()
+	return s.out.open < r.limits.InflightMax
 }
 
 // fly notes that d was sent.
@@ -233,7 +233,7 @@ func (r *Router) pump(s *Session) {
 	}
 	for s.queue.n > 0 && s.windowOpen(r) {
 		d := s.queue.front()
-		if !r.transmit(c, d, packetID(s.out.next), false) {
+		if !r.transmit(c, d, s.out.nextID(), false) {
 			return // Drained comes
 		}
 		r.fly(s, *d)
@@ -247,23 +247,23 @@ func (r *Router) pump(s *Session) {
 // resend repeats what was sent on an earlier connection and is still open. It
 // reports whether all of it has left.
 func (r *Router) resend(s *Session, c *Client) bool {
-	for o := &s.out; o.resend < o.next; o.resend++ {
-		e := o.at(o.resend)
-		switch e.state {
-		case flightDone:
-			continue
-		case flightPubcomp:
-			if c.acknowledge(codec.TypePubrel, packetID(o.resend)) != nil {
+	o := &s.out
+	for i := o.since(o.resend); i < o.open; i++ {
+		e := o.at(i)
+		o.resend = e.n
+		if e.state == flightPubcomp {
+			if c.acknowledge(codec.TypePubrel, e.packetID()) != nil {
 				c.close(errAnswersUnread)
 				return false
 			}
-		default:
-			if !r.transmit(c, &e.delivery, packetID(o.resend), true) { // [MQTT-3.3.1-1]
-				return false
-			}
-			r.stats.Delivered[e.qos]++
+			continue
 		}
+		if !r.transmit(c, &e.delivery, e.packetID(), true) { // [MQTT-3.3.1-1]
+			return false
+		}
+		r.stats.Delivered[e.qos]++
 	}
+	o.resend = o.next
 	return true
 }
 

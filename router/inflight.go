@@ -1,5 +1,7 @@
 package router
 
+import "sort"
+
 // packetIDs is how many PacketIDs there are: 1 to 65535 [MQTT-2.3.1-1].
 const packetIDs = 65535
 
@@ -7,8 +9,7 @@ const packetIDs = 65535
 type flightState byte
 
 const (
-	flightDone    flightState = iota // finished, its slot not yet reclaimed
-	flightPuback                     // QoS 1 sent
+	flightPuback  flightState = iota // QoS 1 sent
 	flightPubrec                     // QoS 2 sent
 	flightPubcomp                    // PUBREC seen, PUBREL sent; the message is released
 )
@@ -17,18 +18,22 @@ const (
 type flight struct {
 	delivery
 	state flightState
+	n     uint64 // number in the order of sending
 }
+
+func (e *flight) packetID() uint16 { return packetID(e.n) }
 
 // inflight is the sender's state of one session [MQTT-4.3.2, 4.3.3]. Messages
 // are numbered in the order they were sent; the PacketID follows from the
 // number, so that an acknowledgement finds its message without a map and a
-// reconnect repeats in order [MQTT-4.6.0-1].
+// reconnect repeats in order [MQTT-4.6.0-1]. Only what is open takes a place:
+// one message that a client never acknowledges holds up nothing but itself.
 type inflight struct {
-	ring   []flight // length is a power of two; message n stands at n mod length
-	first  uint64   // oldest number that may be open
+	ring   []flight // length is 0 or a power of two
+	head   int      // where the oldest stands
+	open   int      // messages not finished, in order of their numbers
 	next   uint64   // number of the next message
 	resend uint64   // numbers below it were sent on this connection
-	open   int      // messages not finished
 }
 
 // flightRingMin is the length of a new ring.
@@ -36,56 +41,92 @@ const flightRingMin = 8
 
 func packetID(n uint64) uint16 { return uint16(n%packetIDs) + 1 }
 
-// full reports whether another message would need a PacketID that is in use.
-func (f *inflight) full() bool { return f.next-f.first >= packetIDs }
+// nextID returns the PacketID of the next message, passing over those in use.
+// There is one as long as fewer than packetIDs messages are open.
+//
+// hot: no allocation.
+func (f *inflight) nextID() uint16 {
+	for f.open > 0 && f.next-f.at(0).n >= packetIDs && f.find(packetID(f.next)) != nil {
+		if f.resend == f.next {
+			f.resend++
+		}
+		f.next++
+	}
+	return packetID(f.next)
+}
 
-// add opens the next message and returns its entry.
+// add opens the message that nextID was asked for.
 //
 // hot: allocates only when the window grows.
 func (f *inflight) add() *flight {
-	if int(f.next-f.first) == len(f.ring) {
+	if f.open == len(f.ring) {
 		f.grow()
 	}
-	e := f.at(f.next)
-	f.next++
+	e := f.at(f.open)
+	e.n = f.next
 	f.open++
+	f.next++
 	return e
 }
 
-func (f *inflight) at(n uint64) *flight { return &f.ring[n&uint64(len(f.ring)-1)] }
+// at returns the i-th oldest open message.
+func (f *inflight) at(i int) *flight { return &f.ring[(f.head+i)&(len(f.ring)-1)] }
 
 func (f *inflight) grow() {
-	old := *f
-	f.ring = make([]flight, max(flightRingMin, 2*len(old.ring)))
-	for n := old.first; n < old.next; n++ {
-		*f.at(n) = *old.at(n)
+	ring := make([]flight, max(flightRingMin, 2*len(f.ring)))
+	for i := range f.open {
+		ring[i] = *f.at(i)
 	}
+	f.ring, f.head = ring, 0
 }
 
 // find returns the open message with this PacketID, or nil.
-func (f *inflight) find(id uint16) (n uint64, e *flight) {
-	if id == 0 || f.open == 0 {
-		return 0, nil
+//
+// hot: no allocation; at once where messages are acknowledged in their order.
+func (f *inflight) find(id uint16) *flight {
+	if f.open == 0 || id == 0 {
+		return nil
 	}
-	ahead := (uint64(id-1) + packetIDs - f.first%packetIDs) % packetIDs
-	n = f.first + ahead
-	if n >= f.next {
-		return 0, nil
+	first := f.at(0).n
+	if f.next-first > packetIDs { // one was held so long that numbers have gone round
+		for i := range f.open {
+			if e := f.at(i); e.packetID() == id {
+				return e
+			}
+		}
+		return nil
 	}
-	if e = f.at(n); e.state == flightDone {
-		return 0, nil
+	n := first + (uint64(id-1)+packetIDs-first%packetIDs)%packetIDs
+	if i := f.since(n); i < f.open && f.at(i).n == n {
+		return f.at(i)
 	}
-	return n, e
+	return nil
 }
 
-// finish closes an entry and reclaims what is done at the front.
+// since returns the place of the oldest message with number n or above.
+func (f *inflight) since(n uint64) int {
+	if f.open == 0 || n <= f.at(0).n {
+		return 0
+	}
+	return sort.Search(f.open, func(i int) bool { return f.at(i).n >= n })
+}
+
+// finish closes an entry. Those on its shorter side move up.
+//
+// hot: no allocation.
 func (f *inflight) finish(e *flight) {
-	*e = flight{}
+	i := f.since(e.n)
+	if i < f.open/2 {
+		for ; i > 0; i-- {
+			*f.at(i) = *f.at(i - 1)
+		}
+		*f.at(0) = flight{}
+		f.head = (f.head + 1) & (len(f.ring) - 1)
+	} else {
+		for ; i < f.open-1; i++ {
+			*f.at(i) = *f.at(i + 1)
+		}
+		*f.at(f.open - 1) = flight{}
+	}
 	f.open--
-	for f.first < f.next && f.at(f.first).state == flightDone {
-		f.first++
-	}
-	if f.resend < f.first {
-		f.resend = f.first
-	}
 }

@@ -180,7 +180,7 @@ func (r *Router) deliverRetained(s *Session, m *retainedMessage, qos byte) bool 
 		r.stats.Delivered[0]++
 		return true
 	}
-	if !s.ready(r) || !r.transmit(c, &d, packetID(s.out.next), false) {
+	if !s.ready(r) || !r.transmit(c, &d, s.out.nextID(), false) {
 		return false
 	}
 	r.fly(s, d)

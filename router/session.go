@@ -41,7 +41,7 @@ func (r *Router) attachSession(s *Session, c *Client, clean bool) {
 	}
 	r.timers.Stop(&s.timer)
 	s.client, s.clean = c, clean
-	s.out.resend = s.out.first // all that is open is owed to the new connection
+	s.out.resend = 0 // all that is open is owed to the new connection
 	c.session = s
 }
 
@@ -96,10 +96,8 @@ func (r *Router) endSession(s *Session) {
 		r.drop(s, DropSession)
 		r.release(s.dequeue().msg)
 	}
-	for n := s.out.first; n < s.out.next; n++ {
-		if e := s.out.at(n); e.state != flightDone {
-			r.finish(s, e)
-		}
+	for s.out.open > 0 {
+		r.finish(s, s.out.at(0))
 	}
 	for i := range s.replays {
 		s.replays[i].cursor.Close()

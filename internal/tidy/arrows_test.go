@@ -57,6 +57,7 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 // starters are the files that may start goroutines.
 var starters = []string{
 	"bench/relay/main.go", // waits for the signal to stop
+	"bench/target.go",     // waits for the process it started
 	"broker/logqueue.go",  // hands records to a logger that may block
 	"client/conn.go",
 	"cmd/loopmq/serve.go",
