@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -67,6 +69,7 @@ func startLoopMQ(engine string) func(testing.TB, options) target {
 			t.Fatalf("broker did not start: %v", err)
 		}
 		l := &loopmq{b: b, address: b.Addrs()[0].String()}
+		atStart := l.gauges(t)["connections"]
 		stop := func() error {
 			b.Shutdown()
 			select {
@@ -80,6 +83,9 @@ func startLoopMQ(engine string) func(testing.TB, options) target {
 			}
 		}
 		t.Cleanup(func() {
+			if got := until(func() int { return l.gauges(t)["connections"] }, atStart); got != atStart {
+				t.Errorf("connections after the test: want %d as at its start, got %d", atStart, got)
+			}
 			if err := checkInvariants(l.b.Do); err != nil {
 				t.Errorf("broker's invariants after the test: %v", err)
 			}
@@ -111,4 +117,42 @@ func checkInvariants[R interface{ CheckInvariants() error }, S any](do func(cont
 		return err
 	}
 	return found
+}
+
+// gauges is what the broker holds now.
+func (l *loopmq) gauges(t testing.TB) map[string]int {
+	t.Helper()
+	g, err := readGauges(l.b.Do)
+	if err != nil {
+		t.Fatalf("reading the broker's gauges: %v", err)
+	}
+	return g
+}
+
+// readGauges asks the router and the loop, on the loop; the types are unnamed
+// as in checkInvariants, so that their fields are read by name.
+func readGauges[R interface{ Stats() P }, P, S any](do func(context.Context, func(R, S)) error) (map[string]int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	g := map[string]int{}
+	err := do(ctx, func(r R, s S) {
+		stats := reflect.ValueOf(r.Stats()).Elem()
+		for _, name := range []string{"Clients", "Sessions", "Subscriptions", "Retained", "RetainedBytes", "Queued", "QueuedBytes", "Inflight"} {
+			g[strings.ToLower(name)] = int(stats.FieldByName(name).Int())
+		}
+		g["connections"] = int(reflect.ValueOf(s).Elem().FieldByName("Conns").Uint())
+	})
+	return g, err
+}
+
+// until asks get again and again until it says want or patience is at its end,
+// and returns its last word.
+func until[T any](get func() T, want T) T {
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(patience); ; <-again.C {
+		if got := get(); reflect.DeepEqual(got, want) || time.Now().After(end) {
+			return got
+		}
+	}
 }
