@@ -197,9 +197,15 @@ func TestFirstPacketIsNotConnect(t *testing.T) {
 	each(t, options{}, func(t *testing.T, tg target) {
 		watch := join(t, tg, "watch", clean).subscribed("#", 0)
 		for _, p := range [][]byte{
-			{0x00, 0}, {0x20, 2, 0, 0}, pub0("a", "x"), pub1(1, "a", "x"), pub2(1, "a", "x"),
+			{0x00, 0},
+			{0x20, 2, 0, 0},
+			pub0("a", "x"), pub1(1, "a", "x"), pub2(1, "a", "x"),
 			puback(1), pubrec(1), pubrel(1), pubcomp(1), subscribe(1, "a", 0), suback(1, 0),
-			unsubscribe(1, "a"), unsuback(1), {0xc0, 0}, {0xd0, 0}, {0xe0, 0}, {0xf0, 0},
+			unsubscribe(1, "a"), unsuback(1),
+			{0xc0, 0},
+			{0xd0, 0},
+			{0xe0, 0},
+			{0xf0, 0},
 		} {
 			c := dial(t, tg)
 			c.name = describe(p)
