@@ -136,7 +136,7 @@ func heard(p []byte, qos byte, next *[crowdPublishers]int) (answer []byte, err e
 	topic, rest := string(p[4:4+p[3]]), p[4+p[3]:] // the Remaining Length has one byte
 	id := 0
 	if qos > 0 {
-		id, rest = int(rest[0])<<8|int(rest[1]), rest[2:]
+		id = int(rest[0])<<8 | int(rest[1])
 	}
 	who, err := strconv.Atoi(strings.TrimPrefix(topic, "crowd/"))
 	if err != nil {

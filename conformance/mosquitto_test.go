@@ -31,13 +31,21 @@ var mosquittoDiffers = map[string]string{
 	"TestWrongLength/PUBCOMP":             "ignores what is behind the PacketID",
 	"TestReservedFlags/PUBACK":            "does not look at these flags",
 	"TestReservedFlags/PUBREC":            "does not look at these flags",
-	"TestReservedFlags/PINGREQ": "does not look at these flags",
+	"TestReservedFlags/PINGREQ":           "does not look at these flags",
 	"TestReservedFlags/PUBCOMP":           "does not look at these flags",
 	"TestPacketsOfTheServer/SUBACK":       "ignores it",
 	"TestPacketsOfTheServer/UNSUBACK":     "ignores it",
 	"TestPacketsOfTheServer/PINGRESP":     "ignores it",
 	"TestPublishMalformed/DUP_with_QoS_0": "ignores DUP there",
 	"TestRemainingLength/30_ff_ff_ff_ff":  "waits for a fifth byte",
+	"TestInflightWindow":                  "opens its window further than it was at the first acknowledgement",
+	"TestQoS2RepeatInOneSegment":          "takes the second repeat of a PUBLISH for a protocol error",
+	"TestTopicsWithControlCharacters":     "closes, which the standard allows",
+	"TestDollarTopics":                    "takes messages of clients to all of these but $SYS",
+	"TestQueueLimitDropsTheOldest":        "drops the newest",
+	"TestQueueLimitBehindTheWindow":       "drops the newest",
+	"TestQueueLimitInBytes":               "drops the newest",
+	"TestPacketIDsGoRound":                "gives a PacketID again that is still open",
 }
 
 // mosquitto is a mosquitto process.

@@ -78,7 +78,7 @@ func TestSubscribeMalformed(t *testing.T) {
 		for _, filter := range []string{"#/", "#/a", "a#", "a/#/b", "##", "a/b#", "/#a", "a+", "+a", "a/+b", "a/b+/c", "++", "+#", "#+"} {
 			rows["filter "+filter] = subscribe(1, filter, 0)
 		}
-		for flags := byte(0); flags < 16; flags++ {
+		for flags := range byte(16) {
 			if flags != 2 {
 				bad := subscribe(1, "a", 0)
 				bad[0] = 0x80 | flags
@@ -193,7 +193,7 @@ func TestUnsubscribeMalformed(t *testing.T) {
 			"NUL":               unsubscribe(1, "a\x00"),
 			"not UTF-8":         unsubscribe(1, "\xff"),
 		}
-		for flags := byte(0); flags < 16; flags++ {
+		for flags := range byte(16) {
 			if flags != 2 {
 				bad := unsubscribe(1, "a")
 				bad[0] = 0xa0 | flags
