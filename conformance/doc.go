@@ -9,8 +9,9 @@
 //
 // Owner: each test starts its own broker; nothing is shared between tests.
 //
-// Imports: broker, in the tests. Encoding is done here a second time and not
-// taken from codec: a mistake there must not hide itself.
+// Imports: broker and, as one client among others, Eclipse Paho, in the tests.
+// Encoding is done here a second time and not taken from codec: a mistake there
+// must not hide itself.
 //
 // Start with: target (a broker under test), conn (one connection that sends
 // and expects bytes), statements.tsv (every normative statement of the
