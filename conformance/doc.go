@@ -19,5 +19,7 @@
 //
 // Caveats: nothing sleeps. "Nothing arrives" is shown by a PINGREQ whose
 // PINGRESP must be the next thing to come; a test that waits for a timer waits
-// for the connection to be closed by it.
+// for the connection to be closed by it. What can only be looked at, as
+// descriptors can, is asked for again and again (until). Brokers over evio are
+// stopped when all tests are over, by TestMain: see atEnd.
 package conformance
