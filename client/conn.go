@@ -30,6 +30,7 @@ type Client struct {
 	aliases  map[uint16]string
 	pinging  bool // a PINGREQ is not answered
 	closing  bool // Close was called; nothing more may be queued
+	parting  bool // the writer has begun to send the last bytes
 	err      error
 
 	end  sync.Once
@@ -266,6 +267,20 @@ func (c *Client) answer(encode func(dst []byte) []byte) {
 	c.wake()
 }
 
+// lost is why reading came to its end: a server may be faster in closing after
+// our DISCONNECT than we are.
+func (c *Client) lost(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.parting:
+		return ErrClosed
+	case errors.Is(err, io.EOF):
+		return errors.New("server closed the connection")
+	}
+	return fmt.Errorf("receive: %w", err)
+}
+
 // ended is the error of a call that came too late.
 func (c *Client) ended() error {
 	if err := c.Err(); err != nil {
@@ -287,6 +302,7 @@ func (c *Client) write() {
 	for {
 		c.mu.Lock()
 		buf, last := c.out, c.closing
+		c.parting = last
 		c.out = spare[:0]
 		close(c.room)
 		c.room = make(chan struct{})
@@ -359,10 +375,7 @@ func (c *Client) read(buf []byte) {
 		n, err := c.conn.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if err != nil && n == 0 {
-			if errors.Is(err, io.EOF) {
-				err = errors.New("server closed the connection")
-			}
-			c.fail(err)
+			c.fail(c.lost(err))
 			return
 		}
 	}

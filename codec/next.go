@@ -10,6 +10,15 @@ type Packet struct {
 	Raw   []byte // whole, fixed header included; its capacity reaches to the end of the buffer
 }
 
+// Minimal reports whether the packet's length is encoded in as few bytes as it
+// can be, which 5.0 wants [MQTT-1.5.5-1] and 3.1.1 does not say.
+//
+// hot: no allocation.
+func (k *Packet) Minimal() bool {
+	n := len(k.Raw) - len(k.Body)
+	return n == 2 || n == 1+varintBytes(uint32(len(k.Body)))
+}
+
 // Next frames the first packet of view. n is how many bytes it has; n == 0 with
 // a nil error means that more bytes are needed. max is the largest whole packet
 // in bytes. An error is an *Error; nothing behind it can be framed.
@@ -33,6 +42,9 @@ func Next(view []byte, max int) (p Packet, n int, err error) {
 			return p, 0, malformed("", t.String()+": remaining length of more than four bytes")
 		}
 		return p, 0, nil
+	}
+	if length != 0 && (t == TypePingreq || t == TypePingresp) {
+		return p, 0, malformed("", t.String()+" with a body")
 	}
 	head := 1 + k
 	if n = head + int(length); n > max {

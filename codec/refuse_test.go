@@ -39,6 +39,8 @@ var refusals = []struct {
 	{"DISCONNECT flags", 4, "e8 00", mal, "MQTT-2.2.2-2"},
 	{"length of five bytes", 4, "30 ff ff ff ff 01", mal, "four bytes"},
 	{"length that does not end", 4, "30 80 80 80 80", mal, "four bytes"},
+	{"PINGREQ with a body", 4, "c0 01 00", mal, "with a body"},
+	{"PINGRESP with a body", 4, "d0 01 00", mal, "with a body"},
 	{"no protocol name", 4, "10 00", mal, "ends in the middle"},
 	{"another protocol", 4, "10 0c 0004 48545450 04 02 0000 0000", mal, "MQTT-3.1.2-1"},
 	{"level 6", 4, "10 0c 0004 4d515454 06 02 0000 0000", old, "MQTT-3.1.2-2"},

@@ -72,6 +72,9 @@ func (c *Client) handle(k *codec.Packet) error {
 	if !c.connected {
 		return c.handleFirst(k)
 	}
+	if c.v5 != nil && !k.Minimal() {
+		return errLongLength
+	}
 	switch k.Type {
 	case codec.TypePublish:
 		return c.handlePublish(k)

@@ -39,7 +39,7 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	pub.topic, pub.payload, pub.raw = p.Topic, p.Payload, nil
 	pub.qos, pub.retain = p.QoS, p.Retain
 	pub.from, pub.v5 = c.session, c.v5 != nil
-	if p.QoS == 0 {
+	if p.QoS == 0 && k.Minimal() {
 		pub.raw = k.Raw
 	}
 	if p.Props.Has != 0 || pub.props != nil {

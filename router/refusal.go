@@ -27,6 +27,7 @@ var (
 	errUseAnother     = &refusal{codec.UseAnotherServer, "broker is stopping; another one serves"}
 	errMoved          = &refusal{codec.ServerMoved, "broker has moved"}
 	errAnswersUnread  = &refusal{codec.QuotaExceeded, "answers are not being read; output limit reached"}
+	errLongLength     = &refusal{codec.MalformedPacket, "remaining length is longer than it need be [MQTT-1.5.5-1]"}
 	errServerPacket   = &refusal{codec.ProtocolError, "packet that only a server sends"}
 	errAnswerTooLarge = &refusal{codec.PacketTooLarge, "an answer would be larger than the client's Maximum Packet Size"}
 )

@@ -53,7 +53,7 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	check := p
 	for f, ok := check.Next(); ok; f, ok = check.Next() {
 		if err := checkFilter(&f); err != nil {
-			return err
+			return fmt.Errorf("SUBSCRIBE: %w", err)
 		}
 	}
 	s, r := c.session, c.r
@@ -94,10 +94,10 @@ func checkFilter(f *codec.Filter) error {
 		err = topic.ValidateFilter(inner)
 	}
 	if err != nil {
-		return fmt.Errorf("SUBSCRIBE: %w", err)
+		return err
 	}
 	if shared && f.NoLocal {
-		return &refusal{codec.ProtocolError, "SUBSCRIBE with No Local to a shared subscription [MQTT-3.8.3-4]"}
+		return &refusal{codec.ProtocolError, "No Local with a shared subscription [MQTT-3.8.3-4]"}
 	}
 	return nil
 }
@@ -166,6 +166,12 @@ func (c *Client) handleUnsubscribe(k *codec.Packet) error {
 	var p codec.Unsubscribe
 	if err := p.Decode(k, c.version); err != nil {
 		return err
+	}
+	check := p
+	for name, ok := check.Next(); ok; name, ok = check.Next() {
+		if err := checkFilter(&codec.Filter{Name: name}); err != nil {
+			return fmt.Errorf("UNSUBSCRIBE: %w", err)
+		}
 	}
 	s, r := c.session, c.r
 	a := codec.Unsuback{PacketID: p.PacketID}

@@ -176,7 +176,7 @@ func TestSubscriptionOptions(t *testing.T) {
 	c.sub5("t", "08", "").expect("31 06 0001 't' 00 'rr'") // Retain As Published
 	c.pub5("31", "t", "", "keep")
 	c.expect("31 08 0001 't' 00 'keep'")
-	w.join5("d", "").sub5("t", "20", "").expect("")                        // Retain Handling 2
+	w.join5("d", "").sub5("t", "20", "").expect("")                         // Retain Handling 2
 	w.join5("e", "").sub5("t", "10", "").expect("31 08 0001 't' 00 'keep'") // 1, new
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -134,11 +135,7 @@ func readCheck(c *cli.Context) (*connection, byte, error) {
 
 // run goes the steps.
 func (k *checker) run(ctx context.Context, conn *connection, qos byte) error {
-	var random [8]byte
-	if _, err := rand.Read(random[:]); err != nil {
-		return err
-	}
-	token := newToken(random)
+	token := strings.ToLower(rand.Text()[:tokenBytes])
 	topic, payload := k.c.String("topic")+"/"+token, []byte(token)
 	conn.ClientID = "loopmq-check-" + token
 	got := make(chan struct{}, 1)

@@ -21,6 +21,10 @@ import (
 	"github.com/loopmq/loopmq/codec"
 )
 
+// tokenBytes is the length of a name that nobody else should have: five bits
+// a letter. 3.1 allows 23 bytes for a whole client identifier.
+const tokenBytes = 13
+
 // connFlags are the flags of every client about how to connect. Letters and
 // names are those of Mosquitto's clients.
 func connFlags(defaultVersion string) []cli.Flag {
@@ -213,11 +217,7 @@ func (conn *connection) readSession(c *cli.Context) error {
 		if !conn.CleanStart {
 			return errors.New("-c keeps a session, which needs a client identifier: add -i")
 		}
-		var random [8]byte
-		if _, err := rand.Read(random[:]); err != nil {
-			return err
-		}
-		conn.ClientID = "loopmq-" + newToken(random)
+		conn.ClientID = "loopmq-" + strings.ToLower(rand.Text()[:tokenBytes])
 	}
 	if conn.Version != codec.V5 {
 		return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -229,9 +228,4 @@ func readable(packet string, wire []byte, decode func(*codec.Packet) error) erro
 // any reports whether something was given.
 func (p *properties) any() bool {
 	return p.connect.Has|p.publish.Has|p.subscribe.Has|p.unsubscribe.Has|p.disconnect.Has|p.will.Has != 0
-}
-
-// newToken is a name that nobody else has.
-func newToken(random [8]byte) string {
-	return strconv.FormatUint(binary.LittleEndian.Uint64(random[:]), 36)
 }
