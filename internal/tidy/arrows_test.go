@@ -9,7 +9,7 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":         {"broker", "client"},
+	"cmd/loopmq":         {"broker", "client", "codec"},
 	"broker":             {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":               {"internal/buf", "internal/invariant"},
 	"router":             {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
@@ -37,7 +37,7 @@ var testArrows = map[string][]string{
 // modules are the modules of others that each package may import; who is not
 // here lives on the standard library.
 var modules = map[string][]string{
-	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term"},
+	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys"},
@@ -62,6 +62,7 @@ var starters = []string{
 	"bench/target.go",     // waits for the process it started
 	"broker/logqueue.go",  // hands records to a logger that may block
 	"client/conn.go",
+	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
 	"loop/evio.go", // evio accepts work on its own goroutines
 }
