@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/loopmq/loopmq/codec"
@@ -131,7 +132,7 @@ func (c *Client) handshake(ctx context.Context) (rest []byte, err error) {
 				return nil, err
 			}
 			return buf[used:], nil
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 			return nil, errors.New("server closed the connection without a CONNACK; it may not speak MQTT " + c.opts.Version.String())
 		case err != nil:
 			return nil, fmt.Errorf("wait for CONNACK: %w", err)
