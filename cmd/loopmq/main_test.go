@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// binary is the program under test.
-var binary string
+// loopmq is the program under test.
+var loopmq string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "loopmq")
@@ -17,8 +17,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binary = filepath.Join(dir, "loopmq")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	loopmq = filepath.Join(dir, "loopmq")
+	if out, err := exec.Command("go", "build", "-o", loopmq, ".").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		os.Exit(1)
 	}

@@ -15,7 +15,7 @@ import (
 // startServe runs `loopmq serve` and returns its log, line by line.
 func startServe(t *testing.T, args ...string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
-	cmd := exec.Command(binary, append([]string{"serve"}, args...)...)
+	cmd := exec.Command(loopmq, append([]string{"serve"}, args...)...)
 	pipe, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		{"--listen mqtt://" + busy.Addr().String(), 4, busy.Addr().String()},
 	} {
 		var stderr bytes.Buffer
-		cmd := exec.Command(binary, append([]string{"serve"}, strings.Fields(tc.args)...)...)
+		cmd := exec.Command(loopmq, append([]string{"serve"}, strings.Fields(tc.args)...)...)
 		cmd.Stderr = &stderr
 		done := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
 		err := cmd.Run()

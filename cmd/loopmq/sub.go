@@ -282,6 +282,9 @@ func (s *subscriber) message(m *client.Message) bool {
 	if s.ended {
 		return false
 	}
+	if s.c.Bool("exit-subscribed") {
+		return true // nothing is printed, whatever came with the SUBACK
+	}
 	if s.c.Bool("retained-only") && !m.Retain {
 		s.ended = true
 		return false

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// startSub runs `loopmq sub` and returns its output and its errors by line.
+func startSub(t *testing.T, args ...string) (cmd *exec.Cmd, out, errs *bufio.Scanner) {
+	t.Helper()
+	cmd = exec.Command(loopmq, append([]string{"sub"}, args...)...)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return cmd, bufio.NewScanner(stdout), bufio.NewScanner(stderr)
+}
+
+// TestSubReconnects: the broker goes and comes back; sub says so, waits, and
+// subscribes again.
+func TestSubReconnects(t *testing.T) {
+	server, log := startServe(t, "--port", "0", "--log-format", "logfmt")
+	addr := field(t, waitLine(t, log, "listening on"), "mqtt://")
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := []string{"-h", "127.0.0.1", "-p", port}
+	cmd, out, errs := startSub(t, append([]string{"-t", "t", "-C", "2", "-d"}, at...)...)
+	waitLine(t, errs, "subscribed to")
+	publish := func(text string) {
+		t.Helper()
+		if r := run(t, "", append([]string{loopmq, "pub", "-t", "t", "-m", text, "-q", "1"}, at...)...); r.status != 0 {
+			t.Fatal(r.err)
+		}
+	}
+	publish("before")
+	waitLine(t, out, "before")
+	_ = server.Process.Kill()
+	_ = server.Wait()
+	waitLine(t, errs, "next attempt in")
+	_, log = startServe(t, "--listen", "mqtt://127.0.0.1:"+port, "--log-format", "logfmt")
+	waitLine(t, log, "listening on")
+	waitLine(t, errs, "subscribed to")
+	publish("after")
+	waitLine(t, out, "after")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("sub -C 2: %v", err)
+	}
+}
+
+func TestSubRemovesRetained(t *testing.T) {
+	port := startBroker(t)
+	at := []string{"-h", "127.0.0.1", "-p", port}
+	for _, topic := range []string{"old/1", "old/2", "keep"} {
+		run(t, "", append([]string{loopmq, "pub", "-r", "-t", topic, "-m", "x", "-q", "1"}, at...)...)
+	}
+	cmd, out, _ := startSub(t, append([]string{"-t", "#", "-T", "keep", "-v", "--remove-retained"}, at...)...)
+	waitLine(t, out, "old/")
+	waitLine(t, out, "old/")
+	// What was removed comes to the subscriber too, as an empty message.
+	waitLine(t, out, "(null)")
+	waitLine(t, out, "(null)")
+	_ = cmd.Process.Kill()
+	if r := run(t, "", append([]string{loopmq, "sub", "-t", "#", "-v", "-W", "0.3"}, at...)...); r.out != "keep x\n" || r.status != 27 {
+		t.Errorf("left: %q, status %d", r.out, r.status)
+	}
+}
+
+// TestSubSessions: -c keeps the session, -U takes a filter out of it.
+func TestSubSessions(t *testing.T) {
+	port := startBroker(t)
+	at := []string{"-h", "127.0.0.1", "-p", port}
+	sub := func(args string) result {
+		return run(t, "", append(append([]string{loopmq, "sub"}, strings.Fields(args)...), at...)...)
+	}
+	sub("-c -i me -q 1 -t a -t b -E")
+	for _, topic := range []string{"a", "b"} {
+		run(t, "", append([]string{loopmq, "pub", "-t", topic, "-m", topic, "-q", "1"}, at...)...)
+	}
+	if r := sub("-c -i me -q 1 -t a -C 2"); r.out != "a\nb\n" {
+		t.Errorf("queued: %q", r.out)
+	}
+	sub("-c -i me -U b -t a -E")
+	run(t, "", append([]string{loopmq, "pub", "-t", "b", "-m", "b", "-q", "1"}, at...)...)
+	run(t, "", append([]string{loopmq, "pub", "-t", "a", "-m", "last", "-q", "1"}, at...)...)
+	if r := sub("-c -i me -q 1 -t a -W 0.3"); strings.Contains(r.out, "b") {
+		t.Errorf("after -U b: %q", r.out)
+	}
+}
+
+// TestSubWill: a client that is killed leaves its will.
+func TestSubWill(t *testing.T) {
+	port := startBroker(t)
+	at := []string{"-h", "127.0.0.1", "-p", port}
+	watch, out, errs := startSub(t, append([]string{"-t", "will", "-C", "1", "-d", "-V", "5", "-F", "%p %q %r %C"}, at...)...)
+	waitLine(t, errs, "subscribed to")
+	victim, _, errs := startSub(t, append([]string{
+		"-t", "x", "-d", "-V", "5", "--will-topic", "will", "--will-payload", "gone", "-D", "will", "content-type", "c",
+	}, at...)...)
+	waitLine(t, errs, "subscribed to")
+	_ = victim.Process.Kill()
+	waitLine(t, out, "gone 0 0 c")
+	if err := watch.Wait(); err != nil {
+		t.Error(err)
+	}
+}
