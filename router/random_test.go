@@ -3,6 +3,7 @@ package router_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,13 +62,13 @@ func (v *visitors) props(c *fakeConn, from ...string) string {
 	if !c.five {
 		return ""
 	}
-	p := ""
+	var p strings.Builder
 	for _, prop := range from {
 		if v.r.IntN(3) == 0 {
-			p += prop
+			p.WriteString(prop)
 		}
 	}
-	return string([]byte{byte(len(p))}) + p
+	return string([]byte{byte(len(p.String()))}) + p.String()
 }
 
 // packet appends a control packet with one-byte remaining length.

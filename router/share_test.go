@@ -53,14 +53,15 @@ func TestSharedPrefersThoseWithRoom(t *testing.T) {
 		t.Errorf("%d messages passed on, want 3", n)
 	}
 	a.send("40 02 0001")
-	got := string(a.take())
+	var got strings.Builder
+	got.WriteString(string(a.take()))
 	for range 3 {
 		a.send("40 02 0002 40 02 0003 40 02 0004")
-		got += string(a.take())
+		got.WriteString(string(a.take()))
 	}
 	for _, payload := range "123" {
-		if !strings.Contains(got, "\x00"+string(payload)) {
-			t.Errorf("message %c was lost: %x", payload, got)
+		if !strings.Contains(got.String(), "\x00"+string(payload)) {
+			t.Errorf("message %c was lost: %x", payload, got.String())
 		}
 	}
 	if n := w.r.Stats().Queued; n != 0 {
