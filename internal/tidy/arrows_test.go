@@ -12,6 +12,7 @@ var arrows = map[string][]string{
 	"cmd/loopmq":         {"broker", "client", "codec"},
 	"broker":             {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":               {"internal/buf", "internal/invariant"},
+	"loop/transport":     {"loop", "internal/buf", "internal/invariant"},
 	"router":             {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
 	"router/topic":       {},
 	"codec":              {},
@@ -45,7 +46,7 @@ var modules = map[string][]string{
 }
 
 // testModules may be imported by any test.
-var testModules = []string{"github.com/eclipse/paho.mqtt.golang", "golang.org/x/sys"}
+var testModules = []string{"github.com/eclipse/paho.mqtt.golang", "golang.org/x/sys", "github.com/pires/go-proxyproto"}
 
 // pure are the packages whose every output follows from their arguments.
 var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer"}
