@@ -21,9 +21,10 @@ var ErrInputTooLong = errors.New("incomplete packet longer than the input limit"
 // Handler is the owner's end of one connection. All methods are called on the loop goroutine.
 type Handler interface {
 	// Data hands over received bytes and learns how many were used. The rest is kept and handed over again in front
-	// of the next bytes. view dies at return, except for the parts given to SendView during the call. An error closes
-	// the connection after flushing, as Close does. A handler that pauses its connection may leave complete packets
-	// unconsumed: they come again after Resume, even if the peer sends nothing more.
+	// of the next bytes. view dies at return, except for the parts given to SendView during the call. Until then it may
+	// be written to: what is left comes again as the handler left it. An error closes the connection after flushing,
+	// as Close does. A handler that pauses its connection may leave complete packets unconsumed: they come again after
+	// Resume, even if the peer sends nothing more.
 	Data(view []byte) (used int, err error)
 	// Drained tells that queued output fell to Limits.OutputLowBytes after a send was refused or more than that was
 	// queued. At most once a pass.

@@ -41,12 +41,13 @@ var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
+	"loop/transport":  {"github.com/gobwas/ws"},
 	"bench":           {"golang.org/x/sys"},
 	"bench/loopbench": {"golang.org/x/sys"},
 }
 
 // testModules may be imported by any test.
-var testModules = []string{"github.com/eclipse/paho.mqtt.golang", "golang.org/x/sys", "github.com/pires/go-proxyproto"}
+var testModules = []string{"github.com/eclipse/paho.mqtt.golang", "golang.org/x/sys", "github.com/pires/go-proxyproto", "github.com/coder/websocket"}
 
 // pure are the packages whose every output follows from their arguments.
 var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer"}
