@@ -29,8 +29,9 @@ func (e *CloseError) Error() string {
 }
 
 var (
-	errMinimal = errors.New("length not in the shortest form")
-	errText    = &ProtocolError{uint16(ws.StatusUnsupportedData), "text frame; MQTT is binary"}
+	errMinimal  = errors.New("length not in the shortest form")
+	errNegative = errors.New("length with its highest bit set")
+	errText     = &ProtocolError{uint16(ws.StatusUnsupportedData), "text frame; MQTT is binary"}
 )
 
 // Lengths of frames that are not in the second byte.
@@ -89,7 +90,7 @@ func (f *frameReader) unmask(payload []byte) {
 	f.offset = (f.offset + len(payload)) & 3
 }
 
-// parseFrameHeader reads a header as it stands. It goes no further than to the first byte that is wrong by itself.
+// parseFrameHeader reads a header as it stands, once all of it is there.
 //
 // hot: no allocation. ws.ReadHeader would make one.
 func parseFrameHeader(b []byte) (h ws.Header, n int, err error) {
@@ -98,35 +99,34 @@ func parseFrameHeader(b []byte) (h ws.Header, n int, err error) {
 	}
 	h.Fin, h.Rsv, h.OpCode = b[0]&0x80 != 0, b[0]>>4&7, ws.OpCode(b[0]&0xF)
 	h.Masked, h.Length, n = b[1]&0x80 != 0, int64(b[1]&0x7F), 2
+	least := int64(0) // length that needs this form
 	switch h.Length {
 	case length16:
-		if len(b) < 4 {
-			return h, 0, nil
-		}
-		h.Length, n = int64(binary.BigEndian.Uint16(b[2:])), 4
-		if h.Length < length16 {
-			return h, 0, errMinimal
-		}
+		least, n = length16, 4
 	case length64:
-		if len(b) < 10 {
-			return h, 0, nil
-		}
-		h.Length, n = int64(binary.BigEndian.Uint64(b[2:])), 10
-		if h.Length >= 0 && h.Length <= 0xFFFF {
-			return h, 0, errMinimal
-		}
-		if h.Length < 0 {
-			return h, 0, errors.New("length with its highest bit set")
-		}
+		least, n = 0xFFFF+1, 10
 	}
-	if !h.Masked {
-		return h, n, nil
+	at := n // of the mask
+	if h.Masked {
+		n += 4
 	}
-	if len(b) < n+4 {
+	if len(b) < n {
 		return h, 0, nil
 	}
-	copy(h.Mask[:], b[n:])
-	return h, n + 4, nil
+	switch at {
+	case 4:
+		h.Length = int64(binary.BigEndian.Uint16(b[2:]))
+	case 10:
+		h.Length = int64(binary.BigEndian.Uint64(b[2:]))
+	}
+	switch {
+	case h.Length < 0:
+		return h, 0, errNegative
+	case h.Length < least:
+		return h, 0, errMinimal
+	}
+	copy(h.Mask[:], b[at:n])
+	return h, n, nil
 }
 
 // parseClose reads the payload of a close frame; code is 0 if there is none.

@@ -23,12 +23,13 @@ import (
 // New payload is moved to the end of plain, to stand in one piece with it; the gap moves on. The engine gets back what
 // lies before plain. It keeps the memory, and has us called after Resume, as it does for any handler.
 //
-// The gap counts as input that is kept. It is closed by moving plain when that costs little for what it gives.
+// The gap is input that the engine keeps for nothing. It is closed by moving plain up to raw, when plain is short or
+// the gap has become large beside it: then the moving costs no more than gapShare bytes for each byte received.
 
 const (
 	joinBytesMax = 4 << 10  // plain bytes that are moved over any gap
-	gapBytesMax  = 32 << 10 // bytes of a gap that longer ones are not moved over, if it is also small beside them
-	gapShare     = 8        // "small": an eighth of plain; the moving costs no more than eight bytes for each one received
+	gapBytesMax  = 32 << 10 // bytes of a gap that is large beside no plain at all
+	gapShare     = 8        // a gap is large if it has more than an eighth of plain, too
 )
 
 // WebSocket is one connection of a Door. It is the engine's handler; the handler inside sees it as a loop.Conn.

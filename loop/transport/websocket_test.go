@@ -105,7 +105,7 @@ var conversations = []struct {
 		out: closing(1002, "length with its highest bit set"), why: "highest bit",
 	},
 	{
-		name: "16-bit length that needs none", in: []byte("\x82\xfe\x00\x7dabcd"),
+		name: "16-bit length that needs none", in: []byte("\x82\xfe\x00\x7dmaskd"),
 		out: closing(1002, "length not in the shortest form"), why: "shortest form",
 	},
 	{
