@@ -113,6 +113,15 @@ func TestRequestOfTheLongestLength(t *testing.T) {
 	if p.req != nil || d.Stats().RequestsTooLong != 1 {
 		t.Fatal("one byte more is taken")
 	}
+	c, _ = knocked(d)
+	c.feed([]byte(longest[:999]))
+	if c.closed {
+		t.Fatal("refused although it can still end in time")
+	}
+	c.feed([]byte("x"))
+	if !c.closed {
+		t.Fatal("not refused although it cannot end in time any more")
+	}
 }
 
 func TestRequestFacts(t *testing.T) {

@@ -128,7 +128,7 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 			return start, err
 		}
 		n := min(w.frames.left, len(view)-raw)
-		if n == 0 || w.closed {
+		if n == 0 {
 			break
 		}
 		w.frames.unmask(view[raw : raw+n])
