@@ -69,6 +69,17 @@ var proxyHeaders = []struct {
 		}},
 	},
 	{
+		name: "v2 all that HAProxy 2.6 tells of a client with a certificate",
+		hex: signature + "21 11 0056 7f000001 7f000001 b5a2 46b8 03 0004 038d5a4f" +
+			"02 000c 6d7174742e6578616d706c65 20 0031 07 00000000 21 0007 544c5376312e33" +
+			"22 0008 6d657465722d3137 25 0007 52534132303438 24 000a 5253412d534841323536",
+		want: transport.ProxyHeader{
+			Source: netip.MustParseAddrPort("127.0.0.1:46498"), Destination: netip.MustParseAddrPort("127.0.0.1:18104"),
+			Authority: "mqtt.example",
+			TLS:       transport.ProxyTLS{Used: true, Certified: true, Version: "TLSv1.3", CommonName: "meter-17"},
+		},
+	},
+	{
 		name: "v2 certificate that did not verify",
 		hex:  signature + "21 00 000f 20 000c 03 00000001 220004 64657635",
 		want: transport.ProxyHeader{TLS: transport.ProxyTLS{Used: true, CommonName: "dev5"}},
