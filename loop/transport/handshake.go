@@ -93,6 +93,8 @@ func (d *Door) upgrade(r *Request, head []byte) ([]byte, error) {
 		return refuse(http.StatusHTTPVersionNotSupported, "WebSocket needs HTTP/1.1; a proxy in between may have to be told so")
 	case r.Header("Sec-WebSocket-Version") != "13":
 		return refuse(http.StatusUpgradeRequired, "only version 13 of WebSocket is spoken here")
+	case !r.has("Connection", "upgrade"):
+		return refuse(http.StatusBadRequest, "the header Connection does not say upgrade; a proxy in between may have replaced it")
 	case !d.origins.allow(r.Origin):
 		return refuse(http.StatusForbidden, "pages of this origin may not connect")
 	}

@@ -60,7 +60,7 @@ func TestRequestsRefused(t *testing.T) {
 		{"wrong subprotocol", with("Sec-WebSocket-Protocol: foo, MQTT"), 400, "subprotocol mqtt"},
 		{"no key", with("Sec-WebSocket-Key:"), 400, "Sec-WebSocket-Key"},
 		{"short key", with("Sec-WebSocket-Key: abc"), 400, "Sec-WebSocket-Key"},
-		{"no Connection", with("Connection:"), 400, "Connection"},
+		{"no Connection", with("Connection:"), 400, "Connection does not say upgrade"},
 		{"a proxy took Upgrade away", with("Upgrade:", "Connection: close"), 400, "proxy_http_version 1.1"},
 		{"no host", with("Host:"), 400, "Host"},
 		{"two hosts", strings.Replace(request, "Origin", "Host: b\r\nOrigin", 1), 400, "two headers Host"},
