@@ -185,8 +185,8 @@ func (l *epoll) attach(fd int) *conn {
 }
 
 // reap frees the slots of closed connections and tells their owners. Closed may send to others and close them: they
-// are handled in the next pass, which then does not sleep.
-func (l *epoll) reap() {
+// are handled in the next pass, which then does not sleep. It reports whether there were any.
+func (l *epoll) reap() bool {
 	list := l.closing
 	l.closing = nil
 	for _, c := range list {
@@ -196,6 +196,7 @@ func (l *epoll) reap() {
 		clear(list)
 		l.closing = list[:0]
 	}
+	return len(list) > 0
 }
 
 func (l *epoll) bury(c *conn) {
