@@ -103,7 +103,7 @@ var refusals = []struct {
 	{"property unknown", 5, "30 06 0001 61 02 04 00", mal, "unknown property 4"},
 	{"property number too long", 5, "30 07 0001 61 03 81 00 00", mal, "longer than it need"},
 	{"property twice", 5, "30 08 0001 61 04 01 00 01 00", proto, "twice"},
-	{"property in the wrong packet", 5, "30 07 0001 61 03 21 0001", proto, "does not belong"},
+	{"property in the wrong packet", 5, "30 07 0001 61 03 21 0001", mal, "does not belong"},
 	{"payload format 2", 5, "30 06 0001 61 02 01 02", proto, "0 or 1"},
 	{"Receive Maximum 0", 5, "10 10 0004 4d515454 05 02 0000 03 21 0000 0000", proto, "Receive Maximum 0"},
 	{"Maximum Packet Size 0", 5, "10 12 0004 4d515454 05 02 0000 05 27 00000000 0000", proto, "Maximum Packet Size 0"},
