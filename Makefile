@@ -23,7 +23,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-compare fuzz cover cross clean
+	bench bench-compare fuzz docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir </dev/null; \
 		done; \
 	done
+
+docs: ## write docs/conformance.md anew from conformance/statements.tsv
+	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update
 
 cover: test-deps ## test coverage by function, and cover.html
 	$(GO) test -tags invariant -coverpkg=./... -coverprofile=cover.out ./...

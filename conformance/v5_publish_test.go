@@ -285,8 +285,10 @@ func TestAnswersFitThePacketSize(t *testing.T) {
 		c.send("82{0002 {} <'u'> 00}").expect("90{0002 {} 97}")
 		c.send("a2{0003 {} <'none'>}").expect("b0{0003 {} 11}")
 		c.send("32{<'$x'> 0004 {} 'x'}").expectReason(0x40, 4, 0x87)
-		c.send("62{0005}").expect("70{0005 92}")
+		c.send("34{<'$x'> 0005 {} 'x'}").expectReason(0x50, 4, 0x87)
+		c.send("62{0006}").expect("70{0006 92}").send("50{0007}").expect("62{0007 92}")
 		c.send("30{<'+'> {} 'x'}").expect("e0{90}").expectClosed()
+		dial(t, tg).send(connect5(strings.Repeat("x", 300), "27 00000018")).expect("20{00 85 {}}").expectClosed()
 	})
 }
 

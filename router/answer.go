@@ -19,7 +19,7 @@ func (c *Client) answer(frame []byte) error {
 
 // dispensable are the properties of answers that are left out where the packet
 // would become too large for the client, the first first: [MQTT-3.4.2-2] and its
-// like, [MQTT-3.2.2-19], [MQTT-3.2.2-20].
+// like.
 //
 // table: never written.
 var dispensable = [...]codec.PropertyID{codec.PropReasonString, codec.PropServerReference, codec.PropResponseInformation}
