@@ -40,7 +40,7 @@ var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
-	"bench":           {"golang.org/x/sys"},
+	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
 	"bench/loopbench": {"golang.org/x/sys"},
 }
 
