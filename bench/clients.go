@@ -74,6 +74,9 @@ func (r *run) churnUntil(until time.Time) (n int64, err error) {
 	return n, nil
 }
 
+// idleWait is how long clients are idle before they are weighed.
+const idleWait = 12 * time.Second
+
 // idle connects clients, each with a subscription of its own, and weighs them.
 func (r *run) idle() (Result, error) {
 	before, err := r.memory()
@@ -98,6 +101,9 @@ func (r *run) idle() (Result, error) {
 	to, err := r.mark()
 	if err != nil {
 		return Result{}, err
+	}
+	if r.PID != 0 {
+		time.Sleep(idleWait)
 	}
 	if err := r.weigh(before, r.Count, 0); err != nil {
 		return Result{}, err
