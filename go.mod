@@ -15,6 +15,7 @@ require (
 
 require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
+	github.com/eclipse/paho.golang v0.23.0 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/kavu/go_reuseport v1.5.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
