@@ -3,6 +3,7 @@ module github.com/loopmq/loopmq
 go 1.26.0
 
 require (
+	github.com/eclipse/paho.golang v0.23.0
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/lmittmann/tint v1.2.1
 	github.com/ncruces/go-strftime v0.1.9
@@ -15,7 +16,6 @@ require (
 
 require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
-	github.com/eclipse/paho.golang v0.23.0 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/kavu/go_reuseport v1.5.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
