@@ -1,6 +1,8 @@
 package clients
 
 import (
+	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -121,6 +123,54 @@ func TestMosquittoProperties(t *testing.T) {
 		five.printsAndEnds("text/plain|answers/1|corr|1|a:b a:c|m")
 		old.printsAndEnds("|||m")
 		id.printsAndEnds("268435455 m")
+	})
+}
+
+// TestMosquittoWillProperties: a will comes with what its client said of it.
+func TestMosquittoWillProperties(t *testing.T) {
+	each(t, func(t *testing.T, addr string) {
+		pub(t, addr, v5, "-r", "-q", "1", "-t", "ready", "-m", "ready")
+		watch := sub(t, addr, v5, "-t", "ready", "-t", "will", "-F", "%C|%R|%D|%F|%P|%p", "-C", "2")
+		watch.prints("|||||ready")
+		dying := sub(t, addr, v5, "-t", "ready", "--will-topic", "will", "--will-payload", "gone",
+			"-D", "will", "content-type", "text/plain", "-D", "will", "response-topic", "answers",
+			"-D", "will", "correlation-data", "c1", "-D", "will", "payload-format-indicator", "1",
+			"-D", "will", "user-property", "a", "b")
+		dying.prints("ready")
+		dying.kill()
+		watch.printsAndEnds("text/plain|answers|c1|1|a:b|gone")
+	})
+}
+
+// TestMosquittoJSON: what mosquitto_sub knows of a message, in its own words.
+func TestMosquittoJSON(t *testing.T) {
+	each(t, func(t *testing.T, addr string) {
+		pub(t, addr, v5, "-r", "-q", "1", "-t", "t", "-m", "m", "-D", "publish", "content-type", "text/plain",
+			"-D", "publish", "response-topic", "answers", "-D", "publish", "correlation-data", "c1",
+			"-D", "publish", "user-property", "a", "b", "-D", "publish", "message-expiry-interval", "3600")
+		s := sub(t, addr, v5, "-q", "1", "-t", "t", "-F", "%j", "-C", "1")
+		line, _ := s.next()
+		var got map[string]any
+		if err := json.Unmarshal([]byte(line), &got); err != nil {
+			t.Fatalf("%s: want JSON, got %q: %v; errors: %q", s.name, line, err, s.stderr.String())
+		}
+		properties, _ := got["properties"].(map[string]any)
+		left, _ := properties["message-expiry-interval"].(float64)
+		if left < 3600-patience.Seconds() || left > 3600 {
+			t.Errorf("message-expiry-interval: want about 3600, got %v in %s", left, line)
+		}
+		delete(properties, "message-expiry-interval")
+		delete(got, "tst") // its own time
+		want := map[string]any{
+			"topic": "t", "qos": 1.0, "retain": 1.0, "payload": "m", "payloadlen": 1.0, "mid": 1.0,
+			"properties": map[string]any{
+				"content-type": "text/plain", "response-topic": "answers", "correlation-data": "c1",
+				"user-properties": map[string]any{"a": "b"},
+			},
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\nwant %v\n got %v", s.name, want, got)
+		}
 	})
 }
 

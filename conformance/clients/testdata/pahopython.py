@@ -48,7 +48,7 @@ class Client:
         if code != 0:
             raise RuntimeError("%s: CONNACK with %d" % (client_id, code))
 
-    def subscribe(self, topic, qos, **more):
+    def subscribe(self, topic, qos=0, **more):
         self.c.subscribe(topic, qos, **more)
         return self.subacks.get(timeout=PATIENCE)
 
@@ -110,7 +110,7 @@ def check_session(watch):
 def check_properties(watch):
     props = Properties(PacketTypes.SUBSCRIBE)
     props.SubscriptionIdentifier = 9
-    watch.subscribe("props", None, options=mqtt.SubscribeOptions(qos=1), properties=props)
+    watch.subscribe("props", options=mqtt.SubscribeOptions(qos=1), properties=props)
     props = Properties(PacketTypes.PUBLISH)
     props.ContentType, props.ResponseTopic, props.CorrelationData = "text/plain", "answers", b"c1"
     props.PayloadFormatIndicator = 1
