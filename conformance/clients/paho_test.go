@@ -145,6 +145,38 @@ func TestPahoProperties(t *testing.T) {
 	})
 }
 
+// TestPahoMessageExpires: a retained message is given to subscribers until its
+// time is over, and not after.
+func TestPahoMessageExpires(t *testing.T) {
+	each(t, func(t *testing.T, addr string) {
+		c, got, _ := pahoConnects(t, addr, &paho.Connect{ClientID: "expiry"})
+		from := time.Now()
+		pahoPublishes(t, c, &paho.Publish{
+			Topic: "t", QoS: 1, Retain: true, Payload: []byte("old"),
+			Properties: &paho.PublishProperties{MessageExpiry: new(uint32(1))},
+		})
+		for rounds := 0; ; rounds++ {
+			pahoSubscribes(t, c, 0, paho.SubscribeOptions{Topic: "t", QoS: 1})
+			pahoPublishes(t, c, &paho.Publish{Topic: "t", QoS: 1, Payload: []byte("end")})
+			var first string
+			select {
+			case first = <-got:
+			case <-time.After(patience):
+			}
+			if first == "t end qos 1" {
+				if rounds == 0 || time.Since(from) < time.Second {
+					t.Fatalf("retained message with a second to live: gone %v after it was sent", time.Since(from))
+				}
+				return
+			}
+			if first != "t old qos 1 retained expires" || time.Since(from) > patience {
+				t.Fatalf("retained message with a second to live: got %q after %v", first, time.Since(from))
+			}
+			got.gets(t, "t end qos 1")
+		}
+	})
+}
+
 // TestPahoTopicAlias: a topic is named once and then known by its number.
 func TestPahoTopicAlias(t *testing.T) {
 	each(t, func(t *testing.T, addr string) {
