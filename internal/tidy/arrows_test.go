@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"internal/timer":      {"internal/invariant"},
 	"internal/invariant":  {},
 	"internal/tidy":       {},
-	"loop/transport":     {"loop", "internal/buf", "internal/invariant"},
+	"loop/transport":      {"loop", "internal/buf", "internal/invariant"},
 }
 
 // testArrows are what the tests of a package may import besides.
