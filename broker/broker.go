@@ -92,8 +92,10 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.log.start()
 	defer b.log.close()
 	return b.engine.Run(loop.Hooks{
-		Serving: func(addrs []net.Addr) {
-			b.addrs = addrs
+		Serving: func(sockets []*loop.Socket) {
+			for _, s := range sockets {
+				b.addrs = append(b.addrs, s.Addr())
+			}
 			close(b.ready)
 		},
 		Accept: func(c loop.Conn, from loop.Peer) loop.Handler {
