@@ -93,7 +93,7 @@ type fakeConn struct {
 func (w *world) dial() *fakeConn {
 	c := &fakeConn{w: w, id: uint64(len(w.conns) + 1)}
 	w.conns = append(w.conns, c)
-	w.pass(func() { c.handler = w.r.Attach(c, router.Peer{Listener: "test", Addr: fmt.Sprint("conn ", c.id)}) })
+	w.pass(func() { c.handler = w.r.Attach(c, router.Peer{Listener: &router.Listener{Name: "test"}}) })
 	return c
 }
 

@@ -93,13 +93,20 @@ func engineName(flag string) string {
 // serveConfig reads the flags.
 func serveConfig(c *cli.Context) (broker.Config, error) {
 	cfg := broker.Config{
-		Listeners: c.StringSlice("listen"), Engine: c.String("engine"),
+		Engine:          c.String("engine"),
 		ShutdownTimeout: c.Duration("shutdown-timeout"),
 		ServerReference: c.String("server-reference"), ServerMoved: c.Bool("server-moved"),
 		ResponsePrefix: c.String("response-prefix"), ValidatePayloads: c.Bool("validate-payloads"),
 	}
 	if cfg.ServerMoved && cfg.ServerReference == "" {
 		return cfg, errors.New("--server-moved without --server-reference; say where to")
+	}
+	for _, raw := range c.StringSlice("listen") {
+		l, err := broker.ParseListener(raw)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Listeners = append(cfg.Listeners, l)
 	}
 	if c.IsSet("port") {
 		port := c.Int("port")
@@ -117,9 +124,9 @@ func serveConfig(c *cli.Context) (broker.Config, error) {
 // announce says what is served once it is.
 func announce(b *broker.Broker, log *slog.Logger) {
 	<-b.Ready()
-	remote := false
-	for _, a := range b.Addrs() {
-		log.Info("listening on mqtt://" + a.String())
+	urls, remote := b.URLs(), false
+	for i, a := range b.Addrs() {
+		log.Info("listening on " + urls[i])
 		if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
 			remote = true
 		}
@@ -129,8 +136,13 @@ func announce(b *broker.Broker, log *slog.Logger) {
 	} else {
 		log.Info("who may connect: everyone on this machine, without a password")
 	}
-	addr := b.Addrs()[0].(*net.TCPAddr)
-	log.Info(fmt.Sprintf("try it: loopmq sub -h %s -p %d -t '#' -v & loopmq pub -h %s -p %d -t hi -m there", addr.IP, addr.Port, addr.IP, addr.Port))
+	to := "--unix " + b.Addrs()[0].String()
+	if t, ok := b.Addrs()[0].(*net.TCPAddr); ok {
+		to = fmt.Sprintf("-h %s -p %d", t.IP, t.Port)
+	}
+	if strings.HasPrefix(urls[0], "mqtt://") || strings.HasPrefix(urls[0], "unix://") {
+		log.Info(fmt.Sprintf("try it: loopmq sub %s -t '#' -v & loopmq pub %s -t hi -m there", to, to))
+	}
 }
 
 // stopOnSignal ends the broker: the first signal in good order, a second one
