@@ -150,3 +150,9 @@ func (b *Broker) Do(ctx context.Context, f func(*router.Router, *loop.Stats)) er
 		return ctx.Err()
 	}
 }
+
+// Alive waits for one turn of the loop. An error means that there was none
+// until ctx was done, or that the broker does not run.
+func (b *Broker) Alive(ctx context.Context) error {
+	return b.Do(ctx, func(*router.Router, *loop.Stats) {})
+}

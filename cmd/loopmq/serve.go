@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/lmittmann/tint"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -69,6 +70,7 @@ func serve(c *cli.Context) error {
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	go tidyMemory(ctx)
+	go feedWatchdog(ctx, b, log)
 	start := time.Now()
 	if err := b.Run(context.Background()); err != nil {
 		code := exitRuntime
@@ -108,6 +110,10 @@ func serveConfig(c *cli.Context) (broker.Config, error) {
 		}
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
+	var err error
+	if cfg.Listeners, err = handedOver(cfg.Listeners, socketsOfSystemd()); err != nil {
+		return cfg, err
+	}
 	if c.IsSet("port") {
 		port := c.Int("port")
 		if len(cfg.Listeners) > 0 {
@@ -124,6 +130,7 @@ func serveConfig(c *cli.Context) (broker.Config, error) {
 // announce says what is served once it is.
 func announce(b *broker.Broker, log *slog.Logger) {
 	<-b.Ready()
+	tell(log, daemon.SdNotifyReady)
 	urls, remote := b.URLs(), false
 	for i, a := range b.Addrs() {
 		log.Info("listening on " + urls[i])
@@ -153,6 +160,7 @@ func stopOnSignal(b *broker.Broker, log *slog.Logger) {
 	go func() {
 		for sig := range ch {
 			log.Info("stopping", "signal", sig.String())
+			tell(log, daemon.SdNotifyStopping)
 			b.Shutdown()
 		}
 	}()
