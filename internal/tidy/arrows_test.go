@@ -16,6 +16,7 @@ var arrows = map[string][]string{
 	"router/topic":       {},
 	"codec":              {},
 	"auth":               {},
+	"auth/password":      {},
 	"client":             {"codec"},
 	"conformance":        {"broker", "auth"},
 	"bench":              {"client", "codec", "loop"},
@@ -39,6 +40,7 @@ var testArrows = map[string][]string{
 var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime"},
 	"auth":            {"github.com/xdg-go/scram"},
+	"auth/password":   {"golang.org/x/crypto"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys"},
 	"bench/loopbench": {"golang.org/x/sys"},
