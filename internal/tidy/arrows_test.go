@@ -9,7 +9,7 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"auth/password", "broker", "client", "codec"},
+	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec"},
 	"broker":              {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
@@ -27,10 +27,12 @@ var arrows = map[string][]string{
 	"internal/invariant":  {},
 	"internal/tidy":       {},
 	"auth/password":       {},
+	"auth/acl":            {"router/topic"},
 }
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
+	"auth/acl":   {"client", "codec"},
 	"bench":      {"broker"},
 	"broker":     {"client"},
 	"cmd/loopmq": {"codec"},
