@@ -36,6 +36,9 @@ func covers(wide, narrow string) bool {
 	if narrow[0] == '$' && wild(wide) {
 		return false
 	}
+	if narrow == "#" {
+		narrow = "+/#" // the same, as a topic has a first level; below it they differ
+	}
 	w, n := strings.Split(wide, "/"), strings.Split(narrow, "/")
 	for i, level := range w {
 		switch {
