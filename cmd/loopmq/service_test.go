@@ -25,21 +25,7 @@ func TestServiceManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer manager.Close()
-	var files []*os.File
-	var addrs []string
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		f, err := l.(*net.TCPListener).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		files, addrs = append(files, f), append(addrs, l.Addr().String())
-	}
+	files, addrs := threeSockets(t)
 	// LISTEN_PID is the broker's own, which only a shell that becomes the broker can know.
 	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" serve --log-format logfmt --listen 'mqtt://?name=five&versions=5'`, loopmq)
 	cmd.Env = append(os.Environ(), "LISTEN_FDS=3", "LISTEN_FDNAMES=loopmq-mqtt.socket:ws:five",
@@ -70,25 +56,7 @@ func TestServiceManager(t *testing.T) {
 	waitLine(t, log, "listening on mqtt://"+addrs[2])
 	waitLine(t, log, "listening on mqtt://"+addrs[0])
 	waitLine(t, log, "listening on ws://"+addrs[1]+"/mqtt")
-	for i, want := range []string{"\x20\x02\x00\x00", "HTTP", "\x20\x02\x00\x01"} {
-		c, err := net.Dial("tcp", addrs[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-		send := "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01d"
-		if i == 1 {
-			send = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-		}
-		got := make([]byte, 4)
-		if _, err := c.Write([]byte(send)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.Read(got); err != nil || string(got) != want {
-			t.Errorf("socket %d: % x, %v; want % x", i, got, err, want)
-		}
-	}
+	greetSockets(t, addrs)
 	for range 2 {
 		if got := told(); got != "WATCHDOG=1" {
 			t.Fatalf("told %q", got)
@@ -122,5 +90,47 @@ func TestUnitFileIsHardened(t *testing.T) {
 		"../../packaging/systemd/loopmq.service").CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// threeSockets listens as a service manager does.
+func threeSockets(t *testing.T) (files []*os.File, addrs []string) {
+	t.Helper()
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close(); f.Close() })
+		files, addrs = append(files, f), append(addrs, l.Addr().String())
+	}
+	return files, addrs
+}
+
+// greetSockets checks that MQTT, a web page and MQTT 5.0 only are behind them.
+func greetSockets(t *testing.T, addrs []string) {
+	t.Helper()
+	for i, want := range []string{"\x20\x02\x00\x00", "HTTP", "\x20\x02\x00\x01"} {
+		c, err := net.Dial("tcp", addrs[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		send := "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01d"
+		if i == 1 {
+			send = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+		}
+		got := make([]byte, 4)
+		if _, err := c.Write([]byte(send)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(got); err != nil || string(got) != want {
+			t.Errorf("socket %d: % x, %v; want % x", i, got, err, want)
+		}
 	}
 }
