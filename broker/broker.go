@@ -29,6 +29,9 @@ type Broker struct {
 	router *router.Router
 	log    *logQueue
 	pool   *buf.Pool
+	logins *loginPool
+	users  userBook  // belongs to the loop once it runs
+	rules  ruleBook  // likewise
 	parsed []*parsed // of Config.Listeners
 
 	ready   chan struct{}
@@ -39,6 +42,7 @@ type Broker struct {
 // New makes a broker from cfg; nothing is opened yet. An error names the
 // setting.
 func New(cfg Config) (*Broker, error) {
+	var err error
 	if err := cfg.Limits.Validate(); err != nil {
 		return nil, fmt.Errorf("limit %w", err)
 	}
@@ -47,6 +51,13 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b := &Broker{cfg: cfg, ready: make(chan struct{}), done: make(chan struct{}), pool: buf.NewPool(idleBytesMax)}
 	b.log = newLogQueue(cfg.Log)
+	b.logins = newLoginPool()
+	if b.users.backends, err = cfg.readUsers(); err != nil {
+		return nil, err
+	}
+	if b.rules.rules, err = cfg.readRules(); err != nil {
+		return nil, err
+	}
 	listeners, err := b.openDoors()
 	if err != nil {
 		return nil, err
@@ -68,7 +79,10 @@ func New(cfg Config) (*Broker, error) {
 	b.router = router.New(router.Config{
 		Limits: cfg.Limits, Rand: newRand(), Events: b.log.event, Pool: b.pool,
 		ServerReference: cfg.ServerReference, ServerMoved: cfg.ServerMoved, ResponsePrefix: prefix,
-		ValidatePayloads: cfg.ValidatePayloads, AuthMethods: cfg.AuthMethods,
+		ValidatePayloads: cfg.ValidatePayloads, AuthMethods: cfg.AuthMethods, DenyCloses: cfg.DenyCloses,
+		Identify: func(user, clientID string, from router.Peer) *router.Identity {
+			return b.rules.identity(user, true, clientID, from.Remote.Addr())
+		},
 	})
 	return b, nil
 }
@@ -91,6 +105,11 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer close(b.done)
 	b.log.start()
 	defer b.log.close()
+	b.logins.start(b.engine.Complete)
+	defer b.logins.stop()
+	for _, warning := range b.cfg.insecure() {
+		slog.New(b.log).Warn(warning)
+	}
 	return b.engine.Run(loop.Hooks{
 		Serving: func(sockets []*loop.Socket) {
 			b.sockets = sockets

@@ -34,7 +34,9 @@ type door struct {
 func (b *Broker) newDoor(l *Listener, p *parsed) (*door, error) {
 	d := &door{
 		broker: b, proxy: l.Proxy, trusted: l.Trusted,
-		rules: &router.Listener{Name: l.name(), Versions: l.Versions},
+		rules: &router.Listener{
+			Name: l.name(), Versions: l.Versions, Authenticator: &login{broker: b, anonymous: b.cfg.anonymity(l)},
+		},
 	}
 	if p.scheme.webSocket {
 		limit := b.cfg.Limits.PacketBytesMax

@@ -47,6 +47,8 @@ type Listener struct {
 	// Origins are the pages whose scripts may open a WebSocket:
 	// https://app.example.org, app.example.org, *.example.org; none means all.
 	Origins []string
+	// Anonymous overrides Config.Anonymous.
+	Anonymous *bool
 	// Mode, Owner and Group are those of a unix socket; see loop.Listener.
 	Mode         fs.FileMode
 	Owner, Group string
@@ -95,6 +97,11 @@ var listenerOptions = []listenerOption{
 	{"origin", func(l *Listener, v string) error {
 		l.Origins = append(l.Origins, strings.Split(v, ",")...)
 		return nil
+	}},
+	{"anonymous", func(l *Listener, v string) error {
+		yes, err := parseBool(v)
+		l.Anonymous = &yes
+		return err
 	}},
 	{"mode", func(l *Listener, v string) error {
 		n, err := strconv.ParseUint(v, 8, 9)

@@ -10,7 +10,7 @@ const module = "github.com/loopmq/loopmq"
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
 	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec"},
-	"broker":              {"loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"broker":              {"auth", "auth/acl", "auth/password", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
 	"router/topic":        {},
@@ -70,6 +70,7 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 var starters = []string{
 	"bench/relay/main.go", // waits for the signal to stop
 	"bench/target.go",     // waits for the process it started
+	"broker/loginpool.go", // checks passwords, which takes time
 	"broker/logqueue.go",  // hands records to a logger that may block
 	"client/conn.go",
 	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
