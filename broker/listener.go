@@ -290,33 +290,3 @@ func (l *Listener) check(p *parsed) error {
 	}
 	return nil
 }
-
-// urlOf is where a client finds the listener that is bound to addr.
-func (p *parsed) urlOf(addr net.Addr) string {
-	if addr.Network() == "unix" {
-		return "unix://" + addr.String()
-	}
-	return p.scheme.name + "://" + addr.String() + p.path
-}
-
-// openDoors reads the listeners' settings.
-func (b *Broker) openDoors() (list []loop.Listener, err error) {
-	listeners := b.cfg.Listeners
-	if len(listeners) == 0 {
-		listeners = LoopbackListeners(DefaultPort)
-	}
-	for i := range listeners {
-		p, err := listeners[i].parse()
-		if err != nil {
-			return nil, err
-		}
-		d, err := b.newDoor(&listeners[i], p)
-		if err != nil {
-			return nil, err
-		}
-		p.loop.Accept = d.accept
-		b.parsed = append(b.parsed, p)
-		list = append(list, p.loop)
-	}
-	return list, nil
-}

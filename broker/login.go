@@ -45,13 +45,18 @@ func (l *login) Authenticate(cr *router.Credentials, done func(router.Verdict)) 
 		done(b.letIn(shown.User, true, cr))
 	case cr.HasUsername && len(b.users.backends) > 0:
 		b.check(cr, done)
-	case l.anonymous == anyoneAnonymous, l.anonymous == localAnonymous && isLocal(cr.Peer.Remote.Addr()):
+	case l.admits(&cr.Peer):
 		done(b.letIn("", false, cr)) // a name that nobody has checked is none
 	case l.anonymous == localAnonymous:
 		done(router.Verdict{Reason: codec.NotAuthorized, Text: whyNoUsers})
 	default:
 		done(router.Verdict{Reason: codec.NotAuthorized, Text: whyAnonymous})
 	}
+}
+
+// admits tells whether a client may come without a name.
+func (l *login) admits(from *router.Peer) bool {
+	return l.anonymous == anyoneAnonymous || l.anonymous == localAnonymous && isLocal(from.Remote.Addr())
 }
 
 // isLocal tells whether a is on this machine; clients on a unix socket have no

@@ -59,7 +59,8 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
 	}
-	cfg, err := serveConfig(c)
+	sockets := socketsOfSystemd()
+	cfg, err := serveConfig(c, sockets)
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
 	}
@@ -71,6 +72,13 @@ func serve(c *cli.Context) error {
 	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", "defaults and flags")
 	stopOnSignal(b, log)
 	go announce(b, log)
+	reloadOnSignal(log, func() error {
+		cfg, err := serveConfig(c, sockets)
+		if err != nil {
+			return err
+		}
+		return b.Reload(cfg)
+	})
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	go tidyMemory(ctx)
@@ -97,7 +105,7 @@ func engineName(flag string) string {
 }
 
 // serveConfig reads the flags.
-func serveConfig(c *cli.Context) (broker.Config, error) {
+func serveConfig(c *cli.Context, sockets []*os.File) (broker.Config, error) {
 	cfg := broker.Config{
 		Engine:          c.String("engine"),
 		ShutdownTimeout: c.Duration("shutdown-timeout"),
@@ -120,7 +128,7 @@ func serveConfig(c *cli.Context) (broker.Config, error) {
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
 	var err error
-	if cfg.Listeners, err = handedOver(cfg.Listeners, socketsOfSystemd()); err != nil {
+	if cfg.Listeners, err = handedOver(cfg.Listeners, sockets); err != nil {
 		return cfg, err
 	}
 	if c.IsSet("port") {

@@ -42,7 +42,7 @@ var testArrows = map[string][]string{
 // modules are the modules of others that each package may import; who is not
 // here lives on the standard library.
 var modules = map[string][]string{
-	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd"},
+	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "golang.org/x/sys"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
@@ -75,7 +75,8 @@ var starters = []string{
 	"client/conn.go",
 	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
-	"loop/evio.go", // evio accepts work on its own goroutines
+	"cmd/loopmq/service.go", // waits for SIGHUP
+	"loop/evio.go",          // evio accepts work on its own goroutines
 }
 
 // importRule: arrows of ours, and modules of others.
