@@ -19,3 +19,26 @@ func TestNoDisconnectBeforeConnack(t *testing.T) {
 		t.Fatalf("%d clients, want 0", n)
 	}
 }
+
+// TestReceiveMaximumAfterReconnect: a client that takes fewer messages at once
+// than before is repeated no more of them [MQTT-3.3.4-9]; the rest follows its
+// acknowledgements, in order.
+func TestReceiveMaximumAfterReconnect(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	const keep = "11 00000064 "
+	s := w.join5("s", keep)
+	s.sub5("a", "01", "")
+	p := w.join("p")
+	p.send("32 06 0001 'a' 0001 '1' 32 06 0001 'a' 0002 '2' 32 06 0001 'a' 0003 '3' 32 06 0001 'a' 0004 '4'")
+	s.expect("32 07 0001 'a' 0001 00 '1' 32 07 0001 'a' 0002 00 '2' 32 07 0001 'a' 0003 00 '3' 32 07 0001 'a' 0004 00 '4'")
+	s.reset()
+	s = w.connect5("s", false, keep+"21 0002")
+	s.expect("20 16 01 00 13 21 0100 22 0020 25 01 27 001e8480 28 01 29 01 2a 01" +
+		"3a 07 0001 'a' 0001 00 '1' 3a 07 0001 'a' 0002 00 '2'")
+	p.send("32 06 0001 'a' 0005 '5'")
+	s.expect("")
+	s.send("40 02 0001")
+	s.expect("3a 07 0001 'a' 0003 00 '3'")
+	s.send("40 02 0002 40 02 0003")
+	s.expect("3a 07 0001 'a' 0004 00 '4' 32 07 0001 'a' 0005 00 '5'")
+}
