@@ -42,3 +42,25 @@ func TestReceiveMaximumAfterReconnect(t *testing.T) {
 	s.send("40 02 0002 40 02 0003")
 	s.expect("3a 07 0001 'a' 0004 00 '4' 32 07 0001 'a' 0005 00 '5'")
 }
+
+// TestNoLocalHoldsForWills: a will is published for the client, so that its own
+// subscription with No Local does not get it [MQTT-3.8.3-3], whether it waits
+// for its delay or not.
+func TestNoLocalHoldsForWills(t *testing.T) {
+	for _, delay := range []string{"00000000", "00000001"} {
+		w := newWorld(t, router.Limits{})
+		other := w.join("o")
+		other.send("82 06 0001 0001 'w' 01")
+		other.expect("90 03 0001 01")
+		c := w.dial() // Clean Start 0, Session Expiry 100, will on w with QoS 1
+		c.send(frame5(t, "10", "0004 'MQTT' 05 0c 0000 05 11 00000064 0001 'c' 05 18 "+delay+" 0001 'w' 0004 'gone'"))
+		c.take()
+		c.sub5("w", "05", "")
+		c.reset()
+		w.sleep(2)
+		other.expect("32 09 0001 'w' 0001 'gone'")
+		if n := w.r.Stats().Queued; n != 0 {
+			t.Errorf("delay %s: %d messages queued for the will's own client, want 0", delay, n)
+		}
+	}
+}
