@@ -1,6 +1,9 @@
 package sim
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // client is a device with a client identifier of its own. It keeps its side of
 // the session, as the standard wants, over its connections.
@@ -148,6 +151,9 @@ func (cl *client) takesConnack(c *conn, p *packet) {
 		return
 	}
 	before, stored := cl.unacked, &c.was.device
+	if cl.healing { // what the broker will never take is given up
+		stored.unacked = slices.DeleteFunc(stored.unacked, func(o outgoing) bool { return !cl.welcome(&o.packet) })
+	}
 	for i := range stored.unacked {
 		o := &stored.unacked[i]
 		o.packet.dup = true
@@ -155,6 +161,12 @@ func (cl *client) takesConnack(c *conn, p *packet) {
 	}
 	stored.unacked = append(stored.unacked, before...)
 	cl.device = stored
+}
+
+// welcome reports whether a message is within the broker's limits.
+func (cl *client) welcome(p *packet) bool {
+	l := &cl.w.model.limits
+	return !cl.w.model.longTopic(p.topic) && len(encode(nil, p, 5)) <= l.PacketBytesMax
 }
 
 func (cl *client) repeat(o *outgoing) {

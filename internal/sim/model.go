@@ -26,8 +26,10 @@ type model struct {
 	answers []*answer
 	limbo   []*limbo
 	closes  []closing
+	dropped uint64 // groupDrops before the step
 
 	queueFull, tooLarge, ended uint64 // drops that must have been counted
+	endedPerhaps               uint64 // more of them in this step, or not
 }
 
 // message is one publication.
@@ -48,7 +50,8 @@ type delivery struct {
 	qos    byte
 	retain bool
 	ids    []uint32 // Subscription Identifiers, sorted
-	group  *group   // nil: not of a shared subscription
+	groups []*group // of which one has sent it; nil: not of a shared subscription
+	unsure bool     // it may as well be the one that is not shared
 	order  int      // of the publication that caused it
 }
 
@@ -159,7 +162,9 @@ type limbo struct {
 	most    byte // QoS that it may have
 	retain  bool
 	forced  bool // retain stays as it is
-	done    bool
+	unsure  bool // perhaps it need not go to anybody
+	taker   *session
+	took    *delivery // nil: nobody was seen to take it
 }
 
 // closing is a connection that must be closed in this step.
@@ -170,6 +175,7 @@ type closing struct {
 
 func (m *model) begin() {
 	m.direct, m.answers, m.limbo, m.closes = m.direct[:0], m.answers[:0], m.limbo[:0], m.closes[:0]
+	m.dropped = m.groupDrops()
 }
 
 func (m *model) now() int64 { return m.w.now }
@@ -246,7 +252,7 @@ func (m *model) publish(msg *message, from *session) (matched bool) {
 	}
 	for _, g := range m.groups {
 		if matches(inner(g.name), msg.topic) {
-			m.share(msg, g, msg.order, msg.qos)
+			m.share(msg, []*group{g}, msg.order, msg.qos)
 		}
 	}
 	if msg.retain {
@@ -255,13 +261,16 @@ func (m *model) publish(msg *message, from *session) (matched bool) {
 	return matched
 }
 
-// share expects msg at one member of g.
-func (m *model) share(msg *message, g *group, order int, most byte) *limbo {
-	l := &limbo{message: msg, group: g, members: slices.Clone(g.members), order: order, most: most}
-	m.limbo = append(m.limbo, l)
-	for _, b := range g.members {
+// share expects msg at one member of the groups.
+func (m *model) share(msg *message, groups []*group, order int, most byte) *limbo {
+	l := &limbo{message: msg, group: groups[0], order: order, most: most}
+	for _, g := range groups {
+		l.members = append(l.members, g.members...)
+	}
+	for _, b := range l.members {
 		b.session.dirty = true
 	}
+	m.limbo = append(m.limbo, l)
 	return l
 }
 

@@ -29,6 +29,13 @@ func (m *model) received(c *conn, raw []byte, part bool, used int, err error) {
 		return
 	}
 	p, bad := decode(raw, c.level)
+	if p.kind == connect && c.level == 0 {
+		c.level = p.level
+		if p.level < 3 || p.level > 5 {
+			c.level = 4 // the form in which an unknown version is refused
+		}
+		c.doubtful = bad != nil
+	}
 	switch {
 	case bad != nil || c.level == 5 && !minimal(raw):
 		m.mustClose(c, 0)

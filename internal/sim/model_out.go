@@ -174,6 +174,7 @@ func (m *model) sentAgain(c *conn, s *session, p *packet) {
 		case f.id == p.id && !f.rec && m.isDelivery(f.delivery, c, p):
 			f.conn = c
 			return
+		case f.id == p.id && !f.rec && m.swap(s, f, c, p): // 3.x did not show which of two it was
 		case !f.rec && m.fits(f.delivery, c) != fitsSurely: // this connection takes less
 			s.flights = slices.Delete(s.flights, i, i+1)
 		default:
@@ -182,6 +183,24 @@ func (m *model) sentAgain(c *conn, s *session, p *packet) {
 		}
 	}
 	m.unexpected(s, c, p)
+}
+
+// swap gives f the place of another delivery of the same publication that p is.
+func (m *model) swap(s *session, f *flight, c *conn, p *packet) bool {
+	fit := func(d *delivery) bool { return d.order == f.order && d.message == f.message && m.isDelivery(d, c, p) }
+	for _, o := range s.flights {
+		if fit(o.delivery) {
+			o.delivery, f.delivery = f.delivery, o.delivery
+			return true
+		}
+	}
+	for i, d := range s.pending {
+		if fit(d) {
+			s.pending[i], f.delivery = f.delivery, d
+			return true
+		}
+	}
+	return false
 }
 
 // sentFirst is a first transmission with QoS 1 or 2.
@@ -271,36 +290,6 @@ func (m *model) tookReplay(s *session, c *conn, p *packet) *delivery {
 		}
 	}
 	return nil
-}
-
-func (m *model) tookLimbo(s *session, c *conn, p *packet) *delivery {
-	for _, l := range m.limbo {
-		if l.done {
-			continue
-		}
-		for _, b := range l.members {
-			if b.session != s {
-				continue
-			}
-			if d := l.deliveryTo(b); m.isDelivery(d, c, p) {
-				if l.forced && d.expired(m.now()) {
-					m.w.fail("%s is sent %s after its expiry [MQTT-3.3.2-5]", s.id, brief(p))
-				}
-				l.done = true
-				return d
-			}
-		}
-	}
-	return nil
-}
-
-// deliveryTo is what the message would be for one member.
-func (l *limbo) deliveryTo(b *sub) *delivery {
-	retain := b.rap && l.message.retain
-	if l.forced {
-		retain = l.retain
-	}
-	return &delivery{message: l.message, qos: min(l.most, b.qos), retain: retain, ids: b.ids, group: l.group, order: l.order}
 }
 
 // Whether a delivery fits in the client's Maximum Packet Size.

@@ -189,6 +189,7 @@ func (m *model) end(s *session) {
 			m.passOn(f.delivery)
 		}
 	}
+	m.endLimbo(s)
 	m.ended += uint64(len(s.pending))
 	for _, d := range s.pending {
 		m.passOn(d)
@@ -200,16 +201,18 @@ func (m *model) end(s *session) {
 }
 
 func (m *model) passOn(d *delivery) {
-	if d.group == nil {
-		return
-	}
-	for _, g := range m.groups {
-		if string(g.name) == string(d.group.name) {
-			m.order++
-			l := m.share(d.message, g, m.order, d.qos)
-			l.retain, l.forced = d.retain, true
-			return
+	var groups []*group
+	for _, old := range d.groups {
+		for _, g := range m.groups {
+			if string(g.name) == string(old.name) {
+				groups = append(groups, g)
+			}
 		}
+	}
+	if len(groups) > 0 {
+		m.order++
+		l := m.share(d.message, groups, m.order, d.qos)
+		l.retain, l.forced, l.unsure = d.retain, true, d.unsure || len(d.groups) > len(groups)
 	}
 }
 

@@ -67,7 +67,9 @@ func (w *World) heal() {
 }
 
 // calm takes the faults of the network away.
-func (p *Plan) calm() { p.DelayMicros, p.SmallChunks, p.SmallReads = min(p.DelayMicros, 2000), 0, 0 }
+func (p *Plan) calm() {
+	p.DelayMicros, p.SmallChunks, p.SmallReads, p.KernelBytes = min(p.DelayMicros, 2000), 0, 0, 64<<10
+}
 
 func (cl *client) heal() {
 	if c := cl.conn; c != nil && !c.hung {

@@ -258,6 +258,10 @@ func (w *World) hear(c *conn, way byte, b []byte) {
 	w.digest.number(c.id<<8 | uint64(way))
 	w.digest.bytes(b)
 	if w.trace != nil {
-		w.note("conn %d %s %c %s", c.id, c.client.name, way, describe(b, c.level))
+		level := c.level
+		if level == 0 {
+			level = c.client.level
+		}
+		w.note("conn %d %s %c %s", c.id, c.client.name, way, describe(b, level))
 	}
 }
