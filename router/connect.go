@@ -148,7 +148,10 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 	r.stats.Connects++
 	r.stats.Clients++
 	if err := c.connack(p, s, present, assigned, keep); err != nil {
-		return err
+		// Without CONNACK there is no DISCONNECT either [MQTT-3.14.0-1].
+		c.closing = true
+		c.conn.Close(err)
+		return nil
 	}
 	r.event(&Event{
 		Kind: EventConnect, ClientID: id, Peer: c.peer, Version: byte(p.Version),

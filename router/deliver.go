@@ -216,8 +216,9 @@ func (r *Router) pump(s *Session) {
 	}
 }
 
-// resend repeats what was sent on an earlier connection and is still open. It
-// reports whether all of it has left.
+// resend repeats what was sent on an earlier connection and is still open, as
+// much of it as the client takes at once on this one [MQTT-3.3.4-9]. It reports
+// whether all of it has left.
 func (r *Router) resend(s *Session, c *Client) bool {
 	o := &s.out
 	for i := o.since(o.resend); i < o.open; {
@@ -227,6 +228,9 @@ func (r *Router) resend(s *Session, c *Client) bool {
 			r.drop(s, DropNoRight)
 			r.finish(s, e)
 			continue
+		}
+		if i >= c.window {
+			return false // an acknowledgement comes
 		}
 		if e.state == flightPubcomp {
 			if c.acknowledge(codec.TypePubrel, e.packetID()) != nil {

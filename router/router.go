@@ -138,7 +138,7 @@ func (r *Router) Attach(conn Conn, from Peer) *Client {
 func (r *Router) Stopping() {
 	for c := r.clients.head; c != nil; c = c.next {
 		if w := c.will; w != nil {
-			c.will = nil
+			c.will, w.session = nil, c.session
 			r.publishWill(w)
 		}
 	}

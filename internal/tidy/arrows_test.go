@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"internal/buf":        {"internal/invariant"},
 	"internal/timer":      {"internal/invariant"},
 	"internal/invariant":  {},
+	"internal/sim":        {"router", "internal/buf"},
 	"internal/tidy":       {},
 	"auth/password":       {},
 	"auth/acl":            {"router/topic"},
@@ -58,7 +59,7 @@ var testModules = []string{
 }
 
 // pure are the packages whose every output follows from their arguments.
-var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer"}
+var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer", "internal/sim"}
 
 // pureImports may not be imported by pure packages.
 var pureImports = []string{"sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "syscall"}
