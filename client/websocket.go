@@ -52,20 +52,23 @@ func (o *Options) upgrade(ctx context.Context, s *Server, conn net.Conn) (*wsCon
 		dialer.Header = ws.HandshakeHeaderHTTP(h)
 	}
 	var refused *UpgradeError
+	seen := &seer{r: io.LimitReader(conn, upgradeBytesMax)}
 	dialer.OnStatusError = func(_ int, _ []byte, r io.Reader) {
 		_ = conn.SetReadDeadline(time.Now().Add(time.Second)) // the status is enough, if the rest is slow
 		refused = refusal(s, r)
 	}
 	stop := interrupted(ctx, conn)
 	defer stop()
-	seen := &seer{r: io.LimitReader(conn, upgradeBytesMax)}
 	left, agreed, err := dialer.Upgrade(struct {
 		io.Reader
 		io.Writer
 	}{seen, conn}, u)
+	if refused == nil && errors.Is(err, ws.ErrHandshakeBadProtocol) { // HTTP/1.0
+		refused = refusal(s, bytes.NewReader(seen.first))
+	}
 	switch {
 	case err == nil:
-	case refused != nil:
+	case refused != nil && refused.Status != http.StatusSwitchingProtocols:
 		return nil, refused
 	case ctx.Err() != nil:
 		return nil, explain(context.Cause(ctx), "no answer to the WebSocket request in time: %v", context.Cause(ctx))
@@ -96,6 +99,9 @@ func hostHeader(s *Server) string {
 	return host + ":" + port
 }
 
+// seenBytesMax is enough for the head of a response and the first line after.
+const seenBytesMax = 1024
+
 // seer remembers the first bytes that are read.
 type seer struct {
 	r     io.Reader
@@ -104,7 +110,7 @@ type seer struct {
 
 func (s *seer) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
-	s.first = append(s.first, p[:min(n, 16-min(16, len(s.first)))]...)
+	s.first = append(s.first, p[:min(n, seenBytesMax-len(s.first))]...)
 	return n, err
 }
 

@@ -276,11 +276,11 @@ func TestUpgradeRefused(t *testing.T) {
 		"no such path": {http.NotFound, `answers 404 Not Found to the WebSocket request ("404 page not found"); there is no WebSocket at path /x: check the path`},
 		"a page":       {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "answers 200 OK to the WebSocket request; path /x is an ordinary page"},
 		"login": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "who\x1b are you?\nreally", 401)
+			http.Error(w, "who\x1b are you?\nreally", http.StatusUnauthorized)
 		}, `answers 401 Unauthorized to the WebSocket request ("who are you?"); it wants a login`},
 		"bad gateway": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }, "502 Bad Gateway to the WebSocket request; what stands in front"},
 		"elsewhere": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://u:secret@else/where", 302)
+			http.Redirect(w, r, "https://u:secret@else/where", http.StatusFound)
 		}, `302 Found to the WebSocket request; it sends us on to "wss://u:xxxxx@else/where"`},
 		"other subprotocol": {func(w http.ResponseWriter, r *http.Request) {
 			_, _ = websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat"}})
