@@ -211,20 +211,11 @@ func (w *wsConn) Write(p []byte) (int, error) {
 	}
 }
 
-// Close says goodbye if that is possible at once.
+// Close says goodbye if that is possible soon.
 func (w *wsConn) Close() error {
 	_ = w.SetWriteDeadline(time.Now().Add(byeTimeout)) // also for a write that goes on
 	w.reply(ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
-	if w.writing.TryLock() {
-		w.mu.Lock()
-		last := w.answer
-		w.answer = nil
-		w.mu.Unlock()
-		if len(last) > 0 {
-			_, _ = w.Conn.Write(last)
-		}
-		w.writing.Unlock()
-	}
+	_, _ = w.Write(nil)
 	return w.Conn.Close()
 }
 
