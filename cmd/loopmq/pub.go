@@ -73,7 +73,7 @@ func pub(c *cli.Context) error {
 	if p.client, err = client.Dial(ctx, conn.Options); err != nil {
 		return clientError(c, err)
 	}
-	debugf(c, "connected to %s as %q", conn.URL, conn.ClientID)
+	debugf(c, "connected to %s as %q", conn.server.URL(), conn.ClientID)
 	if c.Bool("stdin-line") {
 		err = p.lines(ctx, os.Stdin)
 	} else {
@@ -108,7 +108,7 @@ func (p *publisher) readMessage(conn *connection) error {
 	case err != nil:
 		return err
 	case topic == "":
-		return errors.New("no topic; add -t")
+		return conn.noTopic()
 	case sources == 0:
 		return errors.New("nothing to publish; add -m, -n, -f, -s or -l")
 	case sources > 1:
