@@ -93,6 +93,12 @@ func (c *Client) handshake(ctx context.Context) (rest []byte, err error) {
 	stop := interrupted(ctx, c.conn)
 	defer stop()
 	if _, err := c.conn.Write(c.opts.connect()); err != nil {
+		switch alert := lastAlert(c.conn, err); {
+		case alert != nil:
+			return nil, alert
+		case ended(err):
+			return nil, c.turnedAway(err)
+		}
 		return nil, fmt.Errorf("send CONNECT: %w", err)
 	}
 	buf := make([]byte, 0, 512)
@@ -126,7 +132,10 @@ func (c *Client) handshake(ctx context.Context) (rest []byte, err error) {
 // turnedAway is why the server may have closed the connection before CONNACK.
 func (c *Client) turnedAway(err error) error {
 	why := "it may not speak MQTT " + c.opts.Version.String()
-	if c.server.Network == "tcp" && !c.server.TLS {
+	switch {
+	case c.server.TLS && (c.opts.TLS == nil || len(c.opts.TLS.Certificates) == 0):
+		why += ", or ask for a client certificate"
+	case c.server.Network == "tcp" && !c.server.TLS && !c.server.WebSocket:
 		why += ", or TLS only (" + withTLS(&c.server) + ")"
 	}
 	return explain(err, "server closed the connection without a CONNACK; %s", why)

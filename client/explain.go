@@ -29,11 +29,11 @@ func explain(err error, format string, args ...any) error {
 
 // explainDial says why there is no connection of the network.
 func explainDial(ctx context.Context, s *Server, err error) error {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && ctx.Err() == nil {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		switch {
 		case dns.IsNotFound:
 			return explain(err, "host %q has no address: no such name is known here", s.Host)
-		case dns.IsTimeout:
+		case dns.IsTimeout || ctx.Err() != nil:
 			return explain(err, "the name server does not answer for host %q", s.Host)
 		}
 		return explain(err, "look up host %q: %s", s.Host, dns.Err)
@@ -61,14 +61,7 @@ func explainTLS(s *Server, name string, err error) error {
 		return explain(err, "TLS: the server's certificate is for %s, not for %s", names(e.Certificate), name)
 	}
 	if e, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		issuer := "an authority"
-		if e.Cert != nil {
-			issuer = fmt.Sprintf("%q", e.Cert.Issuer)
-			if bytes.Equal(e.Cert.RawIssuer, e.Cert.RawSubject) {
-				issuer = "itself, " + issuer + ","
-			}
-		}
-		return explain(err, "TLS: the server's certificate is signed by %s which is not trusted here", strings.TrimSpace(issuer))
+		return explain(err, "TLS: %s", untrusted(err, e.Cert))
 	}
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		return explain(err, "TLS: %s", invalid(e))
@@ -87,6 +80,21 @@ func explainTLS(s *Server, name string, err error) error {
 		return explain(err, "TLS: the server closes the connection in the handshake; it may not speak TLS there: then use %s", withoutTLS(s))
 	}
 	return fmt.Errorf("TLS: %w", err)
+}
+
+// untrusted says who signed. at is the certificate where the chain ends.
+func untrusted(err error, at *x509.Certificate) string {
+	leaf := at
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
+		leaf = e.UnverifiedCertificates[0]
+	}
+	switch {
+	case leaf == nil || at == nil:
+		return "nobody who is trusted here signed the server's certificate"
+	case bytes.Equal(leaf.RawIssuer, leaf.RawSubject):
+		return fmt.Sprintf("the server's certificate (%s) is signed by itself and not trusted here", leaf.Subject)
+	}
+	return fmt.Sprintf("the server's certificate is signed by %q, which is not trusted here", at.Issuer)
 }
 
 // names are the hosts that a certificate is for.
@@ -157,6 +165,15 @@ func remoteAlert(err error) error {
 		return explain(err, "TLS: %s", alerted(e.Err.Error()))
 	}
 	return nil
+}
+
+// lastAlert is the alert behind err. Where the server has closed already, a
+// write fails before the alert is read, which may still be there.
+func lastAlert(conn net.Conn, err error) error {
+	if t, ok := conn.(*tls.Conn); ok && ended(err) {
+		_, err = t.Read(make([]byte, 1))
+	}
+	return remoteAlert(err)
 }
 
 // ended reports whether the peer closed the connection.

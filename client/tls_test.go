@@ -110,8 +110,9 @@ func TestTLSFails(t *testing.T) {
 		url, want string
 		change    func(*tls.Config)
 	}{
-		{"mqtts://" + good, `signed by "CN=Test CA" which is not trusted here`, func(c *tls.Config) { c.RootCAs = other.pool() }},
-		{"wss://" + good, `signed by "CN=Test CA" which is not trusted here`, func(c *tls.Config) { c.RootCAs = other.pool() }},
+		{"mqtts://" + good, `signed by "CN=Test CA", which is not trusted here`, func(c *tls.Config) { c.RootCAs = other.pool() }},
+		{"wss://" + good, `signed by "CN=Test CA", which is not trusted here`, func(c *tls.Config) { c.RootCAs = other.pool() }},
+		{"wss://" + webTLS.Listener.Addr().String(), "is signed by itself and not trusted here", trust},
 		{"mqtts://" + good, "for localhost, 127.0.0.1, not for mqtt.example.org", func(c *tls.Config) { c.ServerName = "mqtt.example.org" }},
 		{
 			"mqtts://" + serve(&tls.Config{}, func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }),

@@ -73,6 +73,9 @@ func (o *Options) upgrade(ctx context.Context, s *Server, conn net.Conn) (*wsCon
 	case ctx.Err() != nil:
 		return nil, explain(context.Cause(ctx), "no answer to the WebSocket request in time: %v", context.Cause(ctx))
 	default:
+		if e := lastAlert(conn, err); e != nil {
+			return nil, e
+		}
 		return nil, explainUpgrade(s, seen.first, err)
 	}
 	if agreed.Protocol != subprotocol {
@@ -183,9 +186,6 @@ func advice(s *Server, r *http.Response) string {
 
 // explainUpgrade says why there is no WebSocket and no answer that refuses it.
 func explainUpgrade(s *Server, first []byte, err error) error {
-	if e := remoteAlert(err); e != nil {
-		return e
-	}
 	if e := stranger(s, first); e != nil {
 		return e
 	}

@@ -11,7 +11,12 @@ import (
 // startSub runs `loopmq sub` and returns its output and its errors by line.
 func startSub(t *testing.T, args ...string) (cmd *exec.Cmd, out, errs *bufio.Scanner) {
 	t.Helper()
-	cmd = exec.Command(loopmq, append([]string{"sub"}, args...)...)
+	return startClient(t, append([]string{"sub"}, args...)...)
+}
+
+func startClient(t *testing.T, args ...string) (cmd *exec.Cmd, out, errs *bufio.Scanner) {
+	t.Helper()
+	cmd = exec.Command(loopmq, args...)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
