@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 
 	crand "crypto/rand"
 
@@ -30,19 +29,16 @@ type Broker struct {
 	router *router.Router
 	log    *logQueue
 	pool   *buf.Pool
+	parsed []*parsed // of Config.Listeners
 
-	ready chan struct{}
-	addrs []net.Addr // written before ready is closed
-	done  chan struct{}
+	ready   chan struct{}
+	sockets []*loop.Socket // written before ready is closed
+	done    chan struct{}
 }
 
 // New makes a broker from cfg; nothing is opened yet. An error names the
 // setting.
 func New(cfg Config) (*Broker, error) {
-	listeners, err := cfg.listeners()
-	if err != nil {
-		return nil, err
-	}
 	if err := cfg.Limits.Validate(); err != nil {
 		return nil, fmt.Errorf("limit %w", err)
 	}
@@ -51,9 +47,13 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b := &Broker{cfg: cfg, ready: make(chan struct{}), done: make(chan struct{}), pool: buf.NewPool(idleBytesMax)}
 	b.log = newLogQueue(cfg.Log)
+	listeners, err := b.openDoors()
+	if err != nil {
+		return nil, err
+	}
 	if cfg.LoopLimits.InputBytesMax == 0 {
 		limit := max(cfg.Limits.PacketBytesMax, router.DefaultLimits().PacketBytesMax)
-		cfg.LoopLimits.InputBytesMax = limit + 64<<10
+		cfg.LoopLimits.InputBytesMax = limit + limit/8 + 64<<10 // an eighth for the headers of tiny WebSocket frames
 	}
 	b.engine, err = loop.New(cfg.Engine, loop.Options{
 		Listeners: listeners, Limits: cfg.LoopLimits, Log: slog.New(b.log), Pool: b.pool,
@@ -92,24 +92,14 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.log.start()
 	defer b.log.close()
 	return b.engine.Run(loop.Hooks{
-		Serving: func(addrs []net.Addr) {
-			b.addrs = addrs
+		Serving: func(sockets []*loop.Socket) {
+			b.sockets = sockets
 			close(b.ready)
-		},
-		Accept: func(c loop.Conn, from loop.Peer) loop.Handler {
-			return b.router.Attach(c, router.Peer{Listener: from.Listener, Addr: peerAddr(from.Remote)})
 		},
 		BeginPass: b.router.BeginPass,
 		EndPass:   b.router.EndPass,
 		Stopping:  b.router.Stopping,
 	})
-}
-
-func peerAddr(a netip.AddrPort) string {
-	if !a.IsValid() {
-		return ""
-	}
-	return a.String()
 }
 
 // Shutdown makes Run end: wills are sent, what is queued for clients is
@@ -124,7 +114,21 @@ func (b *Broker) Ready() <-chan struct{} { return b.ready }
 // Ready is closed.
 func (b *Broker) Addrs() []net.Addr {
 	<-b.ready
-	return b.addrs
+	var addrs []net.Addr
+	for _, s := range b.sockets {
+		addrs = append(addrs, s.Addr())
+	}
+	return addrs
+}
+
+// URLs returns where the listeners are, in their order, as a client would
+// write it; valid once Ready is closed.
+func (b *Broker) URLs() []string {
+	var urls []string
+	for i, addr := range b.Addrs() {
+		urls = append(urls, b.parsed[i].urlOf(addr))
+	}
+	return urls
 }
 
 // Do runs f on the loop, where it may look at all state, and waits for it. f
@@ -145,4 +149,10 @@ func (b *Broker) Do(ctx context.Context, f func(*router.Router, *loop.Stats)) er
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Alive waits for one turn of the loop. An error means that there was none
+// until ctx was done, or that the broker does not run.
+func (b *Broker) Alive(ctx context.Context) error {
+	return b.Do(ctx, func(*router.Router, *loop.Stats) {})
 }

@@ -109,6 +109,10 @@ func (r *Router) sendNew(s *Session, d *delivery) bool {
 		r.drop(s, DropExpired)
 		return true
 	}
+	if !r.stillAllowed(s, d.msg) {
+		r.drop(s, DropNoRight)
+		return true
+	}
 	switch r.transmit(s.client, d, s.out.nextID(), false) {
 	case putBlocked:
 		return false
@@ -219,6 +223,11 @@ func (r *Router) resend(s *Session, c *Client) bool {
 	for i := o.since(o.resend); i < o.open; {
 		e := o.at(i)
 		o.resend = e.n
+		if e.state != flightPubcomp && !r.stillAllowed(s, e.msg) {
+			r.drop(s, DropNoRight)
+			r.finish(s, e)
+			continue
+		}
 		if e.state == flightPubcomp {
 			if c.acknowledge(codec.TypePubrel, e.packetID()) != nil {
 				c.close(errAnswersUnread)

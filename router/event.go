@@ -13,7 +13,9 @@ const (
 	EventExpire                      // a session reached its expiry
 	EventEvict                       // a session was dropped to make room
 	EventCrowded                     // a client goes over our Receive Maximum
-	EventAuth                        // an enhanced authentication failed
+	EventAuth                        // a client could not show who it is
+	EventDeny                        // a client wanted to do what it may not
+	EventStranger                    // a client wants a session that belongs to another user
 )
 
 // Event tells an operator what happened to a client.
@@ -28,6 +30,10 @@ type Event struct {
 	Err      error  // EventRefuse, EventDisconnect: why; nil after a DISCONNECT packet
 	Detail   string // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
 	Dropped  uint64 // EventDisconnect: messages the session lost so far
+	User     string // EventAuth: the name it gave; EventStranger: whose session it is
+	Action   string // EventDeny: publish, subscribe or will; Detail is the topic or filter
+	Rule     string // EventDeny: what said so
+	Count    uint64 // EventDeny: denials of this connection so far
 }
 
 func (r *Router) event(e *Event) {

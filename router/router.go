@@ -38,6 +38,9 @@ type Router struct {
 	validatePayloads bool
 	moved            bool
 	authMethods      map[string]func() Exchange
+	identify         func(user, clientID string, from Peer) *Identity
+	denyCloses       bool
+	guarded          bool // somebody's Access is not nil
 
 	// topicShort is the length from which a topic name can break a limit: one
 	// of n bytes has at most n+1 levels.
@@ -80,6 +83,8 @@ func New(cfg Config) *Router {
 		responsePrefix:   cfg.ResponsePrefix,
 		validatePayloads: cfg.ValidatePayloads,
 		authMethods:      cfg.AuthMethods,
+		identify:         cfg.Identify,
+		denyCloses:       cfg.DenyCloses,
 	}
 }
 

@@ -14,6 +14,8 @@ type will struct {
 	expiry  int64 // ns that the message lives once it is published; -1 = for ever
 	delay   int64 // ns between the end of the connection and publishing
 	session *Session
+	writer  *Identity // set where it has an Access
+	id      string    // of the client, for the log
 	timer   timer.Timer
 	qos     byte
 	retain  bool
@@ -59,14 +61,21 @@ func (r *Router) publishWill(w *will) {
 	r.stats.WillsSent++
 	p := publication{
 		topic: w.msg.Topic(), payload: w.msg.Payload(), props: w.msg.props(),
-		qos: w.qos, retain: w.retain, from: w.session,
+		qos: w.qos, retain: w.retain, from: w.session, writer: w.writer,
 	}
 	if w.expiry >= 0 {
 		p.expireAt = max(1, r.after(w.expiry))
 	}
-	if p.topic[0] == '$' {
+	switch {
+	case p.topic[0] == '$':
 		r.stats.DollarDrops++
-	} else {
+	case w.writer != nil && w.writer.Access.MayPublish(p.topic).Denied:
+		r.stats.Denied++
+		r.event(&Event{
+			Kind: EventDeny, ClientID: w.id, Action: "will", Detail: string(p.topic),
+			Rule: w.writer.Access.MayPublish(p.topic).Rule, Peer: Peer{Identity: w.writer}, Count: 1,
+		})
+	default:
 		r.route(&p)
 	}
 	r.release(w.msg)

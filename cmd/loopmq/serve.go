@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/lmittmann/tint"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -69,6 +70,7 @@ func serve(c *cli.Context) error {
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	go tidyMemory(ctx)
+	go feedWatchdog(ctx, b, log)
 	start := time.Now()
 	if err := b.Run(context.Background()); err != nil {
 		code := exitRuntime
@@ -93,13 +95,24 @@ func engineName(flag string) string {
 // serveConfig reads the flags.
 func serveConfig(c *cli.Context) (broker.Config, error) {
 	cfg := broker.Config{
-		Listeners: c.StringSlice("listen"), Engine: c.String("engine"),
+		Engine:          c.String("engine"),
 		ShutdownTimeout: c.Duration("shutdown-timeout"),
 		ServerReference: c.String("server-reference"), ServerMoved: c.Bool("server-moved"),
 		ResponsePrefix: c.String("response-prefix"), ValidatePayloads: c.Bool("validate-payloads"),
 	}
 	if cfg.ServerMoved && cfg.ServerReference == "" {
 		return cfg, errors.New("--server-moved without --server-reference; say where to")
+	}
+	for _, raw := range c.StringSlice("listen") {
+		l, err := broker.ParseListener(raw)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Listeners = append(cfg.Listeners, l)
+	}
+	var err error
+	if cfg.Listeners, err = handedOver(cfg.Listeners, socketsOfSystemd()); err != nil {
+		return cfg, err
 	}
 	if c.IsSet("port") {
 		port := c.Int("port")
@@ -117,9 +130,10 @@ func serveConfig(c *cli.Context) (broker.Config, error) {
 // announce says what is served once it is.
 func announce(b *broker.Broker, log *slog.Logger) {
 	<-b.Ready()
-	remote := false
-	for _, a := range b.Addrs() {
-		log.Info("listening on mqtt://" + a.String())
+	tell(log, daemon.SdNotifyReady)
+	urls, remote := b.URLs(), false
+	for i, a := range b.Addrs() {
+		log.Info("listening on " + urls[i])
 		if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
 			remote = true
 		}
@@ -129,8 +143,13 @@ func announce(b *broker.Broker, log *slog.Logger) {
 	} else {
 		log.Info("who may connect: everyone on this machine, without a password")
 	}
-	addr := b.Addrs()[0].(*net.TCPAddr)
-	log.Info(fmt.Sprintf("try it: loopmq sub -h %s -p %d -t '#' -v & loopmq pub -h %s -p %d -t hi -m there", addr.IP, addr.Port, addr.IP, addr.Port))
+	to := "--unix " + b.Addrs()[0].String()
+	if t, ok := b.Addrs()[0].(*net.TCPAddr); ok {
+		to = fmt.Sprintf("-h %s -p %d", t.IP, t.Port)
+	}
+	if strings.HasPrefix(urls[0], "mqtt://") || strings.HasPrefix(urls[0], "unix://") {
+		log.Info(fmt.Sprintf("try it: loopmq sub %s -t '#' -v & loopmq pub %s -t hi -m there", to, to))
+	}
 }
 
 // stopOnSignal ends the broker: the first signal in good order, a second one
@@ -141,6 +160,7 @@ func stopOnSignal(b *broker.Broker, log *slog.Logger) {
 	go func() {
 		for sig := range ch {
 			log.Info("stopping", "signal", sig.String())
+			tell(log, daemon.SdNotifyStopping)
 			b.Shutdown()
 		}
 	}()

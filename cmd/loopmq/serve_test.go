@@ -83,7 +83,7 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		code int
 		want string
 	}{
-		{"--listen http://localhost", 3, `scheme "http" is not served; write mqtt://HOST:PORT`},
+		{"--listen http://localhost", 2, `scheme "http" is not served; write mqtt://HOST:PORT`},
 		{"--listen mqtt://127.0.0.1:1 --port 1884", 2, "--port and --listen together"},
 		{"--port 70000", 2, "a port is 0 to 65535"},
 		{"--engine steam", 3, "steam"},

@@ -9,8 +9,8 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"broker", "client", "codec"},
-	"broker":              {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec"},
+	"broker":              {"loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
 	"router/topic":        {},
@@ -26,11 +26,14 @@ var arrows = map[string][]string{
 	"internal/timer":      {"internal/invariant"},
 	"internal/invariant":  {},
 	"internal/tidy":       {},
+	"auth/password":       {},
+	"auth/acl":            {"router/topic"},
 	"loop/transport":      {"loop", "internal/buf", "internal/invariant"},
 }
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
+	"auth/acl":   {"client", "codec"},
 	"bench":      {"broker"},
 	"broker":     {"client"},
 	"cmd/loopmq": {"codec"},
@@ -39,8 +42,9 @@ var testArrows = map[string][]string{
 // modules are the modules of others that each package may import; who is not
 // here lives on the standard library.
 var modules = map[string][]string{
-	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime"},
+	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd"},
 	"auth":            {"github.com/xdg-go/scram"},
+	"auth/password":   {"golang.org/x/crypto"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
 	"loop/transport":  {"github.com/gobwas/ws"},

@@ -49,7 +49,7 @@ func eachEngine(t *testing.T, lim loop.Limits, accept func(*server, loop.Conn) l
 			ready := make(chan string, 1)
 			go func() {
 				s.end <- s.e.Run(loop.Hooks{
-					Serving: func(addrs []net.Addr) { ready <- addrs[0].String() },
+					Serving: func(s []*loop.Socket) { ready <- s[0].Addr().String() },
 					Accept:  func(c loop.Conn, _ loop.Peer) loop.Handler { return accept(s, c) },
 				})
 			}()
