@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -173,6 +174,10 @@ func TestDialFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got %v, want %q", url, err, want)
 		}
+	}
+	refused := func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
+	if _, err := client.Dial(t.Context(), client.Options{URL: "wss://h", Dial: refused}); err == nil || !strings.Contains(err.Error(), "8084") {
+		t.Errorf("a usual port is not named: %v", err)
 	}
 	notFound := func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Name: "h", IsNotFound: true, Err: "no such host"}}

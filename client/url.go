@@ -17,6 +17,7 @@ type Server struct {
 	WebSocket bool
 	Username  string
 	Password  []byte // nil: none
+	implied   bool   // the port is the scheme's
 	// Path is what stands behind the host, without its slash; for a WebSocket
 	// the request's path with its slash and its query.
 	Path string
@@ -88,7 +89,7 @@ func ParseURL(raw string) (Server, error) {
 		return bad("no host")
 	}
 	port := u.Port()
-	if port == "" {
+	if s.implied = port == ""; s.implied {
 		port = kind.port
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {

@@ -24,7 +24,18 @@ const patience = 20 * time.Second
 // port.
 func startBroker(t *testing.T) string {
 	t.Helper()
-	b, err := broker.New(broker.Config{Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}})
+	port, _ := startBrokerAt(t)
+	return port
+}
+
+// startBrokerAt serves at more URLs, which it returns as they have become.
+func startBrokerAt(t *testing.T, more ...string) (port string, urls []string) {
+	t.Helper()
+	listeners := []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}
+	for _, url := range more {
+		listeners = append(listeners, broker.Listener{URL: url})
+	}
+	b, err := broker.New(broker.Config{Listeners: listeners})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,11 +48,11 @@ func startBroker(t *testing.T) string {
 			t.Errorf("broker: %v", err)
 		}
 	})
-	_, port, err := net.SplitHostPort(b.Addrs()[0].String())
-	if err != nil {
+	<-b.Ready()
+	if _, port, err = net.SplitHostPort(b.Addrs()[0].String()); err != nil {
 		t.Fatal(err)
 	}
-	return port
+	return port, b.URLs()[1:]
 }
 
 // startMosquitto serves with Mosquitto until the test ends, with these lines

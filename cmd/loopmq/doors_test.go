@@ -204,7 +204,7 @@ func TestDoors(t *testing.T) {
 	if r := run(t, "", program(t, "mosquitto_passwd"), "-c", "-b", passwords, "me@home", "p:/w"); r.status != 0 {
 		t.Fatal(r.err)
 	}
-	ours := startBroker(t)
+	ours, urls := startBrokerAt(t, "ws://127.0.0.1:0/mqtt", "unix://"+filepath.Join(t.TempDir(), "own.sock"))
 	theirs := startMosquitto(t, "user root\nallow_anonymous false\npassword_file "+passwords)
 	answer := func(port string, login ...string) { // who answers rr
 		cmd, out, errs := startSub(t, append([]string{"-V", "5", "-t", "ask/#", "-d", "-F", "%R", "-h", "127.0.0.1", "-p", port}, login...)...)
@@ -220,7 +220,8 @@ func TestDoors(t *testing.T) {
 	answer(ours)
 	answer(theirs, "-u", "me@home", "-P", "p:/w")
 	for broker, list := range map[string][]door{
-		"ours": doors(t, ours, certs, ""), "mosquitto": doors(t, theirs, certs, "me%40home:p%3A%2Fw@"),
+		"ours":      append(doors(t, ours, certs, ""), door{"own ws", "", urls[0]}, door{"own unix", "", urls[1]}),
+		"mosquitto": doors(t, theirs, certs, "me%40home:p%3A%2Fw@"),
 	} {
 		for i, d := range list {
 			t.Run(broker+"/"+d.name, func(t *testing.T) {
@@ -243,6 +244,23 @@ func TestDoors(t *testing.T) {
 					t.Errorf("check: %d %q %s", r.status, r.out, r.err)
 				}
 			})
+		}
+	}
+}
+
+// TestOwnWebSocketRefuses: what our own listener answers makes one line.
+func TestOwnWebSocketRefuses(t *testing.T) {
+	port, urls := startBrokerAt(t, "ws://127.0.0.1:0/mqtt")
+	for url, want := range map[string]string{
+		strings.TrimSuffix(urls[0], "mqtt") + "other":   "answers 404 Not Found to the WebSocket request (\"LoopMQ: ",
+		strings.Replace(urls[0], "ws://", "mqtt://", 1): "the server speaks HTTP there; use ws://",
+		strings.Replace(urls[0], "ws://", "wss://", 1):  "use ws://",
+		"ws://127.0.0.1:" + port:                        "closes the connection without an answer to the WebSocket request",
+		"mqtts://127.0.0.1:" + port:                     "it may not speak TLS there: then use mqtt://",
+	} {
+		r := run(t, "", loopmq, "check", url)
+		if r.status != 1 || !strings.Contains(r.err, want) || strings.Count(r.err, "\n") != 1 {
+			t.Errorf("%s: %d %q, want %q", url, r.status, r.err, want)
 		}
 	}
 }
@@ -316,7 +334,7 @@ func TestCheckReport(t *testing.T) {
 	for _, want := range []string{
 		"\ntls ", "TLS 1.3, ", "certificate CN=server, signed by CN=TestCA, until ", " (10 days)\n", "certificate CN=TestCA, signed by CN=TestCA",
 		"\nwebsocket ", "/mqtt, subprotocol mqtt\n", "\nconnect ", "offers      QoS 2, retained messages, ", "limits      packets of ",
-		"\nlatency ", "half of 10 round trips", "\ndisconnect", "probe       MQTT 3.1 yes, 3.1.1 yes, 5.0 yes", "retained messages: yes",
+		"\nlatency ", "ms  p50 of 10 round trips; p99 ", "\ndisconnect", "probe       MQTT 3.1 yes, 3.1.1 yes, 5.0 yes", "retained messages: yes",
 	} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("%q is missing in\n%s", want, r.out)

@@ -47,7 +47,7 @@ func (k *checker) measure(ctx context.Context, cl *client.Client) error {
 	slices.Sort(took)
 	l := &latency{Count: len(took), P50: quantile(took, 0.5), P99: quantile(took, 0.99), Max: millis(took[len(took)-1])}
 	k.report.Latency = l
-	k.say("%-11s %9.3f ms  half of %d round trips are faster; 99 %% within %.3f ms, all within %.3f ms", "latency", l.P50, l.Count, l.P99, l.Max)
+	k.say("%-11s %9.3f ms  p50 of %d round trips; p99 %.3f ms, longest %.3f ms", "latency", l.P50, l.Count, l.P99, l.Max)
 	return nil
 }
 

@@ -79,7 +79,10 @@ func pub(c *cli.Context) error {
 	} else {
 		err = p.repeat(ctx)
 	}
-	if err = errors.Join(err, p.settle(ctx)); err == nil {
+	if late := p.settle(ctx); err == nil {
+		err = late
+	}
+	if err == nil {
 		err = p.client.Disconnect(disconnectPacket(conn))
 	} else {
 		p.client.Close()

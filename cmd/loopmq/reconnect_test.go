@@ -65,6 +65,21 @@ func TestSubReconnects(t *testing.T) {
 	}
 }
 
+// TestSubTimeoutWhileAway: -W ends the waiting for a broker too.
+func TestSubTimeoutWhileAway(t *testing.T) {
+	server, log := startServe(t, "--port", "0", "--log-format", "logfmt")
+	addr := field(t, waitLine(t, log, "listening on"), "mqtt://")
+	cmd, _, errs := startSub(t, "-L", "mqtt://"+addr+"/t", "-W", "3", "-d")
+	waitLine(t, errs, "subscribed to")
+	_ = server.Process.Kill()
+	_ = server.Wait()
+	waitLine(t, errs, "next attempt in")
+	waitLine(t, errs, "timed out after 3 s")
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 27 {
+		t.Errorf("status %d", cmd.ProcessState.ExitCode())
+	}
+}
+
 func TestSubRemovesRetained(t *testing.T) {
 	port := startBroker(t)
 	at := []string{"-h", "127.0.0.1", "-p", port}
