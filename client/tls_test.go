@@ -147,7 +147,7 @@ func TestTLSFails(t *testing.T) {
 		{"mqtt://" + alerting.Addr().String(), "speaks TLS there; use mqtts://", trust},
 		{"ws://" + alerting.Addr().String(), "speaks TLS there; use wss://", trust},
 		{"mqtt://" + closing.Addr().String(), "or TLS only (mqtts://)", trust},
-		{"ws://" + webTLS.Listener.Addr().String(), "answers 400 Bad Request to the WebSocket request (\"Client sent an HTTP request to an HTTPS server.\"); it takes no WebSocket of version 13 with subprotocol mqtt there, or wants TLS", trust},
+		{"ws://" + webTLS.Listener.Addr().String(), "answers 400 Bad Request to the WebSocket request (\"Client sent an HTTP request to an HTTPS server.\"); it takes no WebSocket with subprotocol mqtt at path /mqtt: check the path; a proxy in front must pass Upgrade on, or the server wants TLS (wss://)", trust},
 		{"ws://" + plain.Addr().String(), "no answer to the WebSocket request in time", trust},
 	} {
 		cfg := &tls.Config{RootCAs: ca.pool()}

@@ -160,10 +160,11 @@ func advice(s *Server, r *http.Response) string {
 	case http.StatusOK:
 		return fmt.Sprintf("path %s is an ordinary page: check the path of the URL", path)
 	case http.StatusBadRequest, http.StatusUpgradeRequired:
-		if !s.TLS && strings.Contains(strings.ToLower(r.Header.Get("Server")), "nginx") {
-			return "it takes no WebSocket with subprotocol mqtt there, or wants TLS (wss://)"
+		also := ""
+		if !s.TLS {
+			also = ", or the server wants TLS (wss://)"
 		}
-		return "it takes no WebSocket of version 13 with subprotocol mqtt there, or wants TLS if this is ws://; a proxy in front must pass Upgrade on"
+		return fmt.Sprintf("it takes no WebSocket with subprotocol mqtt at path %s: check the path; a proxy in front must pass Upgrade on%s", path, also)
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return "what stands in front does not reach the broker: try again later"
 	case http.StatusTooManyRequests:
