@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loopmq/loopmq/auth"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/router"
 )
@@ -41,6 +42,21 @@ type Config struct {
 	// AuthMethods start enhanced authentications (MQTT 5.0, section 4.12), by
 	// the name of their method; see package auth.
 	AuthMethods map[string]func() Exchange
+	// PasswordFile holds users and hashes of their passwords; see package
+	// auth/password.
+	PasswordFile string
+	// Backends are asked, in turn, for clients that PasswordFile does not know.
+	Backends []auth.Backend
+	// Anonymous lets clients in that give no user name, or keeps them out. nil:
+	// with neither PasswordFile nor Backends clients on this machine are let
+	// in, by loopback addresses and unix sockets; otherwise nobody is.
+	Anonymous *bool
+	// ACLFile says who may publish and subscribe to what; see package auth/acl.
+	// With one, what no rule allows is denied.
+	ACLFile string
+	// DenyCloses closes the connection of a 3.x client that publishes what it
+	// may not; otherwise its message is acknowledged and goes nowhere.
+	DenyCloses bool
 	// ShutdownTimeout is the time that clients get to read what is queued for
 	// them when the broker stops; 0 means 5 s.
 	ShutdownTimeout time.Duration

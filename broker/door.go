@@ -24,6 +24,11 @@ var errNotTheProxy = errors.New("the listener is for a proxy, and this address i
 // and plain MQTT goes to the Client without any.
 type door struct {
 	broker    *Broker
+	loop      loop.Listener
+	socket    *loop.Socket // once it is open
+	scheme    scheme
+	path      string
+	anonymous anonymity
 	rules     *router.Listener
 	webSocket *transport.Door // nil: none
 	proxy     bool
@@ -31,17 +36,24 @@ type door struct {
 }
 
 // newDoor prepares what the connections of a listener have in common.
-func (b *Broker) newDoor(l *Listener, p *parsed) (*door, error) {
+func (b *Broker) newDoor(cfg *Config, l *Listener) (*door, error) {
+	p, err := l.parse()
+	if err != nil {
+		return nil, err
+	}
 	d := &door{
-		broker: b, proxy: l.Proxy, trusted: l.Trusted,
-		rules: &router.Listener{Name: l.name(), Versions: l.Versions},
+		broker: b, loop: p.loop, scheme: p.scheme, path: p.path, proxy: l.Proxy, trusted: l.Trusted,
+		anonymous: cfg.anonymity(l),
+	}
+	d.loop.Accept = d.accept
+	d.rules = &router.Listener{
+		Name: l.name(), Versions: l.Versions, Authenticator: &login{broker: b, anonymous: d.anonymous},
 	}
 	if p.scheme.webSocket {
-		limit := b.cfg.Limits.PacketBytesMax
+		limit := cfg.Limits.PacketBytesMax
 		if limit == 0 {
 			limit = router.DefaultLimits().PacketBytesMax
 		}
-		var err error
 		d.webSocket, err = transport.NewDoor(transport.Options{
 			Path: p.path, Origins: l.Origins, CloseCode: closeCode, Pool: b.pool,
 			Limits: transport.Limits{FrameBytesMax: limit + framePacketsBytes},
@@ -51,6 +63,22 @@ func (b *Broker) newDoor(l *Listener, p *parsed) (*door, error) {
 		}
 	}
 	return d, nil
+}
+
+// sameSocket tells whether other could be served on the socket of d.
+func (d *door) sameSocket(other *door) bool {
+	a, b := &d.loop, &other.loop
+	return a.File == b.File && a.Network == b.Network && a.Address == b.Address &&
+		a.Mode == b.Mode && a.Owner == b.Owner && a.Group == b.Group
+}
+
+// url is where a client finds the listener.
+func (d *door) url() string {
+	addr := d.socket.Addr()
+	if addr.Network() == "unix" {
+		return "unix://" + addr.String()
+	}
+	return d.scheme.name + "://" + addr.String() + d.path
 }
 
 // framePacketsBytes is how much longer than the longest packet a frame may be:

@@ -223,7 +223,8 @@ func TestProxyHeader(t *testing.T) {
 	v2 := unhex(t, "0d0a0d0a000d0a515549540a 21 11 000c c0000207 7f000001 0400 075b") // 192.0.2.7:1024
 	eachEngine(t, func(t *testing.T, engine string) {
 		rec, log := newRecords()
-		b := start(t, broker.Config{Engine: engine, Log: log, Listeners: []broker.Listener{
+		yes := true
+		b := start(t, broker.Config{Engine: engine, Log: log, Anonymous: &yes, Listeners: []broker.Listener{
 			{URL: "mqtt://127.0.0.1:0", Name: "behind", Proxy: true, Trusted: loopback},
 			{URL: "ws://127.0.0.1:0/mqtt", Name: "web", Proxy: true, Trusted: loopback},
 			{URL: "mqtt://127.0.0.1:0", Name: "closed", Proxy: true, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
@@ -253,7 +254,8 @@ func TestProxyHeader(t *testing.T) {
 func TestForwardedFor(t *testing.T) {
 	rec, log := newRecords()
 	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
-	b := start(t, broker.Config{Log: log, Listeners: []broker.Listener{
+	yes := true
+	b := start(t, broker.Config{Log: log, Anonymous: &yes, Listeners: []broker.Listener{
 		{URL: "ws://127.0.0.1:0/mqtt", Trusted: trusted}, {URL: "ws://127.0.0.1:0/mqtt", Name: "naive"},
 	}})
 	for i, c := range []struct {

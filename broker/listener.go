@@ -47,6 +47,8 @@ type Listener struct {
 	// Origins are the pages whose scripts may open a WebSocket:
 	// https://app.example.org, app.example.org, *.example.org; none means all.
 	Origins []string
+	// Anonymous overrides Config.Anonymous.
+	Anonymous *bool
 	// Mode, Owner and Group are those of a unix socket; see loop.Listener.
 	Mode         fs.FileMode
 	Owner, Group string
@@ -95,6 +97,11 @@ var listenerOptions = []listenerOption{
 	{"origin", func(l *Listener, v string) error {
 		l.Origins = append(l.Origins, strings.Split(v, ",")...)
 		return nil
+	}},
+	{"anonymous", func(l *Listener, v string) error {
+		yes, err := parseBool(v)
+		l.Anonymous = &yes
+		return err
 	}},
 	{"mode", func(l *Listener, v string) error {
 		n, err := strconv.ParseUint(v, 8, 9)
@@ -282,34 +289,4 @@ func (l *Listener) check(p *parsed) error {
 		return bad("trust", "listeners with proxy=true, and WebSocket ones")
 	}
 	return nil
-}
-
-// urlOf is where a client finds the listener that is bound to addr.
-func (p *parsed) urlOf(addr net.Addr) string {
-	if addr.Network() == "unix" {
-		return "unix://" + addr.String()
-	}
-	return p.scheme.name + "://" + addr.String() + p.path
-}
-
-// openDoors reads the listeners' settings.
-func (b *Broker) openDoors() (list []loop.Listener, err error) {
-	listeners := b.cfg.Listeners
-	if len(listeners) == 0 {
-		listeners = LoopbackListeners(DefaultPort)
-	}
-	for i := range listeners {
-		p, err := listeners[i].parse()
-		if err != nil {
-			return nil, err
-		}
-		d, err := b.newDoor(&listeners[i], p)
-		if err != nil {
-			return nil, err
-		}
-		p.loop.Accept = d.accept
-		b.parsed = append(b.parsed, p)
-		list = append(list, p.loop)
-	}
-	return list, nil
 }

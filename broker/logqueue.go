@@ -162,11 +162,11 @@ func addEvent(r *slog.Record, e *router.Event) {
 }
 
 // ruleOr names the rule that denied.
-func ruleOr(rule string) string {
-	if rule == "" {
+func ruleOr(rule fmt.Stringer) string {
+	if rule == nil {
 		return "no rule allows it"
 	}
-	return rule
+	return rule.String()
 }
 
 // protocolName is the version as people write it.

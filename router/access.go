@@ -1,6 +1,10 @@
 package router
 
-import "github.com/loopmq/loopmq/codec"
+import (
+	"fmt"
+
+	"github.com/loopmq/loopmq/codec"
+)
 
 // Identity is who a client has shown to be. Several connections may share one;
 // a session keeps that of its last connection.
@@ -25,14 +29,14 @@ type Access interface {
 // Ruling is an answer of Access.
 type Ruling struct {
 	Denied bool
-	Rule   string // which rule said so, for people; "" when none allowed it
+	Rule   fmt.Stringer // which rule said so, for people; nil when none allowed it
 }
 
 // mayPublish asks for the client; text says what was denied.
-func (c *Client) mayPublish(topic []byte) (ok bool, rule string) {
+func (c *Client) mayPublish(topic []byte) (ok bool, rule fmt.Stringer) {
 	id := c.peer.Identity
 	if id == nil || id.Access == nil {
-		return true, ""
+		return true, nil
 	}
 	ruling := id.Access.MayPublish(topic)
 	return !ruling.Denied, ruling.Rule
@@ -41,7 +45,7 @@ func (c *Client) mayPublish(topic []byte) (ok bool, rule string) {
 // refuseUnauthorized answers a PUBLISH that the client has no right to. 3.x has
 // no word for that: the message is acknowledged and goes nowhere, because a
 // client that got no answer would only repeat it.
-func (c *Client) refuseUnauthorized(p *codec.Publish, rule string) error {
+func (c *Client) refuseUnauthorized(p *codec.Publish, rule fmt.Stringer) error {
 	c.deny("publish", p.Topic, rule)
 	if c.v5 != nil {
 		if p.QoS == 0 {
@@ -64,7 +68,7 @@ func (c *Client) refuseUnauthorized(p *codec.Publish, rule string) error {
 
 // deny counts and tells what a client was not allowed to do. The first denials
 // of a connection are told one by one, then fewer and fewer.
-func (c *Client) deny(action string, topic []byte, rule string) {
+func (c *Client) deny(action string, topic []byte, rule fmt.Stringer) {
 	c.r.stats.Denied++
 	c.denied++
 	if !worthTelling(c.denied) {

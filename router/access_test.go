@@ -12,9 +12,13 @@ import (
 // rules denies what is named, until a test changes its mind.
 type rules struct{ publish, subscribe, receive string }
 
+type text string
+
+func (t text) String() string { return string(t) }
+
 func ruling(denied string, name []byte) router.Ruling {
 	if denied != "" && strings.HasPrefix(string(name), denied) {
-		return router.Ruling{Denied: true, Rule: "rules:1: " + denied}
+		return router.Ruling{Denied: true, Rule: text("rules:1: " + denied)}
 	}
 	return router.Ruling{}
 }
@@ -85,7 +89,7 @@ func TestPublishWithoutRight(t *testing.T) {
 	old.expect("40 02 0001 50 02 0002 70 02 0002") // 3.x has no word for it
 	old.send("30 06 0002 'ok' 'xx'")
 	e := w.lastEvent(router.EventDeny)
-	if e.ClientID != "old" || e.Peer.User() != "u" || e.Action != "publish" || e.Detail != "no" || e.Rule != "rules:1: no" || e.Count != 3 {
+	if e.ClientID != "old" || e.Peer.User() != "u" || e.Action != "publish" || e.Detail != "no" || e.Rule.String() != "rules:1: no" || e.Count != 3 {
 		t.Errorf("event %+v", e)
 	}
 	c := w.as5("u", "new")
@@ -132,7 +136,7 @@ func TestNothingIsDeliveredWithoutRight(t *testing.T) {
 	c.expect("20 02 00 00")
 	c.send("82 0f 0001 0001 '#' 01 0002 'no' 01 0001 '+' 00")
 	c.expect("90 05 0001 01 01 00 31 06 0002 'ok' '00' 31 06 0002 'ok' '00'") // # and +
-	c5 := w.as5("u", "c5").sub5("#", "08", "0b 03")                             // Retain As Published, an identifier
+	c5 := w.as5("u", "c5").sub5("#", "08", "0b 03")                           // Retain As Published, an identifier
 	c5.take()
 	g := w.as5("u", "g").sub5("$share/g/#", "00", "")
 	p.send("30 06 0002 'no' '11' 32 08 0002 'no' 0001 '22'")

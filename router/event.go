@@ -1,5 +1,7 @@
 package router
 
+import "fmt"
+
 // EventKind says what happened.
 type EventKind int
 
@@ -25,15 +27,15 @@ type Event struct {
 	Peer     Peer
 	Version  byte
 	Clean    bool
-	Present  bool   // EventConnect: a session was resumed
-	KeepSecs uint16 // EventConnect: keep alive in seconds
-	Err      error  // EventRefuse, EventDisconnect: why; nil after a DISCONNECT packet
-	Detail   string // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
-	Dropped  uint64 // EventDisconnect: messages the session lost so far
-	User     string // EventAuth: the name it gave; EventStranger: whose session it is
-	Action   string // EventDeny: publish, subscribe or will; Detail is the topic or filter
-	Rule     string // EventDeny: what said so
-	Count    uint64 // EventDeny: denials of this connection so far
+	Present  bool         // EventConnect: a session was resumed
+	KeepSecs uint16       // EventConnect: keep alive in seconds
+	Err      error        // EventRefuse, EventDisconnect: why; nil after a DISCONNECT packet
+	Detail   string       // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
+	Dropped  uint64       // EventDisconnect: messages the session lost so far
+	User     string       // EventAuth: the name it gave; EventStranger: whose session it is
+	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter
+	Rule     fmt.Stringer // EventDeny: what said so; nil: nothing allows it
+	Count    uint64       // EventDeny: denials of this connection so far
 }
 
 func (r *Router) event(e *Event) {

@@ -146,3 +146,22 @@ func userOf(id *Identity) string {
 
 // sameUser tells whether a session of one may be taken up by the other.
 func sameUser(a, b *Identity) bool { return userOf(a) == userOf(b) }
+
+// Regrant replaces the Identity of every client and session by what of makes
+// of it; from has no address where the client is away.
+func (r *Router) Regrant(of func(old *Identity, clientID string, from Peer) *Identity) {
+	for c := r.clients.head; c != nil; c = c.next {
+		if !c.connected {
+			continue
+		}
+		c.peer.Identity = of(c.peer.Identity, c.id, c.peer)
+		r.guard(c.peer.Identity)
+		if c.session != nil {
+			c.session.identity = c.peer.Identity
+		}
+	}
+	for s := r.offline.head; s != nil; s = s.next {
+		s.identity = of(s.identity, s.id, Peer{})
+		r.guard(s.identity)
+	}
+}

@@ -31,6 +31,7 @@ var (
 	errVersionNotServed = &refusal{codec.UnsupportedProtocolVersion, "this listener does not serve this version of MQTT"}
 	errServerPacket     = &refusal{codec.ProtocolError, "packet that only a server sends"}
 	errNoRight          = &refusal{codec.NotAuthorized, "not authorized"}
+	errNoLongerWelcome  = &refusal{codec.NotAuthorized, "the client would no longer be let in"}
 	errLoginExpired     = &refusal{codec.NotAuthorized, "what the client logged in with has expired"}
 	errAnswerTooLarge   = &refusal{codec.PacketTooLarge, "an answer would be larger than the client's Maximum Packet Size"}
 )

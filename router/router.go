@@ -88,6 +88,25 @@ func New(cfg Config) *Router {
 	}
 }
 
+// Change replaces what may change while the router runs: Limits and the
+// settings, but not Rand, Events, Pool, AuthMethods and Identify. Connections
+// keep what they were told in CONNACK.
+func (r *Router) Change(cfg Config) {
+	r.limits = cfg.Limits.withDefaults()
+	r.topicShort = min(r.limits.TopicBytesMax+1, r.limits.TopicLevelsMax)
+	r.serverReference, r.moved = cfg.ServerReference, cfg.ServerMoved
+	r.responsePrefix, r.validatePayloads, r.denyCloses = cfg.ResponsePrefix, cfg.ValidatePayloads, cfg.DenyCloses
+}
+
+// CloseWhere closes the connections of clients that would not be let in again.
+func (r *Router) CloseWhere(stranger func(from *Peer) bool) {
+	for c := r.clients.head; c != nil; c = c.next {
+		if c.connected && !c.closing && stranger(&c.peer) {
+			c.close(errNoLongerWelcome)
+		}
+	}
+}
+
 // Limits returns the limits in force.
 func (r *Router) Limits() Limits { return r.limits }
 

@@ -338,4 +338,3 @@ func parse(t *testing.T, text string) *acl.Rules {
 	}
 	return r
 }
-

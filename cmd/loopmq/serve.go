@@ -38,6 +38,10 @@ func serveCommand() *cli.Command {
 		&cli.BoolFlag{Name: "server-moved", Usage: "the other server is for good"},
 		&cli.StringFlag{Name: "response-prefix", Value: "response/", Usage: "beginning of the `TOPIC` that MQTT 5.0 clients are given for responses; - for none"},
 		&cli.BoolFlag{Name: "validate-payloads", Usage: "refuse payloads that are said to be UTF-8 and are not (MQTT 5.0)"},
+		&cli.StringFlag{Name: "password-file", Usage: "`FILE` of users and password hashes; loopmq passwd makes one, mosquitto_passwd too"},
+		&cli.StringFlag{Name: "acl-file", Usage: "`FILE` that says who may publish and subscribe to what, as for Mosquitto; what it does not allow is denied"},
+		&cli.BoolFlag{Name: "anonymous", Usage: "let clients in that give no user name (default: those on this machine, while there are no users)"},
+		&cli.BoolFlag{Name: "deny-closes", Usage: "close the connection of a 3.x client that publishes what it may not"},
 		&cli.DurationFlag{Name: "shutdown-timeout", Value: 5 * time.Second, Usage: "time clients get to read what is queued when the broker stops"},
 	}
 	return &cli.Command{
@@ -55,7 +59,8 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
 	}
-	cfg, err := serveConfig(c)
+	sockets := socketsOfSystemd()
+	cfg, err := serveConfig(c, sockets)
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
 	}
@@ -67,6 +72,13 @@ func serve(c *cli.Context) error {
 	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", "defaults and flags")
 	stopOnSignal(b, log)
 	go announce(b, log)
+	reloadOnSignal(log, func() error {
+		cfg, err := serveConfig(c, sockets)
+		if err != nil {
+			return err
+		}
+		return b.Reload(cfg)
+	})
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	go tidyMemory(ctx)
@@ -93,12 +105,17 @@ func engineName(flag string) string {
 }
 
 // serveConfig reads the flags.
-func serveConfig(c *cli.Context) (broker.Config, error) {
+func serveConfig(c *cli.Context, sockets []*os.File) (broker.Config, error) {
 	cfg := broker.Config{
 		Engine:          c.String("engine"),
 		ShutdownTimeout: c.Duration("shutdown-timeout"),
 		ServerReference: c.String("server-reference"), ServerMoved: c.Bool("server-moved"),
 		ResponsePrefix: c.String("response-prefix"), ValidatePayloads: c.Bool("validate-payloads"),
+		PasswordFile: c.String("password-file"), ACLFile: c.String("acl-file"), DenyCloses: c.Bool("deny-closes"),
+	}
+	if c.IsSet("anonymous") {
+		yes := c.Bool("anonymous")
+		cfg.Anonymous = &yes
 	}
 	if cfg.ServerMoved && cfg.ServerReference == "" {
 		return cfg, errors.New("--server-moved without --server-reference; say where to")
@@ -111,7 +128,7 @@ func serveConfig(c *cli.Context) (broker.Config, error) {
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
 	var err error
-	if cfg.Listeners, err = handedOver(cfg.Listeners, socketsOfSystemd()); err != nil {
+	if cfg.Listeners, err = handedOver(cfg.Listeners, sockets); err != nil {
 		return cfg, err
 	}
 	if c.IsSet("port") {
@@ -138,10 +155,9 @@ func announce(b *broker.Broker, log *slog.Logger) {
 			remote = true
 		}
 	}
-	if remote {
-		log.Warn("anyone who reaches this machine may connect, without a password; listen on a loopback address, or keep others out with a firewall")
-	} else {
-		log.Info("who may connect: everyone on this machine, without a password")
+	log.Info("who may connect: " + b.WhoMayConnect())
+	if remote && b.Open() {
+		log.Warn("anyone who reaches this machine may connect, without a password; see --password-file")
 	}
 	to := "--unix " + b.Addrs()[0].String()
 	if t, ok := b.Addrs()[0].(*net.TCPAddr); ok {

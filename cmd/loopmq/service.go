@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -75,4 +77,21 @@ func feedWatchdog(ctx context.Context, b *broker.Broker, log *slog.Logger) {
 		}
 		tell(log, daemon.SdNotifyWatchdog)
 	}
+}
+
+// reloadOnSignal calls reload at each SIGHUP. What fails changes nothing.
+func reloadOnSignal(log *slog.Logger, reload func() error) {
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, syscall.SIGHUP)
+	go func() {
+		for range ch {
+			tell(log, reloading())
+			if err := reload(); err != nil {
+				log.Error("reload failed; what held before still holds", "error", err)
+			} else {
+				log.Info("reloaded")
+			}
+			tell(log, daemon.SdNotifyReady)
+		}
+	}()
 }

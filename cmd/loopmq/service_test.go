@@ -62,6 +62,18 @@ func TestServiceManager(t *testing.T) {
 			t.Fatalf("told %q", got)
 		}
 	}
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"RELOADING=1\nMONOTONIC_USEC=", "READY=1"} {
+		got := told()
+		for got == "WATCHDOG=1" {
+			got = told()
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ const module = "github.com/loopmq/loopmq"
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
 	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec"},
-	"broker":              {"loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"broker":              {"auth", "auth/acl", "auth/password", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
 	"router/topic":        {},
@@ -42,7 +42,7 @@ var testArrows = map[string][]string{
 // modules are the modules of others that each package may import; who is not
 // here lives on the standard library.
 var modules = map[string][]string{
-	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd"},
+	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "golang.org/x/sys"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
@@ -71,11 +71,13 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 var starters = []string{
 	"bench/relay/main.go", // waits for the signal to stop
 	"bench/target.go",     // waits for the process it started
+	"broker/loginpool.go", // checks passwords, which takes time
 	"broker/logqueue.go",  // hands records to a logger that may block
 	"client/conn.go",
 	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
-	"loop/evio.go", // evio accepts work on its own goroutines
+	"cmd/loopmq/service.go", // waits for SIGHUP
+	"loop/evio.go",          // evio accepts work on its own goroutines
 }
 
 // importRule: arrows of ours, and modules of others.
