@@ -265,6 +265,33 @@ func TestOwnWebSocketRefuses(t *testing.T) {
 	}
 }
 
+// TestLoginThroughWebSocket: log in, subscribe, publish, receive and leave,
+// all inside WebSocket messages, at our own listener.
+func TestLoginThroughWebSocket(t *testing.T) {
+	users := filepath.Join(t.TempDir(), "users")
+	if r := run(t, "", loopmq, "passwd", "-c", "-b", users, "amy", "s3cr@t"); r.status != 0 {
+		t.Fatal(r.err)
+	}
+	_, log := startServe(t, "--listen", "ws://127.0.0.1:0/mqtt", "--password-file", users, "--log-format", "logfmt")
+	at := field(t, waitLine(t, log, "listening on"), "ws://")
+	args := []string{loopmq, "check", "-t", "mg/test", "-m", "hello"}
+	r := run(t, "", append(args, "ws://amy:s3cr%40t@"+at)...)
+	var steps []string
+	for line := range strings.Lines(r.out) {
+		steps = append(steps, strings.Fields(line)[0])
+	}
+	if got := strings.Join(steps, " "); r.status != 0 || got != "tcp websocket connect subscribe publish receive disconnect" {
+		t.Errorf("status %d, steps %s, %s", r.status, got, r.err)
+	}
+	r = run(t, "", append(args, "ws://amy:wrong@"+at)...)
+	if r.status != 4 || !strings.HasSuffix(r.err, "/mqtt: connection refused: bad user name or password\n") {
+		t.Errorf("a wrong password: %d %q", r.status, r.err)
+	}
+	if r = run(t, "", append(args, "-u", "amy", "-P", "s3cr@t", "ws://"+at)...); r.status != 0 {
+		t.Errorf("-u and -P: %d %q", r.status, r.err)
+	}
+}
+
 // TestHostAndPort: -h, -p, --ws and --unix instead of a URL.
 func TestHostAndPort(t *testing.T) {
 	certs := makeCertificates(t)
