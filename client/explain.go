@@ -75,8 +75,8 @@ func explainTLS(s *Server, name string, err error) error {
 		}
 		return explain(err, "TLS: %s; use %s, or the server's port for TLS", what, withoutTLS(s))
 	}
-	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
-		return explain(err, "TLS: %s", alerted(e.Err.Error()))
+	if alert := remoteAlert(err); alert != nil {
+		return alert
 	}
 	if ended(err) {
 		return explain(err, "TLS: the server closes the connection in the handshake; it may not speak TLS there: then use %s", withoutTLS(s))

@@ -58,8 +58,7 @@ func (o *Options) secure(ctx context.Context, s *Server, conn net.Conn) (*tls.Co
 	t := tls.Client(conn, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
 		if ctx.Err() != nil {
-			err = &explained{"the TLS handshake is not done in time: " + context.Cause(ctx).Error(), context.Cause(ctx)}
-			return nil, err
+			return nil, explain(context.Cause(ctx), "the TLS handshake is not done in time: %v", context.Cause(ctx))
 		}
 		return nil, explainTLS(s, cfg.ServerName, err)
 	}
