@@ -41,6 +41,8 @@ func explainDial(ctx context.Context, s *Server, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return explain(err, "no connection in time: %v", context.Cause(ctx))
+	case errors.Is(err, context.DeadlineExceeded): // the dialer's clock, a moment before ours
+		return explain(err, "no connection in time: the host does not answer")
 	case errors.Is(err, syscall.ECONNREFUSED) && s.WebSocket && s.implied:
 		return explain(err, "connection refused: nobody listens there; without a port the URL means that of web servers, brokers often have 8083 (ws) and 8084 (wss)")
 	case errors.Is(err, syscall.ECONNREFUSED):
