@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -289,8 +288,8 @@ func (c *Client) lost(err error) error {
 	switch {
 	case c.parting:
 		return ErrClosed
-	case errors.Is(err, io.EOF):
-		return errors.New("server closed the connection")
+	case ended(err):
+		return explain(err, "server closed the connection")
 	case remoteAlert(err) != nil:
 		return remoteAlert(err)
 	}
@@ -328,7 +327,12 @@ func (c *Client) write() {
 		c.mu.Unlock()
 		if len(buf) > 0 || c.web.owes() {
 			if _, err := c.conn.Write(buf); err != nil {
-				c.fail(fmt.Errorf("send: %w", err))
+				if ended(err) {
+					err = explain(err, "server closed the connection")
+				} else {
+					err = fmt.Errorf("send: %w", err)
+				}
+				c.fail(err)
 				return
 			}
 			if keep > 0 && !c.unanswered() {
