@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"runtime/metrics"
 	"sync"
 
 	crand "crypto/rand"
@@ -68,6 +69,7 @@ func New(cfg Config) (*Broker, error) {
 	rc.Identify = func(user, clientID string, from router.Peer) *router.Identity {
 		return b.rules.identity(user, true, clientID, from.Remote.Addr())
 	}
+	rc.Version, rc.Traffic = cfg.Version, b.traffic
 	b.router = router.New(rc)
 	return b, nil
 }
@@ -77,6 +79,16 @@ func (s *settings) routerConfig() router.Config {
 	return router.Config{
 		Limits: s.cfg.Limits, ServerReference: s.cfg.ServerReference, ServerMoved: s.cfg.ServerMoved,
 		ResponsePrefix: s.prefix, ValidatePayloads: s.cfg.ValidatePayloads, DenyCloses: s.cfg.DenyCloses,
+	}
+}
+
+// traffic is what $SYS tells of the engine and the process.
+func (b *Broker) traffic() router.Traffic {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	s := b.engine.Stats()
+	return router.Traffic{
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Sockets: s.Conns, Accepted: s.Accepted, Heap: heap[0].Value.Uint64(),
 	}
 }
 

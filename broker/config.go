@@ -57,6 +57,8 @@ type Config struct {
 	// DenyCloses closes the connection of a 3.x client that publishes what it
 	// may not; otherwise its message is acknowledged and goes nowhere.
 	DenyCloses bool
+	// Version is what $SYS/broker/version says.
+	Version string
 	// ShutdownTimeout is the time that clients get to read what is queued for
 	// them when the broker stops; 0 means 5 s.
 	ShutdownTimeout time.Duration
