@@ -280,7 +280,8 @@ func (p *parser) readCondition(word, name string) (c condition, err error) {
 		}
 	case "address":
 		if c.prefix, err = parsePrefix(name); err != nil {
-			return c, fmt.Errorf("address %.80q: write an address, as 192.0.2.7, or a network, as 192.0.2.0/24 or 2001:db8::/32", name)
+			return c, fmt.Errorf("address %.80q: write an address, as 192.0.2.7, "+
+				"or a network, as 192.0.2.0/24 or 2001:db8::/32", name)
 		}
 	}
 	return c, nil
@@ -325,7 +326,8 @@ func (p *parser) finish() {
 		p.line = max(r.line, -r.line)
 		switch {
 		case r.line < 0:
-			p.errs = append(p.errs, lineError{p.line, fmt.Errorf("role %.80q has no users; write role %.80s = USER, USER", name, name)})
+			err := fmt.Errorf("role %.80q has no users; write role %.80s = USER, USER", name, name)
+			p.errs = append(p.errs, lineError{p.line, err})
 		case !r.used:
 			p.warn("role %.80q is not used", name)
 		}
