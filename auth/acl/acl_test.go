@@ -225,6 +225,8 @@ topic readwrite lit
 topic readwrite tree/#
 topic readwrite /lead
 topic readwrite mid//end
+user nb 
+topic lit
 user b
 deny publish box/%c
 allow publish box/#
@@ -255,7 +257,7 @@ allow publish box/#
 		// Case, look-alikes, composed and decomposed letters are different topics.
 		ask{amy, "publish", "secret/y", 0}, ask{amy, "publish", "Secret/X", 7}, ask{amy, "publish", "Secret/x", -6},
 		ask{amy, "publish", "é", 8}, ask{amy, "publish", "e\u0301", 0}, ask{user("Amy", "c"), "publish", "lit", 0},
-		ask{user("amy ", "c"), "publish", "lit", 0}, ask{user("amy\x00", "c"), "publish", "lit", 0},
+		ask{user("amy ", "c"), "publish", "lit", 0}, ask{user("nb", "c"), "publish", "lit", 0}, ask{user("amy\x00", "c"), "publish", "lit", 0},
 		// A filter without wildcards is one topic; tree/# is the tree and its root.
 		ask{amy, "deliver", "lit", 9}, ask{amy, "deliver", "lit/below", 0}, ask{amy, "deliver", "lit/", 0},
 		ask{amy, "deliver", "tree", 10}, ask{amy, "deliver", "tree/", 10}, ask{amy, "deliver", "trees", 0},
@@ -267,8 +269,8 @@ allow publish box/#
 		ask{amy, "subscribe", "Secret/#", 7}, ask{amy, "deliver", "Secret/x", -6},
 		ask{amy, "subscribe", "$share/g/Secret/x", -6},
 		// A denial holds for names that an allowance would not be filled with.
-		ask{user("b", "a/b"), "publish", "box/a/b", -14}, ask{user("b", "a/b"), "publish", "box/a", 15},
-		ask{user("b", ""), "publish", "box/", -14}, ask{user("b", "+"), "publish", "box/x", 15},
+		ask{user("b", "a/b"), "publish", "box/a/b", -16}, ask{user("b", "a/b"), "publish", "box/a", 17},
+		ask{user("b", ""), "publish", "box/", -16}, ask{user("b", "+"), "publish", "box/x", 17},
 	)
 	check(t, r, asks)
 	if note := r.For(user("z", "a+b")).Note(); !strings.Contains(note, "+ or #") {
@@ -341,6 +343,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{"client ", "client whom?"},
 		{"everyone else", `everyone stands alone; remove "else"`},
 		{"address 10.0.0.0/33", `address "10.0.0.0/33": write an address`},
+		{"address ::ffff:10.0.0.0/104", "write an address"},
 		{"address localhost", "or a network, as 192.0.2.0/24"},
 		{"role = a", "role without a name"},
 		{"role x = a,,b", `role "x": a user name is missing`},

@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"internal/tidy":       {},
 	"auth/password":       {},
 	"auth/acl":            {"router/topic"},
+	"auth/token":          {"router/topic"},
 }
 
 // testArrows are what the tests of a package may import besides.
@@ -44,6 +45,7 @@ var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
+	"auth/token":      {"github.com/golang-jwt/jwt/v5"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
 	"bench/loopbench": {"golang.org/x/sys"},
