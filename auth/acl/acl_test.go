@@ -281,6 +281,36 @@ allow publish box/#
 	}
 }
 
+// TestListed: filters of a token stand for a file's.
+func TestListed(t *testing.T) {
+	r := parse(t, "topic everything/#\n")
+	s, err := r.Listed("token of amy", []string{"a/%c", "out/+"}, []string{"in/#"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for name, want := range map[string]bool{"out/x": true, "a/%c": true, "a/c": false, "in/x": false, "everything/x": false} {
+			if v := s.Publish([]byte(name)); v.Allowed != want {
+				t.Errorf("publish %q: %v", name, v)
+			}
+		}
+		if v := s.Deliver([]byte("in")); v.String() != "allowed by token of amy:1: subscribe in/#" {
+			t.Errorf("deliver: %v", v)
+		}
+		if s.Deliver([]byte("out/x")).Allowed || s.Subscribe([]byte("out/#")).Allowed || !s.Subscribe([]byte("+/x")).Allowed {
+			t.Error("SUBSCRIBE or a delivery is judged by the wrong list")
+		}
+	}
+	none, err := r.Listed("token", nil, nil)
+	if err != nil || none.Publish([]byte("a")).Allowed || none.Deliver([]byte("a")).Allowed || none.Subscribe([]byte("#")).Allowed {
+		t.Errorf("empty lists allow something, %v", err)
+	}
+	_, err = r.Listed("token", []string{"a", "b#"}, []string{""})
+	if err == nil || !strings.HasPrefix(err.Error(), `token: publish 2: filter "b#"`) || !strings.Contains(err.Error(), "\ntoken: subscribe 1: ") {
+		t.Errorf("bad filters: %v", err)
+	}
+}
+
 // TestRightsThatWereLost: what the same client may after a change of the file.
 func TestRightsThatWereLost(t *testing.T) {
 	before := parse(t, "user amy\ntopic a\n")

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/loopmq/loopmq/router/topic"
 )
 
 // Bounds of a file.
@@ -199,11 +197,6 @@ func (p *parser) readMosquitto(text, word, rest string) error {
 
 func (p *parser) newRule(text string) *Rule {
 	return &Rule{File: p.rules.file, Line: p.line, Text: text}
-}
-
-func (r *Rule) setFilter(filter string) error {
-	r.filter = filter
-	return topic.ValidateFilter([]byte(filter))
 }
 
 // readRule reads `allow` and `deny`.

@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -92,9 +93,7 @@ func set(t *testing.T, keys ...map[string]any) []byte {
 // with adds to a map.
 func with(m map[string]any, more ...any) map[string]any {
 	out := map[string]any{}
-	for k, v := range m {
-		out[k] = v
-	}
+	maps.Copy(out, m)
 	for i := 0; i < len(more); i += 2 {
 		out[more[i].(string)] = more[i+1]
 	}
@@ -121,9 +120,7 @@ func sign(t *testing.T, alg string, key any, header, claims map[string]any) stri
 			delete(tok.Claims.(jwt.MapClaims), k)
 		}
 	}
-	for k, v := range header {
-		tok.Header[k] = v
-	}
+	maps.Copy(tok.Header, header)
 	text, err := tok.SignedString(key)
 	must(t, err)
 	return text
