@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"auth/password":       {},
 	"auth/acl":            {"router/topic"},
 	"auth/token":          {"router/topic"},
+	"auth/guard":          {},
 }
 
 // testArrows are what the tests of a package may import besides.
@@ -57,7 +58,9 @@ var testModules = []string{
 }
 
 // pure are the packages whose every output follows from their arguments.
-var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer"}
+var pure = []string{
+	"router", "router/topic", "codec", "internal/buf", "internal/timer", "auth/acl", "auth/token", "auth/guard",
+}
 
 // pureImports may not be imported by pure packages.
 var pureImports = []string{"sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "syscall"}
