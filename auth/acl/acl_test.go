@@ -168,6 +168,9 @@ allow subscribe a/+/#
 user eve
 deny subscribe #
 topic read #
+user zoe
+deny subscribe b
+allow subscribe +
 `)
 	amy, bob, eve := user("amy", "c"), user("bob", "c"), user("eve", "c")
 	check(t, r, []ask{
@@ -208,7 +211,14 @@ topic read #
 		{eve, "subscribe", "x", -12},
 		{eve, "deliver", "x", -12},
 		{eve, "subscribe", "$SYS/#", 0},
+		{user("zoe", "c"), "subscribe", "/#", 0}, // they would meet in the empty topic
+		{user("zoe", "c"), "subscribe", "+/#", 16},
+		{user("zoe", "c"), "subscribe", "b/#", -15},
 	})
+	deep := []byte(strings.Repeat("/", 65534) + "#")
+	if v := r.For(bob).Subscribe(deep); v.Allowed {
+		t.Errorf("%v", v)
+	}
 }
 
 // TestWhatOthersFellFor: the holes of other brokers' access control.
@@ -453,6 +463,7 @@ func FuzzACL(f *testing.F) {
 	f.Add("role r = a, b\nrole r\nand not client x*?\nallow all +/%c/#\ndeny subscribe #\n", "a", "xy", "a/xy")
 	f.Add("everyone\nand address 10.0.0.0/8\nallow publish $SYS/%u\nanonymous\ndeny deliver /\n", "", "", "/")
 	f.Add("user  carol ann \ntopic readwrite é b\nclient *\nallow deliver $share/x\n", "carol ann", "+", "é b")
+	f.Add("topic deny b\ntopic read +\nuser a\nallow all /+\n", "a", "c", "/#")
 	f.Add("pattern %c\npattern %u/#\npattern deny x%cy/+", "$a", "$b/c", "$b/c")
 	f.Fuzz(func(t *testing.T, text, name, id, topic string) {
 		r, err := acl.Parse("f", strings.NewReader(text))
