@@ -142,7 +142,17 @@ type list struct {
 // ruled is a rule with its filter as it stands for one client.
 type ruled struct {
 	filter string
+	lead   string // what each topic that it matches begins with
 	rule   *Rule
+}
+
+// lead is the part of a filter before its wildcards, and before the / that the
+// topic which # matches first does not have.
+func lead(filter string) string {
+	if i := strings.IndexAny(filter, "+#"); i >= 0 {
+		filter = strings.TrimSuffix(filter[:i], "/")
+	}
+	return filter
 }
 
 // listBuilder gathers a list, and a key that is the same for the same list.
@@ -162,7 +172,7 @@ func (b *listBuilder) add(r *Rule, expand bool) {
 		}
 		b.filled = b.filled || filter != r.filter
 	}
-	b.entries = append(b.entries, ruled{filter, r})
+	b.entries = append(b.entries, ruled{filter, lead(filter), r})
 	b.key = append(b.key, byte(r.Line), byte(r.Line>>8), byte(r.Line>>16), byte(r.Line>>24))
 }
 

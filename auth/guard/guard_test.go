@@ -250,7 +250,7 @@ func TestFlood(t *testing.T) {
 // TestExtremes: no configuration and no time makes the arithmetic go round.
 func TestExtremes(t *testing.T) {
 	for _, c := range []guard.Config{
-		{AddressBurst: 1 << 40, Refill: 1 << 62, FirstDelay: 1 << 62, DelayMax: 1 << 62, EntriesMax: 1},
+		{AddressBurst: 1 << 30, Refill: 1 << 62, FirstDelay: 1 << 62, DelayMax: 1 << 62, EntriesMax: 1},
 		{AddressBurst: 1, UserBurst: 1, Refill: 1, FirstDelay: 1, DelayMax: 1, EntriesMax: 1},
 		{AddressBurst: -1, UserBurst: -1},
 		{Refill: -1, FirstDelay: -1, DelayMax: -1, EntriesMax: -1},
