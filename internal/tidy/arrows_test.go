@@ -9,7 +9,7 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec"},
+	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "router/topic"},
 	"broker":              {"auth", "auth/acl", "auth/password", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
@@ -29,6 +29,8 @@ var arrows = map[string][]string{
 	"internal/tidy":       {},
 	"auth/password":       {},
 	"auth/acl":            {"router/topic"},
+	"auth/token":          {"router/topic"},
+	"auth/guard":          {},
 	"loop/transport":      {"loop", "internal/buf", "internal/invariant"},
 }
 
@@ -46,6 +48,7 @@ var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "github.com/KimMachineGun/automemlimit", "golang.org/x/sys"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
+	"auth/token":      {"github.com/golang-jwt/jwt/v5"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
 	"loop/transport":  {"github.com/gobwas/ws"},
@@ -60,7 +63,10 @@ var testModules = []string{
 }
 
 // pure are the packages whose every output follows from their arguments.
-var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer", "internal/sim"}
+var pure = []string{
+	"router", "router/topic", "codec", "internal/buf", "internal/timer", "internal/sim",
+	"auth/acl", "auth/token", "auth/guard",
+}
 
 // pureImports may not be imported by pure packages.
 var pureImports = []string{"sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "syscall"}
