@@ -8,9 +8,11 @@ import (
 	"net"
 	"runtime/metrics"
 	"sync"
+	"time"
 
 	crand "crypto/rand"
 
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/router"
@@ -33,7 +35,10 @@ type Broker struct {
 	logins *loginPool
 	users  userBook // belongs to the loop once it runs
 	rules  ruleBook // likewise
-	doors  []*door  // likewise; their sockets are there once ready is closed
+	made   time.Time
+	guard  *guard.Guard
+	bans   guard.Bans
+	doors  []*door // likewise; their sockets are there once ready is closed
 
 	reloading sync.Mutex // one Reload at a time
 
@@ -44,9 +49,10 @@ type Broker struct {
 // New makes a broker from cfg; nothing is opened yet. An error names the
 // setting.
 func New(cfg Config) (*Broker, error) {
-	b := &Broker{ready: make(chan struct{}), done: make(chan struct{}), pool: buf.NewPool(idleBytesMax)}
+	b := &Broker{made: time.Now(), ready: make(chan struct{}), done: make(chan struct{}), pool: buf.NewPool(idleBytesMax)}
 	b.log = newLogQueue(cfg.Log)
 	b.logins = newLoginPool()
+	b.rules.none = emptyRules()
 	s, err := b.prepare(cfg)
 	if err != nil {
 		return nil, err
@@ -56,6 +62,8 @@ func New(cfg Config) (*Broker, error) {
 		limit := max(cfg.Limits.PacketBytesMax, router.DefaultLimits().PacketBytesMax)
 		cfg.LoopLimits.InputBytesMax = limit + limit/8 + 64<<10 // an eighth for the headers of tiny WebSocket frames
 	}
+	b.guard = guard.New(cfg.Guard)
+	b.bans = s.bans
 	b.cfg, b.doors, b.users.backends, b.rules.rules = cfg, s.doors, s.backends, s.rules
 	options := loop.Options{Limits: cfg.LoopLimits, Log: b.logger(), Pool: b.pool}
 	for _, d := range s.doors {
@@ -67,7 +75,7 @@ func New(cfg Config) (*Broker, error) {
 	rc := s.routerConfig()
 	rc.Rand, rc.Events, rc.Pool, rc.AuthMethods = newRand(), b.log.event, b.pool, cfg.AuthMethods
 	rc.Identify = func(user, clientID string, from router.Peer) *router.Identity {
-		return b.rules.identity(user, true, clientID, from.Remote.Addr())
+		return b.rules.identity(user, true, clientID, from.Remote.Addr(), nil)
 	}
 	rc.Version, rc.Traffic = cfg.Version, b.traffic
 	b.router = router.New(rc)
@@ -91,6 +99,9 @@ func (b *Broker) traffic() router.Traffic {
 		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Sockets: s.Conns, Accepted: s.Accepted, Heap: heap[0].Value.Uint64(),
 	}
 }
+
+// monotonic is a clock that does not go back, in nanoseconds.
+func (b *Broker) monotonic() int64 { return int64(time.Since(b.made)) }
 
 // logger writes to the log from the loop.
 func (b *Broker) logger() *slog.Logger { return slog.New(b.log) }

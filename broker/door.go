@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/loop"
@@ -92,6 +93,9 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 	if d.proxy && from.Remote.IsValid() && !d.trusts(from.Remote.Addr()) {
 		d.broker.router.Attach(c, peer).Closed(errNotTheProxy)
 		return nil
+	}
+	if !d.proxy && d.broker.bans.FindAddress(time.Now().UnixNano(), from.Remote.Addr()) != nil {
+		return nil // no word to it, and no line in the log for each try
 	}
 	client := d.broker.router.Attach(c, peer)
 	if d.proxy {

@@ -3,10 +3,13 @@ package broker
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
+	"time"
 
 	"github.com/loopmq/loopmq/auth"
 	"github.com/loopmq/loopmq/auth/acl"
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/router"
 )
@@ -55,6 +58,7 @@ type settings struct {
 	rules    *acl.Rules
 	prefix   string
 	doors    []*door
+	bans     guard.Bans
 }
 
 // prepare reads and checks cfg and all that it names.
@@ -78,6 +82,11 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 	}
 	if s.rules, err = cfg.readRules(); err != nil {
 		return nil, err
+	}
+	for _, ban := range cfg.Bans {
+		if err := s.bans.Add(time.Now().UnixNano(), ban); err != nil {
+			return nil, fmt.Errorf("ban: %w", err)
+		}
 	}
 	for i := range cfg.Listeners {
 		d, err := b.newDoor(&cfg, &cfg.Listeners[i])
@@ -133,6 +142,10 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 	b.users = userBook{backends: s.backends, generation: before.generation + 1}
 	b.logins.forget()
 	b.rules.replace(s.rules, r)
+	if !reflect.DeepEqual(b.cfg.Guard, s.cfg.Guard) { // what it has seen is forgotten only for a reason
+		b.guard = guard.New(s.cfg.Guard)
+	}
+	b.bans = s.bans
 	b.cfg, b.doors = s.cfg, s.doors
 	r.Change(s.routerConfig())
 	b.closeStrangers(before, r)

@@ -136,13 +136,7 @@ func (g *Guard) End(now int64, a *Attempt, good bool) {
 	if a.finished {
 		return
 	}
-	a.finished = true
-	if a.counted[0] {
-		g.addresses.get(a.address).checking--
-	}
-	if a.counted[1] {
-		g.users.get(a.user).checking--
-	}
+	g.Abandon(a)
 	if good {
 		// Failures stay: one good account does not pay for guesses at others.
 		if a.address.IsValid() {
@@ -155,6 +149,21 @@ func (g *Guard) End(now int64, a *Attempt, good bool) {
 	}
 	if a.byUser {
 		fail(g, g.users.add(a.user), now, g.config.UserBurst)
+	}
+}
+
+// Abandon is called instead of End when nobody could say whether the login was
+// good.
+func (g *Guard) Abandon(a *Attempt) {
+	if a.finished {
+		return
+	}
+	a.finished = true
+	if a.counted[0] {
+		g.addresses.get(a.address).checking--
+	}
+	if a.counted[1] {
+		g.users.get(a.user).checking--
 	}
 }
 

@@ -10,7 +10,7 @@ const module = "github.com/loopmq/loopmq"
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
 	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "router/topic"},
-	"broker":              {"auth", "auth/acl", "auth/password", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"broker":              {"auth", "auth/acl", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
 	"router/topic":        {},
