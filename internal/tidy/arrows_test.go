@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"internal/sim":        {"router", "internal/buf"},
 	"internal/tidy":       {},
 	"auth/password":       {},
+	"auth/callout":        {"auth"},
 	"auth/acl":            {"router/topic"},
 	"auth/token":          {"router/topic"},
 	"auth/guard":          {},
