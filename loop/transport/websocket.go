@@ -24,7 +24,7 @@ type WebSocket struct {
 	failed func(why error)
 	inner  loop.Handler // nil until the request was answered
 
-	frames     frameReader
+	frames   frameReader
 	kept     kept // the beginning of the next view, see above
 	searched int  // bytes of the request that have no end in them
 	paused   bool
