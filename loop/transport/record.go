@@ -42,7 +42,7 @@ func checkFirst(b []byte) error {
 	case c == 'P' && len(b) > 1 && b[1] == 'R', c == '\r':
 		return errors.New("PROXY protocol on a TLS listener that does not expect it")
 	case c >= 'A' && c <= 'Z':
-		return errors.New("HTTP without TLS on a TLS listener; the address must begin with wss: or https:")
+		return errors.New("HTTP without TLS on a TLS listener; it must be wss or https")
 	case c&0x80 != 0:
 		return errors.New("SSL 2.0, or no TLS at all, on a TLS listener")
 	}

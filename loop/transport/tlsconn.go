@@ -61,6 +61,7 @@ func (t *TLS) Data(view []byte) (used int, err error) {
 		if recordLen(view) > 0 { // before that nobody needs to listen
 			t.begun = true
 			if err := t.door.begin(t); err != nil {
+				t.closed = true
 				return 0, err
 			}
 		}
@@ -145,6 +146,7 @@ func (t *TLS) Drained() {
 // Closed implements loop.Handler. The handler inside hears io.EOF if the peer closed, whether it said so in TLS or not:
 // in MQTT it is DISCONNECT that tells a clean end.
 func (t *TLS) Closed(why error) {
+	ours := t.closed
 	t.closed = true
 	t.stopTimer()
 	t.door.forget(t)
@@ -155,14 +157,13 @@ func (t *TLS) Closed(why error) {
 		t.shaking.cancel()
 		t.shaking = nil
 	}
-	ended := errors.Is(why, io.EOF)
 	switch {
 	case errors.Is(why, errCloseNotify):
 		why = io.EOF
-	case ended && t.inner != nil && t.partial:
+	case t.inner != nil && t.partial && errors.Is(why, io.EOF):
 		why = errCutOff
-	case ended && t.inner == nil && t.begun:
-		why = fmt.Errorf("peer left during the TLS handshake: %w", why)
+	case t.inner == nil && t.begun && !ours:
+		why = fmt.Errorf("closed during the TLS handshake: %w", why)
 	}
 	switch {
 	case t.inner != nil:

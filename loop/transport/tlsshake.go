@@ -78,6 +78,7 @@ func (h *handshake) read(b []byte) (int, error) {
 func (h *handshake) write(b []byte) (int, error) {
 	h.mu.Lock()
 	h.out = append(h.out, b...)
+	h.post()
 	h.mu.Unlock()
 	return len(b), nil
 }
