@@ -16,6 +16,7 @@ var arrows = map[string][]string{
 	"router/topic":        {},
 	"codec":               {},
 	"auth":                {},
+	"auth/certs":          {},
 	"client":              {"codec"},
 	"conformance":         {"broker", "auth"},
 	"conformance/clients": {"broker"},
@@ -64,6 +65,7 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 
 // starters are the files that may start goroutines.
 var starters = []string{
+	"auth/certs/watch.go", // reads files every few seconds
 	"bench/relay/main.go", // waits for the signal to stop
 	"bench/target.go",     // waits for the process it started
 	"broker/logqueue.go",  // hands records to a logger that may block
