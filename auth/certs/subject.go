@@ -107,7 +107,7 @@ func (a attribute) appendTo(out *strings.Builder) {
 	}
 	for i := range len(text) {
 		b := text[i]
-		edge := i == 0 && (b == '#' || b == ' ') || i == len(text)-1 && b == ' '
+		edge := b == ' ' && (i == 0 || i == len(text)-1) || b == '#' && i == 0 && len(text) > 1 // as OpenSSL does
 		switch {
 		case b < 0x20 || b >= 0x7f:
 			fmt.Fprintf(out, `\%02X`, b)
@@ -120,50 +120,27 @@ func (a attribute) appendTo(out *strings.Builder) {
 	}
 }
 
-// text returns the value in UTF-8; false if it is no text.
+// text returns the value in UTF-8; false if it is of a kind that crypto/x509 does not let pass.
 func (a attribute) text() (string, bool) {
 	b := a.Value.Bytes
 	if a.Value.Class != asn1.ClassUniversal {
 		return "", false
 	}
 	switch a.Value.Tag {
-	case asn1.TagUTF8String:
+	case asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagIA5String, asn1.TagNumericString:
 		return string(b), true
-	case asn1.TagNumericString, asn1.TagPrintableString, asn1.TagT61String, asn1.TagIA5String, asn1.TagUTCTime,
-		asn1.TagGeneralizedTime, tagVisibleString:
-		return widen(b, 1), true
+	case asn1.TagT61String: // Latin 1, whatever the standard says
+		runes := make([]rune, len(b))
+		for i := range b {
+			runes[i] = rune(b[i])
+		}
+		return string(runes), true
 	case asn1.TagBMPString:
-		return widen(b, 2), len(b)%2 == 0
-	case tagUniversalString:
-		return widen(b, 4), len(b)%4 == 0
+		units := make([]uint16, len(b)/2)
+		for i := range units {
+			units[i] = binary.BigEndian.Uint16(b[2*i:])
+		}
+		return string(utf16.Decode(units)), len(b)%2 == 0
 	}
 	return "", false
-}
-
-const (
-	tagVisibleString   = 26
-	tagUniversalString = 28
-)
-
-// widen makes UTF-8 of characters of one, two or four bytes.
-func widen(b []byte, size int) string {
-	var runes []rune
-	for ; len(b) >= size; b = b[size:] {
-		switch size {
-		case 1:
-			runes = append(runes, rune(b[0]))
-		case 2:
-			runes = append(runes, rune(binary.BigEndian.Uint16(b)))
-		case 4:
-			runes = append(runes, rune(binary.BigEndian.Uint32(b)))
-		}
-	}
-	if size == 2 {
-		units := make([]uint16, len(runes))
-		for i, r := range runes {
-			units[i] = uint16(r)
-		}
-		runes = utf16.Decode(units)
-	}
-	return string(runes)
 }
