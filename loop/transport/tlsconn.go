@@ -43,8 +43,17 @@ type TLS struct {
 	closed  bool
 }
 
+const (
+	// barrenMax is how many records may bring nothing in one pass; the others wait for the next one. New keys cost
+	// about 10 µs, and nobody needs them often.
+	barrenMax = 64
+	// backlogBytesMax is how many bytes may wait for that.
+	backlogBytesMax = 1 << 20
+)
+
 var (
 	errCloseNotify = errors.New("peer closed TLS")
+	errBarren      = errors.New("too many records with nothing in them")
 	errCutOff      = fmt.Errorf("connection closed inside a TLS record: %w", io.ErrUnexpectedEOF)
 )
 
@@ -78,7 +87,8 @@ func (t *TLS) Data(view []byte) (used int, err error) {
 func (t *TLS) input(view []byte) (used int, err error) {
 	end := t.kept.plain
 	raw := end + t.kept.gap
-	for t.broken == nil && t.owed < owedBytesMax {
+	barren := 0 // records with nothing for the handler
+	for t.broken == nil && t.owed < owedBytesMax && barren < barrenMax {
 		n := recordLen(view[raw:])
 		if n == 0 {
 			break
@@ -89,13 +99,18 @@ func (t *TLS) input(view []byte) (used int, err error) {
 		got, err := t.conn.Read(view[end:raw]) // the record is longer than what is in it
 		t.reading = false
 		invariant.Check(len(t.wire.in) == 0 || err != errWouldBlock, "a record was not read to its end")
-		end += got
+		if end += got; got == 0 {
+			barren++
+		}
 		if err != nil && err != errWouldBlock {
 			t.broken = err
 		}
 	}
 	t.wire.in = nil
 	t.partial = raw < len(view) && t.broken == nil
+	if barren == barrenMax && t.broken == nil {
+		t.later(len(view) - raw)
+	}
 	if t.owed >= owedBytesMax && !t.held {
 		t.partial = false
 		t.door.stats.Held++
@@ -119,6 +134,16 @@ func (t *TLS) input(view []byte) (used int, err error) {
 		return raw - 1, nil
 	}
 	return t.kept.keep(view, start, end, raw), nil
+}
+
+// later has the engine hand over the rest in its next pass. An engine that goes on reading meanwhile gathers ever more.
+func (t *TLS) later(rest int) {
+	if rest > backlogBytesMax {
+		t.broken = errBarren
+		return
+	}
+	t.outer.Pause()
+	t.steer()
 }
 
 // fail ends the connection because of t.broken, of which tls.Conn has told the peer.

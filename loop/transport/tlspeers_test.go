@@ -423,3 +423,28 @@ func TestWebSocketBehindTLSBehindProxy(t *testing.T) {
 		}
 	})
 }
+
+// Other connections are served between the key updates of one that sends nothing else.
+func TestTLSManyKeyUpdatesTakeManyPasses(t *testing.T) {
+	eachTLS(t, tlsOptions{}, func(s *secured) {
+		c := s.client13()
+		go func() { _, _ = io.Copy(io.Discard, c.conn) }()
+		p := wait(s.t, s.handlers, "accept")
+		const rounds = 1000
+		var b []byte
+		for i := range rounds {
+			if b = c.keyUpdate(b); i%10 == 9 { // more than 16 in a row are too many for crypto/tls
+				b = c.record(b, 23, packet("between"))
+			}
+		}
+		var passes uint64
+		s.on(func() { passes = s.e.Stats().Passes })
+		if _, err := c.conn.Write(b); err != nil {
+			s.t.Fatal(err)
+		}
+		s.until("all has come", func() bool { return len(p.got) == rounds/10 })
+		if s.on(func() { passes = s.e.Stats().Passes - passes }); passes < rounds/64 {
+			s.t.Errorf("%d passes", passes)
+		}
+	})
+}
