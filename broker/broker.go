@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime/metrics"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/loop"
+	"github.com/loopmq/loopmq/loop/transport"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -27,18 +29,19 @@ const idleBytesMax = 4 << 20
 
 // Broker is one MQTT broker.
 type Broker struct {
-	cfg    Config
-	engine loop.Engine
-	router *router.Router
-	log    *logQueue
-	pool   *buf.Pool
-	logins *loginPool
-	users  userBook // belongs to the loop once it runs
-	rules  ruleBook // likewise
-	made   time.Time
-	guard  *guard.Guard
-	bans   guard.Bans
-	doors  []*door // likewise; their sockets are there once ready is closed
+	cfg        Config
+	engine     loop.Engine
+	router     *router.Router
+	log        *logQueue
+	pool       *buf.Pool
+	logins     *loginPool
+	users      userBook // belongs to the loop once it runs
+	rules      ruleBook // likewise
+	made       time.Time
+	guard      *guard.Guard
+	bans       guard.Bans
+	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
+	doors      []*door              // likewise; their sockets are there once ready is closed
 
 	reloading sync.Mutex // one Reload at a time
 
@@ -126,6 +129,9 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer b.log.close()
 	b.logins.start(b.engine.Complete)
 	defer b.logins.stop()
+	b.encrypt(b.doors)
+	watch(b.doors, nil)
+	defer func() { watch(nil, b.doors) }()
 	for _, warning := range b.cfg.insecure() {
 		b.logger().Warn(warning)
 	}
@@ -137,9 +143,27 @@ func (b *Broker) Run(ctx context.Context) error {
 			close(b.ready)
 		},
 		BeginPass: b.router.BeginPass,
-		EndPass:   b.router.EndPass,
+		EndPass:   b.endPass,
 		Stopping:  b.router.Stopping,
 	})
+}
+
+// endPass runs what is due, then encrypts what this pass sends.
+func (b *Broker) endPass() (wake int64) {
+	wake = b.router.EndPass()
+	for _, d := range b.encrypting {
+		d.Flush()
+	}
+	return wake
+}
+
+// encrypt adds the doors whose output is to be encrypted.
+func (b *Broker) encrypt(doors []*door) {
+	for _, d := range doors {
+		if d.secure != nil && !slices.Contains(b.encrypting, d.secure.door) {
+			b.encrypting = append(b.encrypting, d.secure.door)
+		}
+	}
 }
 
 // Shutdown makes Run end: wills are sent, what is queued for clients is

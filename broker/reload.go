@@ -36,11 +36,14 @@ func (b *Broker) Reload(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	before := b.doors
 	err = b.Do(context.Background(), func(r *router.Router, _ *loop.Stats) { b.swap(next, sockets, r) })
 	if err != nil { // it does not run any more
 		closeAll(sockets)
+		return err
 	}
-	return err
+	watch(next.doors, before)
+	return nil
 }
 
 func closeAll(sockets []*loop.Socket) {
@@ -128,6 +131,9 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 			b.engine.Withdraw(old.socket)
 			continue
 		}
+		if s.doors[i].secure != nil && old.secure != nil {
+			old.secure.follow(s.doors[i].secure) // its connections go on
+		}
 		*old.rules = *s.doors[i].rules // those who came this way before are held by them as well
 		s.doors[i].rules = old.rules
 	}
@@ -147,6 +153,7 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 	}
 	b.bans = s.bans
 	b.cfg, b.doors = s.cfg, s.doors
+	b.encrypt(s.doors)
 	r.Change(s.routerConfig())
 	b.closeStrangers(before, r)
 }
