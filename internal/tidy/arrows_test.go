@@ -9,7 +9,9 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"broker", "client", "codec"},
+	"cmd/loopmq":          {"broker", "client", "codec", "config", "config/mosquitto"},
+	"config":              {"broker"},
+	"config/mosquitto":    {"config"},
 	"broker":              {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
@@ -40,6 +42,7 @@ var testArrows = map[string][]string{
 var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime"},
 	"auth":            {"github.com/xdg-go/scram"},
+	"config":          {"github.com/pelletier/go-toml/v2"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
 	"bench/loopbench": {"golang.org/x/sys"},
