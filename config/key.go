@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Kind is the type of a key.
 type Kind uint8
@@ -161,4 +164,66 @@ func Explain(path string) (found []Key, near string) {
 
 func isIndex(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// Explain tells about a key on a few lines.
+func (k Key) Explain() string {
+	var b strings.Builder
+	switch k.Kind {
+	case KindTable:
+		b.WriteString("[" + k.Path + "]\n")
+	case KindTables:
+		b.WriteString("[[" + k.Path + "]]\n")
+	default:
+		b.WriteString(k.Path + " = " + k.Default + "\n")
+	}
+	for line := range strings.SplitSeq(strings.TrimSuffix(wrapped(k.Doc), "\n"), "\n") {
+		b.WriteString("    " + line + "\n")
+	}
+	for _, fact := range k.facts() {
+		b.WriteString("    " + fact[0] + ": " + fact[1] + "\n")
+	}
+	return b.String()
+}
+
+// facts are what there is to tell besides the doc: what it is called, and it.
+func (k Key) facts() [][2]string {
+	if k.Kind == KindTable || k.Kind == KindTables {
+		return nil
+	}
+	facts := [][2]string{{"type", k.Kind.String()}}
+	if how := k.Kind.Write(); how != "" {
+		facts = append(facts, [2]string{"written", how})
+	}
+	if len(k.Choices) > 0 {
+		facts = append(facts, [2]string{"choices", strings.Join(quoteAll(k.Choices), ", ")})
+	}
+	if bounds := k.bounds(); bounds != "" {
+		facts = append(facts, [2]string{"bounds", bounds})
+	}
+	facts = append(facts, [2]string{"reload", k.Reload.String()})
+	if k.Path != "include" {
+		facts = append(facts, [2]string{"environment", k.Env()})
+	}
+	if k.Flag != "" {
+		facts = append(facts, [2]string{"flag", "--" + k.Flag})
+	}
+	return facts
+}
+
+// bounds of whole numbers and sizes.
+func (k Key) bounds() string {
+	format := strconv.Itoa
+	switch {
+	case k.Kind == KindSize:
+		format = formatSize
+	case k.Kind != KindInteger:
+		return ""
+	}
+	switch {
+	case k.Max > 0:
+		return format(k.Min) + " to " + format(k.Max)
+	default:
+		return format(k.Min) + " or more"
+	}
 }

@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/loopmq/loopmq/config"
@@ -60,12 +61,12 @@ url = "mqtt://127.0.0.1:1"
 			t.Errorf("value %d: want %d, got %d", i, want[i], got[i])
 		}
 	}
-	urls := ""
+	var ports []string
 	for _, l := range f.Listeners {
-		urls += l.URL[len("mqtt://127.0.0.1:"):]
+		ports = append(ports, l.URL[len("mqtt://127.0.0.1:"):])
 	}
-	if urls != "1435" {
-		t.Errorf("ports of listeners: want 1435, got %s", urls)
+	if want := []string{"1", "4", "3", "5"}; !slices.Equal(ports, want) {
+		t.Errorf("ports of listeners: want %q, got %q", want, ports)
 	}
 }
 

@@ -11,12 +11,13 @@ import (
 // row is one key bound to its place in one File.
 type row struct {
 	Key
-	fill func()                       // sets the default
-	get  func() any                   // string, bool, int, []string or map[string]string
-	read func(in *reader, v scalar)   // sets it from a value
-	add  func() []row                 // KindTables: appends one more table
-	at   func(i int) []row            // KindTables: table i
-	each func(name string, v *string) // KindMap: one entry
+	fill func()                     // sets the default
+	get  func() any                 // string, bool, int, []string or map[string]string
+	read func(in *reader, v scalar) // sets it from a value
+	add  func() []row               // KindTables: appends one more table
+	at   func(i int) []row          // KindTables: table i
+
+	hidden func() string // KindSecret: what get does not tell
 
 	inner  []row // KindTable: its rows
 	count  func() int
@@ -107,10 +108,12 @@ func pathRow(to *string, name string, reload Reload, doc string) row {
 
 func secretRow(to *Secret, name string, reload Reload, doc string) row {
 	show := func(s Secret) any { return s.String() }
-	return scalarRow(to, KindSecret, name, "", show, reload, doc, func(_ *row, in *reader, v scalar) (Secret, bool) {
+	r := scalarRow(to, KindSecret, name, "", show, reload, doc, func(_ *row, in *reader, v scalar) (Secret, bool) {
 		s, ok := in.text(v)
 		return Secret(s), ok
 	})
+	r.hidden = func() string { return string(*to) }
+	return r
 }
 
 func choiceRow(to *string, name, def string, choices []string, reload Reload, doc string) row {
