@@ -147,11 +147,14 @@ func Explain(path string) (found []Key, near string) {
 		return found, ""
 	}
 	near = nearest(path, names)
+	best := ""
 	for _, k := range Keys() {
-		if k.Name == near {
-			near = k.Path
-			break
+		if k.Name == near && (best == "" || len(k.Path) < len(best)) {
+			best = k.Path // limits.inflight_max before listener.limits.inflight_max
 		}
+	}
+	if best != "" {
+		near = best
 	}
 	// Somebody who knows the last part only.
 	for _, k := range Keys() {

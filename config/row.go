@@ -52,6 +52,13 @@ func Default() *File {
 	return f
 }
 
+// NewListener is a listener that is told nothing.
+func NewListener() Listener {
+	var l Listener
+	fillRows(l.rows())
+	return l
+}
+
 func (r row) flag(name string) row {
 	r.Flag = name
 	return r
