@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +16,9 @@ import (
 // wrong notes a problem with a key, where that key is set, or the table that it
 // belongs to.
 func (in *reader) wrong(key, what, hint string) {
+	if slices.ContainsFunc(in.problems, func(p Problem) bool { return p.Key == key }) {
+		return // what was read there is not what is written
+	}
 	at := place{}
 	for path := key; path != ""; {
 		if p, ok := in.places[path]; ok {
@@ -64,20 +69,28 @@ func (in *reader) checkStateDir(dir string) {
 	if dir == "" {
 		return
 	}
-	switch info, err := os.Stat(dir); {
+	switch info, err := in.stat(dir); {
 	case err == nil && !info.IsDir():
 		in.wrong("state_dir", dir+" is not a directory", "")
 	case err != nil && os.IsNotExist(err):
 		in.directory("state_dir", filepath.Dir(filepath.Clean(dir)))
 	case err != nil:
-		in.wrong("state_dir", err.Error(), "")
+		in.wrong("state_dir", reason(err), "")
 	}
+}
+
+// reason is an error of a file without the name of the call that failed.
+func reason(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Path + ": " + e.Err.Error()
+	}
+	return err.Error()
 }
 
 // directory must be there.
 func (in *reader) directory(key, dir string) {
-	if info, err := os.Stat(dir); err != nil {
-		in.wrong(key, err.Error(), "make the directory first")
+	if info, err := in.stat(dir); err != nil {
+		in.wrong(key, reason(err), "make the directory first")
 	} else if !info.IsDir() {
 		in.wrong(key, dir+" is not a directory", "")
 	}
@@ -88,8 +101,15 @@ func (in *reader) file(key, path string) {
 	if path == "" {
 		return
 	}
-	if why := readable(path); why != "" {
-		in.wrong(key, why, "")
+	switch info, err := in.stat(path); {
+	case err != nil:
+		in.wrong(key, reason(err), "")
+	case info.IsDir():
+		in.wrong(key, path+" is a directory", "")
+	case info.Mode().IsRegular(): // to open others may take for ever
+		if _, err := in.open(path); err != nil {
+			in.wrong(key, reason(err), "")
+		}
 	}
 }
 
@@ -102,14 +122,14 @@ func (in *reader) checkListener(f *File, i int) {
 	}
 	e, err := l.Endpoint()
 	if err != nil {
-		in.wrong(key+"url", quote(l.URL)+": "+err.Error(), "")
+		in.wrong(key+"url", quote(redacted(l.URL))+": "+err.Error(), "")
 		return
 	}
 	// only says which keys make sense with some URLs only.
 	only := func(ok bool, urls string, keys ...string) {
-		for _, k := range keys {
-			if !ok && in.set(key+k) {
-				in.wrong(key+k, "makes no sense with "+e.Scheme+"://", "it is for "+urls)
+		for _, r := range l.rows() {
+			if !ok && slices.Contains(keys, r.Name) && anyChanged(r) {
+				in.wrong(key+r.Name, "makes no sense with "+e.Scheme+"://", "it is for "+urls)
 			}
 		}
 	}
@@ -130,13 +150,26 @@ func (in *reader) checkListener(f *File, i int) {
 	}
 }
 
+// anyChanged says that a row, or one of its table, is not the default.
+func anyChanged(r row) bool {
+	switch r.Kind {
+	case KindTable:
+		return slices.ContainsFunc(r.inner, anyChanged)
+	case KindTables:
+		return r.count() > 0
+	}
+	return r.changed()
+}
+
 func (in *reader) checkTLS(key string, t *TLS) {
 	if t.Cert == "" {
 		in.wrong(key+"cert", "there is none", "a listener with TLS needs one, and its key")
 	}
 	in.file(key+"cert", t.Cert)
 	in.file(key+"key", t.Key)
-	in.file(key+"ca", t.CA)
+	if info, err := in.stat(t.CA); err != nil || !info.IsDir() {
+		in.file(key+"ca", t.CA)
+	}
 	in.file(key+"crl", t.CRL)
 	for i, c := range t.Certificates {
 		k := key + "certificate." + strconv.Itoa(i) + "."

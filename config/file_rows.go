@@ -51,12 +51,12 @@ func (l *Log) rows() []row {
 }
 
 // limitRow is one key of [limits], made from the broker's table. The least value
-// is 1, or 0 where that means something.
+// is 1, of times in milliseconds, or 0 where that means something.
 func limitRow(to *broker.Limits, l broker.LimitRow, def any, least int, doc string) row {
 	name := strings.ReplaceAll(l.Name, "-", "_")
 	switch at := l.Field(to).(type) {
 	case *time.Duration:
-		return durationRow(at, name, *def.(*time.Duration), time.Duration(least), Live, doc)
+		return durationRow(at, name, *def.(*time.Duration), time.Duration(least)*time.Millisecond, Live, doc)
 	case *int:
 		if strings.Contains(name, "bytes") {
 			return sizeRow(at, name, *def.(*int), Live, doc).between(least, l.Most)

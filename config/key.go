@@ -183,14 +183,14 @@ func (k Key) Explain() string {
 	for line := range strings.SplitSeq(strings.TrimSuffix(wrapped(k.Doc), "\n"), "\n") {
 		b.WriteString("    " + line + "\n")
 	}
-	for _, fact := range k.facts() {
+	for _, fact := range k.Facts() {
 		b.WriteString("    " + fact[0] + ": " + fact[1] + "\n")
 	}
 	return b.String()
 }
 
-// facts are what there is to tell besides the doc: what it is called, and it.
-func (k Key) facts() [][2]string {
+// Facts are what there is to tell besides Doc: what it is called, and what it is.
+func (k Key) Facts() [][2]string {
 	if k.Kind == KindTable || k.Kind == KindTables {
 		return nil
 	}

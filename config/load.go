@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,8 +11,22 @@ import (
 	"strings"
 )
 
-// fileBytesMax bounds a configuration file: somebody named the wrong one.
-const fileBytesMax = 4 << 20
+// fileBytesMax bounds a file: somebody named the wrong one.
+const fileBytesMax = 1 << 20
+
+// readFile reads a file that is not larger than that.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, fileBytesMax+1))
+	if err == nil && len(text) > fileBytesMax {
+		err = fmt.Errorf("has more than %d bytes", fileBytesMax)
+	}
+	return text, err
+}
 
 // Override is a key that a flag sets.
 type Override struct {
@@ -27,7 +42,7 @@ type Override struct {
 // os.Environ has it) and overrides, each replacing what those before it say.
 // An empty path is no file. All problems are found; with none, File is whole.
 func Load(path string, env []string, overrides []Override) (*File, []Problem) {
-	l := loader{env: env, open: os.ReadFile, glob: filepath.Glob}
+	l := loader{env: env, open: readFile, glob: filepath.Glob, stat: os.Stat}
 	return l.load(path, overrides)
 }
 
@@ -36,7 +51,9 @@ type loader struct {
 	env      []string
 	open     func(path string) ([]byte, error)
 	glob     func(pattern string) ([]string, error)
+	stat     func(path string) (fs.FileInfo, error)
 	problems []Problem
+	broken   bool // a file ends where it could not be read any further
 }
 
 func (l *loader) getenv(name string) string {
@@ -58,7 +75,7 @@ func (l *loader) load(path string, overrides []Override) (*File, []Problem) {
 	l.environment(root)
 	l.override(root, overrides)
 	f := Default()
-	in := &reader{env: l.getenv, places: map[string]place{}, problems: l.problems}
+	in := &reader{loader: l, places: map[string]place{}, problems: l.problems}
 	in.table("", f.rows(), root)
 	in.secrets(f)
 	for i := range f.Listeners {
@@ -66,26 +83,28 @@ func (l *loader) load(path string, overrides []Override) (*File, []Problem) {
 			f.Listeners[i].Name = f.Listeners[i].URL
 		}
 	}
-	in.check(f)
+	if !l.broken {
+		in.check(f)
+	}
+	inOrder(in.problems)
 	return f, in.problems
 }
 
 // file reads one file; an empty table if it cannot.
 func (l *loader) file(path string) *value {
 	data, err := l.open(path)
-	if err == nil && len(data) > fileBytesMax {
-		err = fmt.Errorf("has %d bytes, which is no configuration", len(data))
-	}
 	if err != nil {
 		// The error names the file again.
 		if e, ok := errors.AsType[*fs.PathError](err); ok {
 			err = e.Err
 		}
 		l.problems = append(l.problems, Problem{File: path, What: "cannot be read: " + err.Error()})
+		l.broken = true
 		return &value{kind: kindTable}
 	}
 	root, problems := parseTOML(path, data)
 	l.problems = append(l.problems, problems...)
+	l.broken = l.broken || len(problems) > 0
 	return root
 }
 
@@ -157,23 +176,23 @@ func (in *reader) secrets(f *File) {
 // of the key.
 func (in *reader) secret(to *Secret, file, key string) {
 	at := in.places[key+"_file"]
-	dir := in.env("CREDENTIALS_DIRECTORY")
+	dir := in.getenv("CREDENTIALS_DIRECTORY")
 	switch {
 	case file != "" && *to != "":
 		in.problems = append(in.problems, at.problem(key+"_file", "there is "+key+" too", "leave one of the two out"))
 		return
 	case file == "" && *to == "" && dir != "":
 		file = filepath.Join(dir, key)
-		if _, err := os.Stat(file); err != nil {
+		if _, err := in.stat(file); err != nil {
 			return
 		}
 	case file == "":
 		return
 	}
-	text, err := os.ReadFile(file)
+	text, err := in.open(file)
 	switch {
 	case err != nil:
-		in.problems = append(in.problems, at.problem(key+"_file", err.Error(), ""))
+		in.problems = append(in.problems, at.problem(key+"_file", reason(err), ""))
 		return
 	case len(text) > 64<<10:
 		in.problems = append(in.problems, at.problem(key+"_file", file+" is too large for a secret", ""))

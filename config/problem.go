@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,10 +50,33 @@ func (at place) problem(key, what, hint string) Problem {
 	return Problem{File: at.file, Source: at.source, Line: at.line, Column: at.column, Key: key, What: what, Hint: hint}
 }
 
+// inOrder sorts problems by line, file by file as they were met, what is about
+// no file last.
+func inOrder(problems []Problem) {
+	order := map[string]int{"": len(problems)}
+	for i, p := range problems {
+		if _, known := order[p.File]; !known {
+			order[p.File] = i
+		}
+	}
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(order[a.File]-order[b.File], a.Line-b.Line, a.Column-b.Column)
+	})
+}
+
+// redacted hides the user and password of a URL.
+func redacted(s string) string {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if at := strings.LastIndexByte(rest, '@'); ok && at >= 0 {
+		return scheme + "://(user)@" + rest[at+1:]
+	}
+	return s
+}
+
 // nearest is the name that somebody who wrote `wrong` most likely meant; "" if
 // none is near.
 func nearest(wrong string, names []string) string {
-	best, bestAt := "", max(2, len(wrong)/3)+1
+	best, bestAt := "", min(max(2, len(wrong)/3), max(0, len(wrong)-1))+1
 	for _, name := range names {
 		if d := distance(strings.ToLower(wrong), name); d < bestAt {
 			best, bestAt = name, d

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,9 +12,10 @@ import (
 
 // reader sets the rows of a File from a tree, and notes what is wrong.
 type reader struct {
-	env      func(name string) string
+	*loader
 	places   map[string]place // of keys that are set, by path with indices
-	problems []Problem
+	problems []Problem        // those of the loader, and more
+	keys     []Key            // once a key is unknown: all there are
 }
 
 // scalar is a value on its way into a row.
@@ -93,11 +93,17 @@ func (in *reader) unknown(path string, rows []row, f *field) {
 		hint = "did you mean " + near + "?"
 	}
 	if !strings.Contains(hint, " "+lower+"?") {
-		for _, k := range Keys() {
-			if k.Name == lower && k.Path != plainPath(path+lower) {
-				hint = "did you mean " + k.Path + "?"
-				break
+		if in.keys == nil {
+			in.keys = Keys()
+		}
+		best := ""
+		for _, k := range in.keys {
+			if k.Name == lower && k.Path != plainPath(path+lower) && (best == "" || len(k.Path) < len(best)) {
+				best = k.Path
 			}
+		}
+		if best != "" {
+			hint = "did you mean " + best + "?"
 		}
 	}
 	in.problems = append(in.problems, f.at.problem(path+f.name, "unknown key", hint))
@@ -196,8 +202,11 @@ func (in *reader) integer(v scalar) (int, bool) {
 		hint = "write it without quotes: " + strconv.Itoa(t)
 	}
 	what := found(v.value)
-	if v.kind == kindInteger || v.kind == kindLoose || v.kind == kindFloat {
-		what = v.value.text + " is not a whole number that fits"
+	switch v.kind {
+	case kindInteger:
+		what = v.value.text + " is more than there can be"
+	case kindLoose, kindFloat:
+		what = v.value.text + " is not a whole number"
 	}
 	in.bad(v, what, hint)
 	return 0, false
@@ -398,7 +407,7 @@ const credentials = "$CREDENTIALS_DIRECTORY/"
 // path makes a path absolute that is relative to its file.
 func (in *reader) path(v scalar, s string) (string, bool) {
 	if rest, ok := strings.CutPrefix(s, credentials); ok {
-		dir := in.env("CREDENTIALS_DIRECTORY")
+		dir := in.getenv("CREDENTIALS_DIRECTORY")
 		if dir == "" {
 			in.bad(v, "CREDENTIALS_DIRECTORY is not set", "systemd sets it for a service with LoadCredential=")
 			return "", false
@@ -409,16 +418,4 @@ func (in *reader) path(v scalar, s string) (string, bool) {
 		return s, true
 	}
 	return filepath.Join(filepath.Dir(v.at.file), s), true
-}
-
-// readable says why a file cannot be read; "" if it can.
-func readable(path string) string {
-	f, err := os.Open(path)
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil {
-		return err.Error()
-	}
-	return ""
 }

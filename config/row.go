@@ -26,13 +26,8 @@ type row struct {
 
 func (r row) table() bool { return r.Kind == KindTable || r.Kind == KindTables }
 
-// changed says that the value is not the default. It must be asked before
-// anything else changes the File.
-func (r row) changed() bool {
-	now := literal(r.get())
-	fresh := r.Default
-	return now != fresh
-}
+// changed says that the value is not the default.
+func (r row) changed() bool { return literal(r.get()) != r.Default }
 
 // fillRows sets defaults, and notes what they are.
 func fillRows(rows []row) []row {
@@ -94,7 +89,7 @@ func textRow(to *string, name, def string, reload Reload, doc string, checks ...
 		for _, check := range checks {
 			if ok {
 				if what := check(s); what != "" {
-					in.bad(v, quote(s)+": "+what, "")
+					in.bad(v, quote(redacted(s))+": "+what, "")
 					ok = false
 				}
 			}
@@ -226,7 +221,7 @@ func mapRow(to *map[string]string, name string, reload Reload, doc string) row {
 		return all
 	}
 	r.read = func(in *reader, v scalar) {
-		if m, ok := in.textMap(v); ok {
+		if m, ok := in.textMap(v); ok && len(m) > 0 {
 			*to = m
 		}
 	}

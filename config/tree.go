@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -66,6 +67,7 @@ func (v *value) add(name string, at place, to *value) {
 type tomlReader struct {
 	file     string
 	data     []byte
+	lines    []int // where they begin
 	parser   unstable.Parser
 	problems []Problem
 }
@@ -74,7 +76,12 @@ type tomlReader struct {
 // decoder, which stops at the first value of a wrong type, knows no position
 // of a right one, and weighs three times as much.
 func parseTOML(file string, data []byte) (*value, []Problem) {
-	r := &tomlReader{file: file, data: data}
+	r := &tomlReader{file: file, data: data, lines: []int{0}}
+	for i, c := range data {
+		if c == '\n' {
+			r.lines = append(r.lines, i+1)
+		}
+	}
 	root := &value{kind: kindTable, at: place{file: file, line: 1, column: 1}, made: madeByHeader}
 	if len(data) == 0 {
 		return root, nil
@@ -104,14 +111,29 @@ func (r *tomlReader) syntax(err error) Problem {
 	if e, ok := errors.AsType[*unstable.ParserError](err); ok {
 		at, what = r.place(cap(r.data)-cap(e.Highlight)), e.Message
 	}
-	return at.problem("", "not TOML: "+what, "")
+	return at.problem("", "not TOML: "+what, syntaxHint(what))
+}
+
+// syntaxHint says what was probably meant where the parser does not.
+func syntaxHint(what string) string {
+	switch {
+	case strings.Contains(what, "U+000A at start of value"):
+		return "a value is missing"
+	case strings.Contains(what, "at start of value"):
+		return `text stands in quotes: "…"`
+	case strings.Contains(what, "strings cannot have new lines"):
+		return "a quote is not closed"
+	case strings.Contains(what, "expected '=' after key"):
+		return "write KEY = VALUE"
+	}
+	return ""
 }
 
 // place of a byte of the file.
 func (r *tomlReader) place(offset int) place {
-	before := string(r.data[:min(max(offset, 0), len(r.data))])
-	line := strings.Count(before, "\n")
-	return place{file: r.file, line: line + 1, column: len(before) - strings.LastIndex(before, "\n")}
+	offset = min(max(offset, 0), len(r.data))
+	next, _ := slices.BinarySearch(r.lines, offset+1)
+	return place{file: r.file, line: next, column: offset - r.lines[next-1] + 1}
 }
 
 // name is one part of a key.
