@@ -1,6 +1,9 @@
 package config
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Change is one key that two configurations have differently.
 type Change struct {
@@ -77,19 +80,20 @@ func diffRows(changes *[]Change, prefix string, old, now []row) {
 
 // tablesText writes a list of tables on one line.
 func tablesText(r row) string {
-	text := "["
+	var text strings.Builder
+	text.WriteString("[")
 	for i := range r.count() {
 		if i > 0 {
-			text += ", "
+			text.WriteString(", ")
 		}
-		text += "{ "
+		text.WriteString("{ ")
 		for j, f := range r.at(i) {
 			if j > 0 {
-				text += ", "
+				text.WriteString(", ")
 			}
-			text += f.Name + " = " + literal(f.get())
+			text.WriteString(f.Name + " = " + literal(f.get()))
 		}
-		text += " }"
+		text.WriteString(" }")
 	}
-	return text + "]"
+	return text.String() + "]"
 }

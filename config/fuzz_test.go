@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,10 +57,8 @@ func hasNumbers(v *value) bool {
 	if v.kind == kindInteger || v.kind == kindFloat || v.kind == kindTime {
 		return true
 	}
-	for _, item := range v.list {
-		if hasNumbers(item) {
-			return true
-		}
+	if slices.ContainsFunc(v.list, hasNumbers) {
+		return true
 	}
 	for _, f := range v.fields {
 		if hasNumbers(f.value) {

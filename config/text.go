@@ -74,8 +74,16 @@ func bare(key string) string {
 // Text writes the configuration as TOML: what differs from the defaults, or
 // all of it.
 func (f *File) Text(all bool) string {
+	short := *f
+	if short.Listeners = slices.Clone(f.Listeners); !all {
+		for i := range short.Listeners {
+			if l := &short.Listeners[i]; l.Name == l.URL {
+				l.Name = "" // which is the same
+			}
+		}
+	}
 	var b strings.Builder
-	writeRows(&b, "", f.rows(), all)
+	writeRows(&b, "", short.rows(), all)
 	return strings.TrimLeft(b.String(), "\n")
 }
 

@@ -172,7 +172,7 @@ func (r Rate) String() string {
 		return ""
 	}
 	per := formatDuration(r.Per)
-	if unit := strings.TrimPrefix(per, "1"); unit != per {
+	if unit, ok := strings.CutPrefix(per, "1"); ok {
 		if _, ok := timeUnit(unit); ok {
 			per = unit
 		}

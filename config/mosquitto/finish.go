@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,7 @@ func (c *converter) finish(file string) {
 	if c.persistence {
 		c.f.StateDir = filepath.Join(c.location, "loopmq")
 	}
+	defer c.absolute(file)
 	if c.messageSize > 0 && !c.packetSize {
 		c.packetSize = true
 		c.f.Limits.PacketBytesMax = min(c.messageSize+messageOverhead, packetBytesMax)
@@ -30,8 +32,14 @@ func (c *converter) finish(file string) {
 	c.address()
 	c.f.Auth.PasswordFile, c.f.Auth.ACLFile = c.global.passwordFile, c.global.aclFile
 	c.f.Auth.Anonymous = c.global.anonymous
-	if c.f.Auth.Anonymous == config.Auto && !c.perListener {
-		c.f.Auth.Anonymous = onOff(!c.named)
+	switch {
+	case c.f.Auth.Anonymous != config.Auto, c.perListener && c.named:
+	case c.named:
+		c.f.Auth.Anonymous = config.Off
+	case c.f.Auth.PasswordFile != "":
+		c.at, c.option = place{file: file}, "allow_anonymous"
+		c.note("is not there, and no listener: who gives no name is let in, from this machine, as with Mosquitto")
+		c.f.Auth.Anonymous = config.On
 	}
 	for _, l := range c.listeners {
 		if !l.drop {
@@ -44,6 +52,33 @@ func (c *converter) finish(file string) {
 	}
 	for i := range c.f.Listeners {
 		c.f.Listeners[i].Name = c.f.Listeners[i].URL
+	}
+}
+
+// absolute makes all paths so.
+func (c *converter) absolute(file string) {
+	var relative []string
+	abs := func(path *string) {
+		if *path != "" && !filepath.IsAbs(*path) {
+			relative = append(relative, *path)
+			*path = filepath.Join(c.dir, *path)
+		}
+	}
+	abs(&c.f.StateDir)
+	if strings.Contains(c.f.Log.To, "/") {
+		abs(&c.f.Log.To)
+	}
+	abs(&c.f.Auth.PasswordFile)
+	abs(&c.f.Auth.ACLFile)
+	for i := range c.f.Listeners {
+		l := &c.f.Listeners[i]
+		for _, path := range []*string{&l.PasswordFile, &l.ACLFile, &l.TLS.Cert, &l.TLS.Key, &l.TLS.CA, &l.TLS.CRL} {
+			abs(path)
+		}
+	}
+	if len(relative) > 0 {
+		c.at, c.option = place{file: file}, "paths"
+		c.note("relative ones begin in %s, the directory of this command: %s", c.dir, strings.Join(relative, ", "))
 	}
 }
 
@@ -108,6 +143,9 @@ func (c *converter) finishListener(l *listener) config.Listener {
 
 // locked tells that a listener is there and nobody can log in.
 func (c *converter) locked(l *listener, o *config.Listener) {
+	if slices.ContainsFunc(c.notes, func(n Note) bool { return n.Refuses }) {
+		return // there are other things to mend
+	}
 	anonymous, passwords := o.Anonymous, o.PasswordFile+c.f.Auth.PasswordFile
 	if anonymous == config.Auto {
 		anonymous = c.f.Auth.Anonymous
@@ -122,10 +160,8 @@ func (c *converter) url(l *listener, encrypted bool) string {
 	if l.unix != "" {
 		path := l.unix
 		if !strings.HasPrefix(path, "/") {
-			c.note("the path of a socket is made absolute from the directory of the file")
-			if abs, err := filepath.Abs(filepath.Join(filepath.Dir(l.at.file), path)); err == nil {
-				path = abs
-			}
+			path = filepath.Join(c.dir, path)
+			c.note("the path of the socket begins in %s, the directory of this command", c.dir)
 		}
 		if l.websockets || encrypted {
 			c.refuse("a unix socket is served without WebSocket and TLS only")

@@ -2,6 +2,7 @@ package mosquitto
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,7 +33,7 @@ func (n Note) String() string {
 // Result is what a mosquitto.conf says in our words.
 type Result struct {
 	Config *config.File
-	Notes  []Note // in the order of the file
+	Notes  []Note // file by file in the order of lines; what is about none at the end
 }
 
 // Refused are the notes that forbid to serve the configuration.
@@ -41,20 +42,34 @@ func (r *Result) Refused() []Note {
 }
 
 // Read reads a mosquitto.conf and the directories that it includes. Relative
-// paths in it stay as they are: Mosquitto takes them from where it is started.
+// paths in it are taken from the working directory, as Mosquitto does.
 func Read(path string) (*Result, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read mosquitto.conf: %w", err)
 	}
-	return convert(path, text, os.ReadFile, dirFiles), nil
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("read mosquitto.conf: %w", err)
+	}
+	return convert(path, text, dir, os.ReadFile, dirFiles), nil
 }
 
 // convert reads the text of path; open and files are how it gets others.
-func convert(path string, text []byte, open func(string) ([]byte, error), files func(string) ([]string, error)) *Result {
-	c := &converter{f: config.Default(), open: open, files: files, options: options()}
+func convert(path string, text []byte, dir string, open func(string) ([]byte, error), files func(string) ([]string, error)) *Result {
+	c := &converter{f: config.Default(), dir: dir, open: open, files: files, options: options()}
 	c.file(path, text, true)
 	c.finish(path)
+	order := map[string]int{}
+	for i, n := range c.notes {
+		if _, known := order[n.File]; !known {
+			order[n.File] = i
+		}
+	}
+	slices.SortStableFunc(c.notes, func(a, b Note) int {
+		last := func(n Note) int { return min(n.Line, 1) } // what has no line, to the end
+		return cmp.Or(last(b)-last(a), order[a.File]-order[b.File], a.Line-b.Line)
+	})
 	return &Result{Config: c.f, Notes: c.notes}
 }
 
@@ -90,6 +105,7 @@ type listener struct {
 type converter struct {
 	f       *config.File
 	notes   []Note
+	dir     string // where relative paths begin
 	open    func(path string) ([]byte, error)
 	files   func(dir string) ([]string, error)
 	options map[string]option
