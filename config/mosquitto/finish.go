@@ -122,6 +122,13 @@ func (c *converter) finishListener(l *listener) config.Listener {
 		c.refuse("has one of certfile and keyfile, and needs both")
 	}
 	o.URL = c.url(l, encrypted)
+	if _, err := o.Endpoint(); err != nil {
+		c.refuse("%q is no address that can be served: %v", l.host+l.unix, err)
+	}
+	if len(o.Origins) > 0 && !l.websockets {
+		c.note("left out: its websockets_origin, since it is not of protocol websockets")
+		o.Origins = nil
+	}
 	o.Anonymous = l.sec.anonymous
 	if c.perListener && o.Anonymous == config.Auto {
 		o.Anonymous = onOff(!c.named)

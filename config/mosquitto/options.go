@@ -3,6 +3,7 @@ package mosquitto
 import (
 	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/loopmq/loopmq/config"
@@ -109,8 +110,9 @@ func listenerOptions() map[string]option {
 		}),
 		"accept_protocol_versions": {take: (*converter).versions},
 		"websockets_origin": {take: func(c *converter, value string) {
-			l := c.here()
-			l.out.Origins = append(l.out.Origins, value)
+			if l := c.here(); !slices.Contains(l.out.Origins, value) {
+				l.out.Origins = append(l.out.Origins, value)
+			}
 		}},
 		"enable_proxy_protocol": count(1, 2, func(c *converter, n int) {
 			c.here().proxy, c.here().proxyAt = n, c.at

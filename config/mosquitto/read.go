@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/loopmq/loopmq/config"
 )
@@ -159,6 +160,10 @@ func (c *converter) file(path string, text []byte, main bool) {
 		}
 		name, value, _ := strings.Cut(s, " ")
 		c.option = name
+		if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+			c.refuse("is not UTF-8, or has a NUL byte")
+			continue
+		}
 		if strings.ContainsRune(name, '\t') {
 			c.refuse("Mosquitto takes no tab here: write a space between the name and the value")
 			continue
