@@ -109,6 +109,43 @@ func TestResumeHandsOverTheKeptTail(t *testing.T) {
 	})
 }
 
+// A filter decodes where the bytes lie, and leaves some of them for later.
+func TestBytesLeftComeAgainAsTheHandlerLeftThem(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		for _, size := range []int{3, 20_000} { // a tail that is copied, and one that is read behind
+			var seen [][]byte
+			accept, handlers := accepting(func(h *handler) {
+				h.data = func(view []byte) (int, error) {
+					seen = append(seen, bytes.Clone(view))
+					for i, b := range view {
+						if b == 'a' {
+							view[i] = 'A'
+						}
+					}
+					if view[len(view)-1] == 'z' {
+						return len(view), nil
+					}
+					return 1, nil
+				}
+			})
+			s := serve(t, kind, config{}, accept)
+			c := s.dial()
+			_ = wait(t, handlers, "Accept")
+			mustWrite(t, c, bytes.Repeat([]byte("a"), size))
+			var calls int
+			s.until("all is read", func() bool { calls = len(seen); return s.e.Stats().BytesIn == uint64(size) })
+			mustWrite(t, c, []byte("z"))
+			s.until("the end is read", func() bool { return len(seen) == calls+1 })
+			s.on(func() {
+				if want := append(bytes.Repeat([]byte("A"), size-calls), 'z'); !bytes.Equal(seen[calls], want) {
+					t.Errorf("of %d bytes in %d calls, then one more: got %.20q… (%d)", size, calls, seen[calls], len(seen[calls]))
+				}
+			})
+			s.stop()
+		}
+	})
+}
+
 func TestPausedConnectionIsNotRead(t *testing.T) {
 	eachEngine(t, func(t *testing.T, kind string) {
 		got := 0

@@ -149,3 +149,16 @@ func firstError(errs ...error) error {
 	}
 	return nil
 }
+
+// Waiting tells of each message in the queue of a session, oldest first. The
+// slices are views. It is for tests and for people who look.
+func (r *Router) Waiting(clientID string, each func(topic, payload []byte, qos byte)) {
+	s := r.sessions[clientID]
+	if s == nil {
+		return
+	}
+	for i := range s.queue.n {
+		d := &s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
+		each(d.msg.Topic(), d.msg.Payload(), d.qos)
+	}
+}

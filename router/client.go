@@ -18,6 +18,7 @@ type Client struct {
 	id      string
 	peer    Peer
 	will    *will
+	expires *lifetime   // nil: the connection may last for ever
 	timer   timer.Timer // CONNECT deadline, then keep alive
 
 	prev, next *Client // Router.clients
@@ -25,11 +26,13 @@ type Client struct {
 	packetMax int   // bytes of a packet from the client; small until CONNECT is accepted
 	sendMax   int   // bytes of a packet to the client [MQTT-3.1.2-24]
 	window    int   // messages with QoS > 0 that may be sent and not finished
+	denied    int   // what it wanted to do and was not allowed to
 	keepAlive int64 // ns of silence that are too many; 0 = any
 	seenAt    int64 // ns, when the last whole packet came
 	version   codec.Version
 	group     formGroup
 	connected bool // CONNECT was accepted
+	waiting   bool // for the verdict on its CONNECT
 	closing   bool // Close was called; nothing is handled any more
 	orderly   bool // ended by a DISCONNECT packet
 }
@@ -44,11 +47,16 @@ type peer5 struct {
 	pending []byte          // CONNECT that waits for the end of its authentication
 }
 
+// Through says that the connection goes through conn from now on, with what
+// has become known of the peer: TLS, WebSocket or a PROXY header came first.
+// CONNECT has not come yet, and the time for it goes on.
+func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
+
 // Data handles the packets in view and returns how many bytes they had.
 //
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
-	for !c.closing {
+	for !c.closing && !c.waiting {
 		k, n, err := codec.Next(view[used:], c.packetMax)
 		if err != nil {
 			return used, c.fail(err)
@@ -158,6 +166,9 @@ func (c *Client) Drained() {
 func (c *Client) Closed(why error) {
 	c.closing = true
 	c.r.timers.Stop(&c.timer)
+	if c.expires != nil {
+		c.r.timers.Stop(&c.expires.timer)
+	}
 	c.r.clients.remove(c)
 	if !c.connected {
 		c.r.event(&Event{Kind: EventRefuse, ClientID: c.id, Peer: c.peer, Err: why})

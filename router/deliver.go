@@ -109,6 +109,10 @@ func (r *Router) sendNew(s *Session, d *delivery) bool {
 		r.drop(s, DropExpired)
 		return true
 	}
+	if !r.stillAllowed(s, d.msg) {
+		r.drop(s, DropNoRight)
+		return true
+	}
 	switch r.transmit(s.client, d, s.out.nextID(), false) {
 	case putBlocked:
 		return false
@@ -212,13 +216,22 @@ func (r *Router) pump(s *Session) {
 	}
 }
 
-// resend repeats what was sent on an earlier connection and is still open. It
-// reports whether all of it has left.
+// resend repeats what was sent on an earlier connection and is still open, as
+// much of it as the client takes at once on this one [MQTT-3.3.4-9]. It reports
+// whether all of it has left.
 func (r *Router) resend(s *Session, c *Client) bool {
 	o := &s.out
 	for i := o.since(o.resend); i < o.open; {
 		e := o.at(i)
 		o.resend = e.n
+		if e.state != flightPubcomp && !r.stillAllowed(s, e.msg) {
+			r.drop(s, DropNoRight)
+			r.finish(s, e)
+			continue
+		}
+		if i >= c.window {
+			return false // an acknowledgement comes
+		}
 		if e.state == flightPubcomp {
 			if c.acknowledge(codec.TypePubrel, e.packetID()) != nil {
 				c.close(errAnswersUnread)

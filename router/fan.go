@@ -121,6 +121,9 @@ func (r *Router) fanOutOne(set []*Subscription) {
 			r.deliverWithOptions(sub)
 			continue
 		}
+		if r.guarded && !sub.session.mayReceive(p.topic) {
+			continue
+		}
 		c := sub.session.client
 		if c != nil {
 			f := frames[c.group]
@@ -150,6 +153,9 @@ func (r *Router) deliverWithOptions(sub *Subscription) {
 	}
 	if sub.opts.noLocal && sub.session == r.fan.p.from {
 		return // [MQTT-3.8.3-3]
+	}
+	if r.guarded && !sub.session.mayReceive(r.fan.p.topic) {
+		return
 	}
 	if r.deliver(sub.session, min(r.fan.p.qos, sub.qos), sub.opts.rap && r.fan.p.retain, sub.origin()) == putBlocked {
 		r.drop(sub.session, DropOutputFull)
@@ -195,6 +201,9 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 				continue
 			}
 			f.first = nil
+			if r.guarded && !s.mayReceive(r.fan.p.topic) {
+				continue
+			}
 			var o *origin
 			if len(f.ids) > 0 {
 				o = &origin{ids: append([]uint32(nil), f.ids...)}

@@ -206,6 +206,9 @@ func (r *Router) deliverRetained(s *Session, m *retainedMessage, qos byte, o *or
 	if c == nil || c.closing {
 		return false
 	}
+	if !r.stillAllowed(s, m.msg) {
+		return true // not a drop: it was never this session's
+	}
 	d := delivery{msg: m.msg, from: o, qos: qos, retain: true}
 	if qos > 0 {
 		return s.ready() && r.sendNew(s, &d)

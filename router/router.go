@@ -38,6 +38,9 @@ type Router struct {
 	validatePayloads bool
 	moved            bool
 	authMethods      map[string]func() Exchange
+	identify         func(user, clientID string, from Peer) *Identity
+	denyCloses       bool
+	guarded          bool // somebody's Access is not nil
 
 	// topicShort is the length from which a topic name can break a limit: one
 	// of n bytes has at most n+1 levels.
@@ -80,6 +83,27 @@ func New(cfg Config) *Router {
 		responsePrefix:   cfg.ResponsePrefix,
 		validatePayloads: cfg.ValidatePayloads,
 		authMethods:      cfg.AuthMethods,
+		identify:         cfg.Identify,
+		denyCloses:       cfg.DenyCloses,
+	}
+}
+
+// Change replaces what may change while the router runs: Limits and the
+// settings, but not Rand, Events, Pool, AuthMethods and Identify. Connections
+// keep what they were told in CONNACK.
+func (r *Router) Change(cfg Config) {
+	r.limits = cfg.Limits.withDefaults()
+	r.topicShort = min(r.limits.TopicBytesMax+1, r.limits.TopicLevelsMax)
+	r.serverReference, r.moved = cfg.ServerReference, cfg.ServerMoved
+	r.responsePrefix, r.validatePayloads, r.denyCloses = cfg.ResponsePrefix, cfg.ValidatePayloads, cfg.DenyCloses
+}
+
+// CloseWhere closes the connections of clients that would not be let in again.
+func (r *Router) CloseWhere(stranger func(from *Peer) bool) {
+	for c := r.clients.head; c != nil; c = c.next {
+		if c.connected && !c.closing && stranger(&c.peer) {
+			c.close(errNoLongerWelcome)
+		}
 	}
 }
 
@@ -114,7 +138,7 @@ func (r *Router) Attach(conn Conn, from Peer) *Client {
 func (r *Router) Stopping() {
 	for c := r.clients.head; c != nil; c = c.next {
 		if w := c.will; w != nil {
-			c.will = nil
+			c.will, w.session = nil, c.session
 			r.publishWill(w)
 		}
 	}

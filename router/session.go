@@ -6,15 +6,17 @@ import "github.com/loopmq/loopmq/internal/timer"
 // of QoS 1 and 2 in both directions (section 3.1.2.4). It outlives its
 // connection by expiry.
 type Session struct {
-	r       *Router
-	id      string
-	client  *Client // nil while no connection is there
-	subs    subscriptions
-	*flow         // Router.idle until own
-	will    *will // waits for its delay
-	timer   timer.Timer
-	expiry  int64 // ns; 0 = ends with its connection
-	dropped uint64
+	r      *Router
+	id     string
+	client *Client // nil while no connection is there
+
+	identity *Identity // of the last connection
+	subs     subscriptions
+	*flow          // Router.idle until own
+	will     *will // waits for its delay
+	timer    timer.Timer
+	expiry   int64 // ns; 0 = ends with its connection
+	dropped  uint64
 
 	prev, next *Session // Router.offline
 

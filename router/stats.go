@@ -19,7 +19,8 @@ type Stats struct {
 	NegativeAcks    uint64 // PUBACK and PUBREC of clients with a failure
 	PassedOn        uint64 // messages of a shared subscription that went to another member
 	AliasBytesSaved uint64 // topic bytes not sent thanks to Topic Aliases
-	AuthFailures    uint64 // enhanced authentications that failed
+	AuthFailures    uint64 // clients that could not show who they are
+	Denied          uint64 // what clients wanted to do and were not allowed to
 
 	Dropped   [dropCount]uint64 // messages not delivered, by DropReason
 	LimitHits [limitCount]uint64
@@ -45,6 +46,7 @@ const (
 	DropSession                          // queued for a session that ended
 	DropExpired                          // its Message Expiry was over
 	DropPacketTooLarge                   // larger than the client's Maximum Packet Size
+	DropNoRight                          // the session may not receive it, or its writer may no longer publish it
 	DropNoMember                         // QoS 0 and no member of the shared subscription could take it
 	dropCount
 )
@@ -63,6 +65,8 @@ func (d DropReason) String() string {
 		return "expired"
 	case DropPacketTooLarge:
 		return "larger than the client takes"
+	case DropNoRight:
+		return "no right to it any more"
 	case DropNoMember:
 		return "no member of the group could take it"
 	}

@@ -62,7 +62,10 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	r.stored++ // what is retained from here on reaches the session as it comes
 	first := len(s.replays)
 	for f, ok := p.Next(); ok; f, ok = p.Next() {
-		err := r.subscribe(s, &f, p.Props.SubscriptionIDs)
+		err := c.maySubscribe(&f)
+		if err == nil {
+			err = r.subscribe(s, &f, p.Props.SubscriptionIDs)
+		}
 		code := f.QoS
 		if err != nil {
 			refused = err
@@ -83,6 +86,23 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	}
 	if len(s.replays) > first {
 		r.startReplay(s)
+	}
+	return nil
+}
+
+// maySubscribe asks for the client whether it may subscribe to f.
+func (c *Client) maySubscribe(f *codec.Filter) error {
+	id := c.peer.Identity
+	if id == nil || id.Access == nil {
+		return nil
+	}
+	_, inner, _, err := topic.ParseShare(f.Name)
+	if err != nil {
+		return err
+	}
+	if ruling := id.Access.MaySubscribe(inner); ruling.Denied {
+		c.deny("subscribe", f.Name, ruling.Rule)
+		return errNoRight
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ const patience = 20 * time.Second
 // port.
 func startBroker(t *testing.T) string {
 	t.Helper()
-	b, err := broker.New(broker.Config{Listeners: []string{"mqtt://127.0.0.1:0"}})
+	b, err := broker.New(broker.Config{Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,10 +9,10 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"broker", "client", "codec", "config", "config/mosquitto"},
+	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto"},
 	"config":              {"broker"},
 	"config/mosquitto":    {"config"},
-	"broker":              {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"broker":              {"auth", "auth/acl", "auth/password", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
 	"router/topic":        {},
@@ -27,11 +27,16 @@ var arrows = map[string][]string{
 	"internal/buf":        {"internal/invariant"},
 	"internal/timer":      {"internal/invariant"},
 	"internal/invariant":  {},
+	"internal/sim":        {"router", "internal/buf"},
 	"internal/tidy":       {},
+	"auth/password":       {},
+	"auth/acl":            {"router/topic"},
+	"loop/transport":      {"loop", "internal/buf", "internal/invariant"},
 }
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
+	"auth/acl":   {"client", "codec"},
 	"bench":      {"broker"},
 	"broker":     {"client"},
 	"cmd/loopmq": {"codec"},
@@ -40,21 +45,24 @@ var testArrows = map[string][]string{
 // modules are the modules of others that each package may import; who is not
 // here lives on the standard library.
 var modules = map[string][]string{
-	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime"},
+	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "golang.org/x/sys"},
 	"auth":            {"github.com/xdg-go/scram"},
+	"auth/password":   {"golang.org/x/crypto"},
 	"config":          {"github.com/pelletier/go-toml/v2"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
+	"loop/transport":  {"github.com/gobwas/ws"},
 	"bench/loopbench": {"golang.org/x/sys"},
 }
 
 // testModules may be imported by any test.
 var testModules = []string{
 	"github.com/eclipse/paho.mqtt.golang", "github.com/eclipse/paho.golang", "golang.org/x/sys",
+	"github.com/pires/go-proxyproto", "github.com/coder/websocket",
 }
 
 // pure are the packages whose every output follows from their arguments.
-var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer"}
+var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer", "internal/sim"}
 
 // pureImports may not be imported by pure packages.
 var pureImports = []string{"sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "syscall"}
@@ -66,11 +74,13 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 var starters = []string{
 	"bench/relay/main.go", // waits for the signal to stop
 	"bench/target.go",     // waits for the process it started
+	"broker/loginpool.go", // checks passwords, which takes time
 	"broker/logqueue.go",  // hands records to a logger that may block
 	"client/conn.go",
 	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
-	"loop/evio.go", // evio accepts work on its own goroutines
+	"cmd/loopmq/service.go", // waits for SIGHUP
+	"loop/evio.go",          // evio accepts work on its own goroutines
 }
 
 // importRule: arrows of ours, and modules of others.
