@@ -8,23 +8,25 @@ import (
 func (a *Auth) rows() []row {
 	return []row{
 		listRow(&a.Chain, KindChoiceList, "chain", AuthNames(), Live,
-			"Ways to show who one is, in the order in which they are asked; none is all those that are set up, in the order certificate, peer, password, jwt, http."),
+			"Ways to show who one is, in the order in which they are asked; none is all those that are set up, in the order certificate, peer, password, jwt, http.").later(),
 		switchRow(&a.Anonymous, "anonymous", Live,
-			`May clients connect that do not say who they are? "auto" lets them on loopback addresses and unix sockets as long as nothing else is set up here.`),
-		pathRow(&a.PasswordFile, "password_file", Live, "Users and their passwords, as mosquitto_passwd writes them."),
-		pathRow(&a.ACLFile, "acl_file", Live, "Who may do what, in Mosquitto's format. With one, what it does not allow is denied."),
-		tableRow("jwt", a.JWT.rows(), "Lets in who has a signed token as password."),
-		tableRow("http", a.HTTP.rows(), "Asks a web service who may connect and do what."),
+			`May clients connect that do not say who they are? "auto" lets them on loopback addresses and unix sockets as long as nothing else is set up here.`).flag("anonymous"),
+		pathRow(&a.PasswordFile, "password_file", Live, "Users and their passwords, as loopmq passwd and mosquitto_passwd write them.").flag("password-file"),
+		pathRow(&a.ACLFile, "acl_file", Live, "Who may do what, in Mosquitto's format. With one, what it does not allow is denied.").flag("acl-file"),
+		booleanRow(&a.DenyCloses, "deny_closes", false, Live,
+			"Close the connection of a client of MQTT 3 that publishes what it may not; otherwise its message is acknowledged and goes nowhere.").flag("deny-closes"),
+		tableRow("jwt", a.JWT.rows(), "Lets in who has a signed token as password.").later(),
+		tableRow("http", a.HTTP.rows(), "Asks a web service who may connect and do what.").later(),
 		tableRow("peer", []row{
 			mapRow(&a.Peer.Users, "users", Live,
 				`Users of the machine, by number or name, and who they are on a unix:// listener without a password: { "1000" = "nodered" }.`),
-		}, "Gives users to processes of this machine."),
-		tableRow("guard", a.Guard.rows(), "Keeps out addresses that try passwords."),
+		}, "Gives users to processes of this machine.").later(),
+		tableRow("guard", a.Guard.rows(), "Keeps out addresses that try passwords.").later(),
 		tableRow("bans", []row{
 			networksRow(&a.Bans.Networks, "networks", Live, "Addresses that may not connect."),
 			listRow(&a.Bans.Users, KindTextList, "users", nil, Live, "Users that may not connect."),
 			listRow(&a.Bans.ClientIDs, KindTextList, "client_ids", nil, Live, "Client identifiers that may not connect."),
-		}, "Keeps out known ones."),
+		}, "Keeps out known ones.").later(),
 	}
 }
 

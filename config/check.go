@@ -134,12 +134,12 @@ func (in *reader) checkListener(f *File, i int) {
 		}
 	}
 	only(e.WebSocket, "ws:// and wss://", "path", "origins", "forwarded_trusted")
-	only(e.Path != "", "unix://", "mode", "owner", "group")
+	only(e.Socket != "", "unix://", "mode", "owner", "group")
 	only(e.TLS, "mqtts://, tls:// and wss://", "tls")
 	switch {
 	case l.ProxyProtocol == "off" && len(l.ProxyTrusted) > 0:
 		in.wrong(key+"proxy_trusted", "proxy_protocol is off", `write proxy_protocol = "any", or leave it out`)
-	case l.ProxyProtocol != "off" && len(l.ProxyTrusted) == 0 && e.Path == "":
+	case l.ProxyProtocol != "off" && len(l.ProxyTrusted) == 0 && e.Socket == "":
 		in.wrong(key+"proxy_protocol", "anybody could say to be somebody else", `say who may: proxy_trusted = ["10.0.0.0/8"]`)
 	}
 	in.file(key+"password_file", l.PasswordFile)

@@ -8,7 +8,7 @@ import (
 // Change is one key that two configurations have differently.
 type Change struct {
 	Key      string // with the name of the listener: `listener "mqtt://:1883" url`
-	Old, New string // as TOML writes them; "" where a table is new or gone
+	Old, New string // as TOML writes them; of listeners that come or go, the URL, or ""
 	Reload   Reload
 }
 
@@ -16,39 +16,49 @@ type Change struct {
 func (c Change) String() string {
 	switch {
 	case c.Old == "":
-		return c.Key + ": added: " + c.New
+		return c.Key + ": opened at " + c.New
 	case c.New == "":
-		return c.Key + ": removed"
+		return c.Key + ": closed at " + c.Old
 	}
 	return c.Key + ": " + c.Old + " -> " + c.New + " (" + c.Reload.String() + ")"
 }
 
-// Diff finds what a reload from old to new changes. Listeners are told apart by
-// their names.
+// Diff finds what a reload from old to now changes. A listener is the same one
+// while its address is; one at another address is opened anew.
 func Diff(old, now *File) []Change {
 	var changes []Change
 	diffRows(&changes, "", old.rows(), now.rows())
-	byName := map[string]int{}
-	for i, l := range old.Listeners {
-		byName[l.Name] = i
+	gone := map[string]int{}
+	for i := range old.Listeners {
+		gone[old.Listeners[i].place()] = i
 	}
 	for i := range now.Listeners {
 		l := &now.Listeners[i]
 		key := "listener " + strconv.Quote(l.Name)
-		j, was := byName[l.Name]
+		j, was := gone[l.place()]
 		if !was {
-			changes = append(changes, Change{Key: key, New: "opened at " + l.URL, Reload: Remake})
+			changes = append(changes, Change{Key: key, New: quote(l.URL), Reload: Remake})
 			continue
 		}
-		delete(byName, l.Name)
+		delete(gone, l.place())
 		diffRows(&changes, key+" ", old.Listeners[j].rows(), l.rows())
 	}
-	for _, l := range old.Listeners {
-		if _, gone := byName[l.Name]; gone {
-			changes = append(changes, Change{Key: "listener " + strconv.Quote(l.Name), Old: l.URL, Reload: Remake})
+	for i := range old.Listeners {
+		l := &old.Listeners[i]
+		if _, is := gone[l.place()]; is {
+			changes = append(changes, Change{Key: "listener " + strconv.Quote(l.Name), Old: quote(l.URL), Reload: Remake})
 		}
 	}
 	return changes
+}
+
+// place is where a listener listens.
+func (l *Listener) place() string {
+	e, err := l.Endpoint()
+	if err != nil {
+		return l.URL
+	}
+	return e.Address()
 }
 
 // diffRows compares tables of the same shape. Lists of tables in a listener are

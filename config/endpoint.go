@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -16,15 +17,23 @@ type Endpoint struct {
 	Scheme    string // as written: mqtt, tcp, mqtts, tls, ws, wss, unix
 	TLS       bool
 	WebSocket bool
-	Path      string // of the unix socket; "" for TCP
+	Path      string // of the WebSocket
+	Socket    string // path of the unix socket; "" for TCP
 	Host      string // "": every address of both families
 	Port      int    // 0: the system chooses
 }
 
+// socketPathMax is the room for the path of a unix socket on the system that has
+// the least.
+const socketPathMax = 103
+
+// webPathDefault is where MQTT over WebSocket is, if nothing else is said.
+const webPathDefault = "/mqtt"
+
 // Address is HOST:PORT, or the path of the socket.
 func (e Endpoint) Address() string {
-	if e.Path != "" {
-		return e.Path
+	if e.Socket != "" {
+		return e.Socket
 	}
 	return net.JoinHostPort(e.Host, strconv.Itoa(e.Port))
 }
@@ -66,10 +75,16 @@ func (l *Listener) Endpoint() (Endpoint, error) {
 		return Endpoint{}, errors.New("is no URL; write " + scheme + "://HOST:PORT")
 	case u.User != nil:
 		return Endpoint{}, errors.New("a user does not belong here; see password_file")
-	case u.Path != "" && u.Path != "/" && e.WebSocket:
-		return Endpoint{}, fmt.Errorf("the path stands by itself: path = %q", u.Path)
-	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
-		return Endpoint{}, errors.New("there is something behind the port; leave it out")
+	case u.Path != "" && u.Path != "/" && !e.WebSocket, u.RawQuery != "", u.Fragment != "":
+		return Endpoint{}, errors.New("there is something behind it that does not belong here; settings are keys of their own")
+	}
+	if e.WebSocket {
+		said := cmp.Or(l.Path, webPathDefault)
+		if e.Path = u.Path; e.Path == "" || e.Path == "/" {
+			e.Path = said
+		} else if said != webPathDefault && said != e.Path {
+			return Endpoint{}, fmt.Errorf("has a path, and the key path says %q; leave one of the two out", said)
+		}
 	}
 	if e.Host = u.Hostname(); e.Host == "*" {
 		return Endpoint{}, errors.New("* is no address; leave the host empty: " + scheme + "://:" + strconv.Itoa(e.Port))
@@ -103,19 +118,19 @@ func (e Endpoint) unix(rest string) (Endpoint, error) {
 	switch {
 	case rest == "" || rest[0] != '/':
 		return Endpoint{}, errors.New("the path of a socket begins with a slash: unix:///run/loopmq.sock")
-	case len(rest) > 107:
-		return Endpoint{}, fmt.Errorf("the path has %d bytes, the system takes 107", len(rest))
+	case len(rest) > socketPathMax:
+		return Endpoint{}, fmt.Errorf("the path has %d bytes, systems take %d", len(rest), socketPathMax)
 	case strings.HasSuffix(rest, "/"):
 		return Endpoint{}, errors.New("the path of a socket ends with its name")
 	}
-	e.Path = path.Clean(rest)
+	e.Socket = path.Clean(rest)
 	return e, nil
 }
 
 // overlaps says that two endpoints cannot be opened both.
 func (e Endpoint) overlaps(o Endpoint) bool {
-	if e.Path != "" || o.Path != "" {
-		return e.Path == o.Path
+	if e.Socket != "" || o.Socket != "" {
+		return e.Socket == o.Socket
 	}
 	if e.Port == 0 || e.Port != o.Port {
 		return false

@@ -83,6 +83,7 @@ type Auth struct {
 	Anonymous    Switch
 	PasswordFile string
 	ACLFile      string
+	DenyCloses   bool
 	JWT          JWT
 	HTTP         HTTP
 	Peer         Peer
@@ -147,6 +148,15 @@ const (
 	On
 	Off
 )
+
+// Bool is nil for Auto.
+func (s Switch) Bool() *bool {
+	if s == Auto {
+		return nil
+	}
+	on := s == On
+	return &on
+}
 
 // Secret is text that is shown to nobody.
 type Secret string

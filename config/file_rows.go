@@ -15,7 +15,7 @@ func (f *File) rows() []row {
 		choiceRow(&f.Engine, "engine", "", []string{"", "epoll", "evio"}, Restart,
 			`The event loop; "" is the best one of the platform.`).flag("engine"),
 		pathRow(&f.StateDir, "state_dir", Restart,
-			`The directory that keeps sessions and messages over a restart; "" keeps them in memory only.`),
+			`The directory that keeps sessions and messages over a restart; "" keeps them in memory only.`).later(),
 		durationRow(&f.ShutdownTimeout, "shutdown_timeout", 5*time.Second, 0, Live,
 			"How long clients get to read what is queued for them when the broker stops.").flag("shutdown-timeout"),
 		textRow(&f.ServerReference, "server_reference", "", Live,
@@ -27,9 +27,9 @@ func (f *File) rows() []row {
 		booleanRow(&f.ValidatePayloads, "validate_payloads", false, Live,
 			"Refuse payloads that are said to be UTF-8 and are not (MQTT 5.0).").flag("validate-payloads"),
 		sizeRow(&f.MemoryLimit, "memory_limit", 0, Restart,
-			`The memory that the broker tries to stay below; "0B" leaves it to the system and to GOMEMLIMIT.`),
+			`The memory that the broker tries to stay below; "0B" leaves it to the system and to GOMEMLIMIT.`).later(),
 		durationRow(&f.SysInterval, "sys_interval", 10*time.Second, 0, Live,
-			`How often the topics below $SYS are renewed; "0s" is never.`),
+			`How often the topics below $SYS are renewed; "0s" is never.`).later(),
 		tableRow("log", f.Log.rows(), "Where the log goes, and how much of it."),
 		tablesRow(&f.Listeners, "listener", (*Listener).rows,
 			"An address that clients connect to; once for each. With none at all the broker serves the loopback addresses on port 1883."),
@@ -41,12 +41,12 @@ func (f *File) rows() []row {
 
 func (l *Log) rows() []row {
 	return []row{
-		choiceRow(&l.Level, "level", "info", []string{"debug", "info", "warn", "error"}, Live,
+		choiceRow(&l.Level, "level", "info", []string{"debug", "info", "warn", "error"}, Restart,
 			"What is written: this and all that weighs more.").flag("log-level"),
-		choiceRow(&l.Format, "format", "auto", []string{"auto", "text", "logfmt", "json"}, Live,
+		choiceRow(&l.Format, "format", "auto", []string{"auto", "text", "logfmt", "json"}, Restart,
 			`How a line looks; "auto" is text on a terminal and logfmt otherwise.`).flag("log-format"),
-		textRow(&l.To, "to", "stderr", Live,
-			`Where it goes: "stderr", "syslog", "journal", or the path of a file, with a slash in it.`, logTarget),
+		textRow(&l.To, "to", "stderr", Restart,
+			`Where it goes: "stderr", "syslog", "journal", or the path of a file, with a slash in it.`, logTarget).later(),
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 func (l *Listener) rows() []row {
 	return []row{
 		textRow(&l.URL, "url", "", Remake,
-			"What to listen on: mqtt://HOST:PORT or tcp:// (port 1883), mqtts:// or tls:// (8883), ws:// (8083), wss:// (8084), or unix:///PATH. An empty host is every address; port 0 lets the system choose.").flag("listen"),
-		textRow(&l.Name, "name", "", Remake,
+			"What to listen on: mqtt://HOST:PORT or tcp:// (port 1883), mqtts:// or tls:// (8883), ws:// (8083), wss:// (8084), or unix:///PATH. An empty host is every address; port 0 lets the system choose. Another scheme or path at the same address takes effect live.").flag("listen"),
+		textRow(&l.Name, "name", "", Live,
 			"What logs, counters and reloads call it; without one they take the URL."),
 		listRow(&l.Versions, KindChoiceList, "versions", []string{"3.1", "3.1.1", "5"}, Live,
 			"The versions of MQTT that clients may speak; none is all of them."),
@@ -22,26 +22,26 @@ func (l *Listener) rows() []row {
 		switchRow(&l.Anonymous, "anonymous", Live,
 			`May clients connect that do not say who they are? "auto" is as auth.anonymous.`),
 		listRow(&l.Auth, KindChoiceList, "auth", AuthNames(), Live,
-			"Ways to show who one is, in the order in which they are asked; none is as auth.chain."),
+			"Ways to show who one is, in the order in which they are asked; none is as auth.chain.").later(),
 		pathRow(&l.PasswordFile, "password_file", Live,
-			`Users and their passwords for this listener; "" is as auth.password_file.`),
+			`Users and their passwords for this listener; "" is as auth.password_file.`).later(),
 		pathRow(&l.ACLFile, "acl_file", Live,
-			`Who may do what on this listener; "" is as auth.acl_file.`),
-		textRow(&l.Path, "path", "", Live,
-			`The path that is served, of ws:// and wss://; "" is every path.`, webPath),
+			`Who may do what on this listener; "" is as auth.acl_file.`).later(),
+		textRow(&l.Path, "path", webPathDefault, Live,
+			"The path that is served, of ws:// and wss://, if the URL has none; / is served too.", webPath),
 		listRow(&l.Origins, KindTextList, "origins", nil, Live,
 			"The web pages whose scripts may connect, of ws:// and wss://: https://HOST. None is all."),
 		networksRow(&l.ForwardedTrusted, "forwarded_trusted", Live,
 			"The proxies whose X-Forwarded-For is believed, of ws:// and wss://."),
-		choiceRow(&l.ProxyProtocol, "proxy_protocol", "off", []string{"off", "v1", "v2", "any"}, Remake,
+		choiceRow(&l.ProxyProtocol, "proxy_protocol", "off", []string{"off", "v1", "v2", "any"}, Live,
 			"The header that a proxy in front writes before anything else, to say who connects."),
 		networksRow(&l.ProxyTrusted, "proxy_trusted", Live,
 			"The proxies that may write it; others are turned away."),
 		modeRow(&l.Mode, "mode", Remake, "Permissions of the socket, of unix://."),
 		textRow(&l.Owner, "owner", "", Remake, "Owner of the socket, of unix://: a name or a number."),
 		textRow(&l.Group, "group", "", Remake, "Group of the socket, of unix://: a name or a number."),
-		tableRow("tls", l.TLS.rows(), "Encryption, of mqtts://, tls:// and wss://."),
-		tableRow("limits", listenerLimitRows(&l.Limits), "Bounds for the clients of this listener; what is not said is as in [limits]."),
+		tableRow("tls", l.TLS.rows(), "Encryption, of mqtts://, tls:// and wss://.").later(),
+		tableRow("limits", listenerLimitRows(&l.Limits), "Bounds for the clients of this listener; what is not said is as in [limits].").later(),
 	}
 }
 
@@ -93,9 +93,7 @@ func listenerLimitRows(to *broker.Limits) []row {
 
 func webPath(s string) string {
 	switch {
-	case s == "":
-		return ""
-	case s[0] != '/':
+	case s == "" || s[0] != '/':
 		return "a path begins with a slash: " + quote("/"+s)
 	case strings.ContainsAny(s, "?# "):
 		return "a path has no ?, no # and no spaces"

@@ -205,6 +205,9 @@ url = "mqtt://:1884"
 [[listener]]
 url = "mqtt://:1885"
 max_connections = 5
+[[listener]]
+url = "unix:///run/a.sock"
+mode = "0600"
 `), nil)
 	now := load(t, write(t, dir, "b.toml", `
 sys_interval = "20s"
@@ -218,6 +221,9 @@ url = "mqtt://:1886"
 [[listener]]
 url = "mqtt://:1887"
 name = "a"
+[[listener]]
+url = "unix:///run/a.sock"
+mode = "0660"
 `), nil)
 	var got []string
 	for _, c := range config.Diff(old, now) {
@@ -228,9 +234,11 @@ name = "a"
 		`sys_interval: "10s" -> "20s" (live)`,
 		`auth.jwt.secret: "(secret)" -> "(secret)" (live)`,
 		`listener "mqtt://:1885" max_connections: 5 -> 6 (live)`,
-		`listener "mqtt://:1886": added: opened at mqtt://:1886`,
-		`listener "a" url: "mqtt://:1883" -> "mqtt://:1887" (listener opened anew)`,
-		`listener "mqtt://:1884": removed`,
+		`listener "mqtt://:1886": opened at "mqtt://:1886"`,
+		`listener "a": opened at "mqtt://:1887"`,
+		`listener "unix:///run/a.sock" mode: "0600" -> "0660" (listener opened anew)`,
+		`listener "a": closed at "mqtt://:1883"`,
+		`listener "mqtt://:1884": closed at "mqtt://:1884"`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -255,7 +263,7 @@ func TestExplain(t *testing.T) {
 
 func TestEndpoints(t *testing.T) {
 	for url, want := range map[string]string{
-		"mqtt://": ":1883", "mqtts://[::1]": "[::1]:8883", "ws://localhost/": "localhost:8083", "wss://:1": ":1",
+		"mqtt://": ":1883", "mqtts://[::1]": "[::1]:8883", "ws://localhost/a": "localhost:8083", "wss://:1": ":1",
 		"unix:///run/a//b.sock": "/run/a/b.sock", "tcp://[fe80::1%25eth0]:0": "[fe80::1%eth0]:0",
 	} {
 		e, err := (&config.Listener{URL: url}).Endpoint()

@@ -129,6 +129,9 @@ func (c *converter) finishListener(l *listener) config.Listener {
 		c.note("left out: its websockets_origin, since it is not of protocol websockets")
 		o.Origins = nil
 	}
+	if l.websockets {
+		c.note("WebSockets are served at the paths / and %s; Mosquitto serves every path", o.Path)
+	}
 	o.Anonymous = l.sec.anonymous
 	if c.perListener && o.Anonymous == config.Auto {
 		o.Anonymous = onOff(!c.named)
