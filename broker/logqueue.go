@@ -109,6 +109,12 @@ func (q *logQueue) event(e *router.Event) {
 		level, text = slog.LevelWarn, "login failed"
 	case router.EventDeny:
 		level, text = slog.LevelWarn, "not allowed"
+	case router.EventUnacked:
+		level, text = slog.LevelWarn, "client does not acknowledge; messages wait behind a full window"
+	case router.EventDuel:
+		level, text = slog.LevelWarn, "two clients have the same identifier and take the session from each other; give each its own"
+	case router.EventMemory:
+		level, text = slog.LevelWarn, "near the memory limit: "+e.Detail
 	case router.EventStranger:
 		level, text = slog.LevelWarn, "refused: the session belongs to another user"
 	}
@@ -156,6 +162,12 @@ func addEvent(r *slog.Record, e *router.Event) {
 		r.Add("reason", quote(e.Err.Error()))
 	case router.EventDeny:
 		r.Add("action", e.Action, "topic", quote(e.Detail), "rule", ruleOr(e.Rule), "times", e.Count)
+	case router.EventUnacked:
+		r.Add("inflight", e.Count, "waiting", e.Waiting)
+	case router.EventDuel:
+		r.Add("other", e.Other.Addr(), "times", e.Count)
+	case router.EventMemory:
+		r.Add("used", e.Count, "limit", e.Waiting)
 	case router.EventStranger:
 		r.Add("owner", quote(e.User))
 	}

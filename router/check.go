@@ -7,7 +7,7 @@ import "fmt"
 // message is held by those who say so.
 func (r *Router) CheckInvariants() error {
 	holders := map[*Message]int32{}
-	var n struct{ subs, queued, inflight, offline, clients int }
+	var n struct{ subs, queued, inflight, offline, clients, late, lateBytes int }
 	var queuedBytes int64
 	for id, s := range r.sessions {
 		if s.id != id {
@@ -27,6 +27,11 @@ func (r *Router) CheckInvariants() error {
 		n.subs += s.subs.len()
 		n.queued += s.queue.n
 		n.inflight += s.out.open
+		n.late += s.late.n
+		n.lateBytes += s.late.bytes
+		if s.late.n > 0 && (s.client == nil || !s.client.behind) {
+			return fmt.Errorf("session %q: messages are late for nobody", id)
+		}
 		queuedBytes += int64(s.queue.bytes)
 		if s.will != nil {
 			holders[s.will.msg]++
@@ -47,6 +52,8 @@ func (r *Router) CheckInvariants() error {
 		differs("absent sessions", r.offline.n, n.offline),
 		differs("clients", r.clients.n, n.clients),
 		differs("queued messages", r.stats.Queued, n.queued),
+		differs("late messages", r.stats.Late, n.late),
+		differs("late bytes", int(r.stats.LateBytes), n.lateBytes),
 		differs("queued bytes", int(r.stats.QueuedBytes), int(queuedBytes)),
 		differs("messages in flight", r.stats.Inflight, n.inflight),
 		differs("retained bytes", r.stats.RetainedBytes, retainedBytes),
@@ -66,6 +73,9 @@ func (r *Router) checkSession(s *Session, holders map[*Message]int32) error {
 		d := s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
 		holders[d.msg]++
 		bytes += d.msg.bytes()
+	}
+	for i := range s.late.n {
+		holders[s.late.ring[(s.late.head+i)&(len(s.late.ring)-1)].msg]++
 	}
 	ids := map[uint16]bool{}
 	for i := range s.out.open {

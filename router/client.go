@@ -18,6 +18,8 @@ type Client struct {
 	id      string
 	peer    Peer
 	will    *will
+	stuck   *stuck      // nil: it takes what it is sent
+	held    *held       // nil: its CONNECT does not wait in a duel
 	expires *lifetime   // nil: the connection may last for ever
 	timer   timer.Timer // CONNECT deadline, then keep alive
 
@@ -32,6 +34,8 @@ type Client struct {
 	version   codec.Version
 	group     formGroup
 	connected bool // CONNECT was accepted
+	behind    bool // QoS 0 messages are late: new ones must not overtake them
+	paused    bool // not read from, for want of memory
 	waiting   bool // for the verdict on its CONNECT
 	closing   bool // Close was called; nothing is handled any more
 	orderly   bool // ended by a DISCONNECT packet
@@ -56,7 +60,7 @@ func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
 //
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
-	for !c.closing && !c.waiting {
+	for !c.closing && !c.waiting && !c.paused {
 		k, n, err := codec.Next(view[used:], c.packetMax)
 		if err != nil {
 			return used, c.fail(err)
@@ -166,6 +170,9 @@ func (c *Client) Drained() {
 func (c *Client) Closed(why error) {
 	c.closing = true
 	c.r.timers.Stop(&c.timer)
+	if c.held != nil {
+		c.r.timers.Stop(&c.held.timer)
+	}
 	if c.expires != nil {
 		c.r.timers.Stop(&c.expires.timer)
 	}
@@ -195,9 +202,9 @@ func (c *Client) Due(now int64) {
 	case !c.connected:
 		c.r.hit(LimitConnectTimeout)
 		c.close(errConnectTimeout)
-	case now-c.seenAt >= c.keepAlive:
+	case now-c.seenAt >= c.keepAlive && !c.paused:
 		c.close(errKeepAlive)
 	default:
-		c.r.timers.Set(&c.timer, c, c.seenAt+c.keepAlive)
+		c.r.timers.Set(&c.timer, c, max(c.seenAt, now-c.keepAlive+1)+c.keepAlive)
 	}
 }

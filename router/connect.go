@@ -25,6 +25,9 @@ func (c *Client) handleConnect(k *codec.Packet) error {
 	if l := c.peer.Listener; l != nil && l.Versions != nil && !bytes.Contains(l.Versions, []byte{byte(p.Version)}) {
 		return c.refuse(errVersionNotServed)
 	}
+	if c.r.memory.level >= memoryRefuse {
+		return c.refuse(errNoMemory)
+	}
 	if p.Props.Has.Has(codec.PropAuthMethod) {
 		return c.beginAuth(k, &p)
 	}

@@ -71,6 +71,7 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 		ok = c.conn.Send(r.scratch)
 	}
 	if !ok {
+		r.blocked(c)
 		return putBlocked
 	}
 	switch {
@@ -126,6 +127,14 @@ func (r *Router) sendNew(s *Session, d *delivery) bool {
 
 // sendUnacked sends d with QoS 0 to a session that is there. False: not now.
 func (r *Router) sendUnacked(s *Session, d *delivery) bool {
+	if d.msg.expired(r.now) {
+		r.drop(s, DropExpired)
+		return true
+	}
+	if !r.stillAllowed(s, d.msg) {
+		r.drop(s, DropNoRight)
+		return true
+	}
 	switch r.transmit(s.client, d, 0, false) {
 	case putBlocked:
 		return false
@@ -174,6 +183,9 @@ func (r *Router) enqueue(s *Session, d delivery) {
 	for s.queue.bytes+size > r.limits.QueuedBytesMax {
 		r.dropOldest(s, LimitQueuedBytes)
 	}
+	if c := s.client; c != nil && !c.closing && s.out.open > 0 && !s.windowOpen() {
+		r.windowShut(c)
+	}
 	d.msg.hold()
 	s.queue.push(d)
 	r.stats.Queued++
@@ -202,18 +214,29 @@ func (r *Router) pump(s *Session) {
 	if c == nil || c.closing {
 		return
 	}
-	if !r.resend(s, c) {
+	if !r.pumpAcked(s, c) {
 		return
 	}
-	for s.queue.n > 0 && s.windowOpen() {
-		if !r.sendNew(s, s.queue.front()) {
-			return // Drained comes
-		}
-		r.release(s.dequeue().msg) // in flight it is held once more
+	if s.late.n > 0 {
+		r.pumpLate(s)
 	}
 	if len(s.replays) > 0 {
 		r.wantReplay(s)
 	}
+}
+
+// pumpAcked sends QoS 1 and 2. False: the output is full.
+func (r *Router) pumpAcked(s *Session, c *Client) bool {
+	if !r.resend(s, c) {
+		return s.out.open >= c.window // then it is acknowledgements that are missing
+	}
+	for s.queue.n > 0 && s.windowOpen() {
+		if !r.sendNew(s, s.queue.front()) {
+			return false // Drained comes
+		}
+		r.release(s.dequeue().msg) // in flight it is held once more
+	}
+	return true
 }
 
 // resend repeats what was sent on an earlier connection and is still open, as

@@ -17,6 +17,9 @@ const (
 	EventCrowded                     // a client goes over our Receive Maximum
 	EventAuth                        // a client could not show who it is
 	EventDeny                        // a client wanted to do what it may not
+	EventUnacked                     // a client leaves a full window unacknowledged
+	EventDuel                        // clients take a session from each other
+	EventMemory                      // the broker comes near its memory limit, or leaves it behind
 	EventStranger                    // a client wants a session that belongs to another user
 )
 
@@ -35,7 +38,9 @@ type Event struct {
 	User     string       // EventAuth: the name it gave; EventStranger: whose session it is
 	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter
 	Rule     fmt.Stringer // EventDeny: what said so; nil: nothing allows it
-	Count    uint64       // EventDeny: denials of this connection so far
+	Count    uint64       // EventDeny: denials of this connection so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use
+	Waiting  int          // EventUnacked: messages that wait; EventMemory: the limit
+	Other    Peer         // EventDuel: who had the session
 }
 
 func (r *Router) event(e *Event) {

@@ -127,14 +127,14 @@ func (r *Router) fanOutOne(set []*Subscription) {
 		c := sub.session.client
 		if c != nil {
 			f := frames[c.group]
-			if f != nil && len(f) <= c.sendMax && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
+			if f != nil && !c.behind && len(f) <= c.sendMax && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
 				passed++
 				continue
 			}
 		}
 		switch r.deliver(sub.session, min(p.qos, sub.qos), false, nil) {
 		case putBlocked:
-			r.drop(sub.session, DropOutputFull)
+			r.putLate(sub.session, delivery{msg: r.message()})
 		case putSent:
 			if p.qos == 0 && c.group != groupAlias && len(p.payload) < sharedBytesMin {
 				frames[c.group] = r.form(c.v5 != nil, 0, false)
@@ -157,8 +157,9 @@ func (r *Router) deliverWithOptions(sub *Subscription) {
 	if r.guarded && !sub.session.mayReceive(r.fan.p.topic) {
 		return
 	}
-	if r.deliver(sub.session, min(r.fan.p.qos, sub.qos), sub.opts.rap && r.fan.p.retain, sub.origin()) == putBlocked {
-		r.drop(sub.session, DropOutputFull)
+	retain := sub.opts.rap && r.fan.p.retain
+	if r.deliver(sub.session, min(r.fan.p.qos, sub.qos), retain, sub.origin()) == putBlocked {
+		r.putLate(sub.session, delivery{msg: r.message(), from: sub.origin(), retain: retain})
 	}
 }
 
@@ -208,8 +209,9 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 			if len(f.ids) > 0 {
 				o = &origin{ids: append([]uint32(nil), f.ids...)}
 			}
-			if r.deliver(s, min(r.fan.p.qos, f.qos), f.rap && r.fan.p.retain, o) == putBlocked {
-				r.drop(s, DropOutputFull)
+			retain := f.rap && r.fan.p.retain
+			if r.deliver(s, min(r.fan.p.qos, f.qos), retain, o) == putBlocked {
+				r.putLate(s, delivery{msg: r.message(), from: o, retain: retain})
 			}
 		}
 	}
@@ -227,6 +229,9 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 	c := s.client
 	if c == nil {
 		return putAbsent // QoS 0 is not kept for absent sessions (section 3.1.2.4)
+	}
+	if c.behind {
+		return putBlocked
 	}
 	p := r.fan.p
 	v5 := c.v5 != nil
@@ -246,6 +251,7 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 		r.stats.Delivered[0]++
 		return putSent
 	}
+	r.blocked(c)
 	return putBlocked
 }
 
@@ -291,6 +297,7 @@ func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putR
 	at := codec.PublishPacketIDOffset(frame)
 	frame[at], frame[at+1] = byte(id>>8), byte(id)
 	if !c.conn.Send(frame) {
+		r.blocked(c)
 		r.enqueue(s, d)
 		return putSent
 	}

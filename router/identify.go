@@ -41,11 +41,11 @@ type Verdict struct {
 // accept.
 func (c *Client) identify(k *codec.Packet, p *codec.Connect, id string, assigned bool) error {
 	if a := c.auth5(); a != nil { // has shown who he is in an exchange
-		return c.enter(p, id, assigned, a.verdict)
+		return c.enter(k, p, id, assigned, a.verdict)
 	}
 	l := c.peer.Listener
 	if l == nil || l.Authenticator == nil {
-		return c.enter(p, id, assigned, Verdict{Identity: c.peer.Identity})
+		return c.enter(k, p, id, assigned, Verdict{Identity: c.peer.Identity})
 	}
 	cr := &Credentials{ClientID: id, HasUsername: p.HasUsername, Username: string(p.Username), Peer: c.peer}
 	if p.HasPassword {
@@ -63,7 +63,7 @@ func (c *Client) identify(k *codec.Packet, p *codec.Connect, id string, assigned
 	})
 	asking = false
 	if answer != nil {
-		return c.enter(p, id, assigned, *answer)
+		return c.enter(k, p, id, assigned, *answer)
 	}
 	raw = bytes.Clone(k.Raw)
 	c.waiting = true
@@ -92,7 +92,7 @@ func (c *Client) resume(raw []byte, id string, assigned bool, v Verdict) {
 		err = p.Decode(&k)
 	}
 	if err == nil {
-		err = c.enter(&p, id, assigned, v)
+		err = c.enter(&k, &p, id, assigned, v)
 	}
 	if err != nil {
 		c.conn.Close(c.fail(err))
@@ -100,7 +100,7 @@ func (c *Client) resume(raw []byte, id string, assigned bool, v Verdict) {
 }
 
 // enter lets a client in, or not, as the verdict says.
-func (c *Client) enter(p *codec.Connect, id string, assigned bool, v Verdict) error {
+func (c *Client) enter(k *codec.Packet, p *codec.Connect, id string, assigned bool, v Verdict) error {
 	if v.Reason != codec.Success {
 		c.id = id // for the log
 		c.r.stats.AuthFailures++
@@ -113,6 +113,10 @@ func (c *Client) enter(p *codec.Connect, id string, assigned bool, v Verdict) er
 		c.id = id
 		c.r.event(&Event{Kind: EventStranger, ClientID: id, Peer: c.peer, User: userOf(s.identity)})
 		return c.refuse(&refusal{codec.NotAuthorized, "the session with this client identifier belongs to another user"})
+	}
+	if c.held == nil && c.r.duelling(id, c) {
+		c.holdBack(k, id, assigned, v)
+		return nil
 	}
 	if v.Lifetime > 0 {
 		c.expires = &lifetime{c: c}

@@ -54,6 +54,9 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		r.setProps(pub, &p.Props)
 	}
 	matched := r.route(pub)
+	if p.QoS > 0 {
+		c.slowDown()
+	}
 	switch p.QoS {
 	case 1:
 		if !matched && c.v5 != nil {

@@ -30,6 +30,8 @@ var (
 	errLongLength       = &refusal{codec.MalformedPacket, "remaining length is longer than it need be [MQTT-1.5.5-1]"}
 	errVersionNotServed = &refusal{codec.UnsupportedProtocolVersion, "this listener does not serve this version of MQTT"}
 	errServerPacket     = &refusal{codec.ProtocolError, "packet that only a server sends"}
+	errTooSlow          = &refusal{codec.QuotaExceeded, "the client takes nothing of what it is sent; slow-timeout"}
+	errNoMemory         = &refusal{codec.ServerBusy, "the broker is at its memory limit; memory-limit"}
 	errNoRight          = &refusal{codec.NotAuthorized, "not authorized"}
 	errNoLongerWelcome  = &refusal{codec.NotAuthorized, "the client would no longer be let in"}
 	errLoginExpired     = &refusal{codec.NotAuthorized, "what the client logged in with has expired"}

@@ -53,6 +53,9 @@ func (r *Router) retain(p *publication) {
 	size := len(p.topic) + len(p.props) + len(p.payload)
 	if had {
 		size -= old.msg.bytes()
+	} else if r.memory.level >= memoryRefuse {
+		r.hit(LimitMemory)
+		return
 	} else if r.retained.Len() >= r.limits.RetainedMessagesMax {
 		r.hit(LimitRetainedMessages)
 		return

@@ -29,6 +29,9 @@ type Router struct {
 	retained *topic.Retained[*retainedMessage]
 	stored   uint64     // stamps of retained messages and subscriptions
 	replays  []*Session // sessions owed retained messages
+	stuck    stuckList
+	duels    map[string]*duel
+	memory   memory
 	shares   map[string]*shareGroup
 
 	sharedSubs int // members of all groups
@@ -77,6 +80,7 @@ func New(cfg Config) *Router {
 		retained:   new(topic.Retained[*retainedMessage]),
 		topicShort: min(limits.TopicBytesMax+1, limits.TopicLevelsMax),
 		shares:     make(map[string]*shareGroup),
+		duels:      make(map[string]*duel),
 
 		serverReference:  cfg.ServerReference,
 		moved:            cfg.ServerMoved,
@@ -118,10 +122,15 @@ func (r *Router) BeginPass(now int64) { r.now = now }
 func (r *Router) EndPass() (wake int64) {
 	ran := r.timers.Run(r.now, passTimersMax)
 	more := r.replayRetained()
+	again := r.checkMemory()
 	if more || ran == passTimersMax {
 		return r.now
 	}
-	return r.timers.Next()
+	wake = r.timers.Next()
+	if again != 0 && (wake == 0 || again < wake) {
+		return again
+	}
+	return wake
 }
 
 // Attach gives a new connection to the router, which answers with its handler.

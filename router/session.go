@@ -29,6 +29,7 @@ type Session struct {
 type flow struct {
 	out      inflight
 	queue    queue
+	late     queue      // QoS 0 that did not fit into the output
 	received *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
 	replays  []replay   // retained messages owed
 }
@@ -107,6 +108,7 @@ func (r *Router) detach(c *Client) {
 
 // leave parts a connection and its session.
 func (r *Router) leave(c *Client, s *Session) {
+	r.dropLate(s)
 	c.session, s.client = nil, nil
 	r.leaveWill(c, s)
 }

@@ -128,6 +128,6 @@ func (r *Router) passOn(d *delivery, sent bool) {
 		return
 	}
 	if !r.sendUnacked(sub.session, &next) {
-		r.drop(sub.session, DropOutputFull)
+		r.putLate(sub.session, next)
 	}
 }

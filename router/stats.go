@@ -20,6 +20,8 @@ type Stats struct {
 	PassedOn        uint64 // messages of a shared subscription that went to another member
 	AliasBytesSaved uint64 // topic bytes not sent thanks to Topic Aliases
 	AuthFailures    uint64 // clients that could not show who they are
+	Trims           uint64 // backlogs cut because of the memory limit
+	Held            uint64 // times that a publisher was not read from because of it
 	Denied          uint64 // what clients wanted to do and were not allowed to
 
 	Dropped   [dropCount]uint64 // messages not delivered, by DropReason
@@ -31,6 +33,8 @@ type Stats struct {
 	Retained      int   // topics with a retained message
 	RetainedBytes int   // their topics and payloads
 	QueuedBytes   int64 // topics and payloads waiting in all sessions' queues
+	LateBytes     int64 // topics and payloads of QoS 0 messages waiting for slow clients
+	Late          int   // QoS 0 messages waiting for slow clients
 	Queued        int   // messages waiting in all sessions' queues
 	Inflight      int   // messages sent and not yet acknowledged
 }
@@ -46,6 +50,7 @@ const (
 	DropSession                          // queued for a session that ended
 	DropExpired                          // its Message Expiry was over
 	DropPacketTooLarge                   // larger than the client's Maximum Packet Size
+	DropMemory                           // the broker came near its memory limit
 	DropNoRight                          // the session may not receive it, or its writer may no longer publish it
 	DropNoMember                         // QoS 0 and no member of the shared subscription could take it
 	dropCount
@@ -65,6 +70,8 @@ func (d DropReason) String() string {
 		return "expired"
 	case DropPacketTooLarge:
 		return "larger than the client takes"
+	case DropMemory:
+		return "memory limit"
 	case DropNoRight:
 		return "no right to it any more"
 	case DropNoMember:

@@ -52,6 +52,7 @@ var modules = map[string][]string{
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
 	"loop/transport":  {"github.com/gobwas/ws"},
+	"client":          {"github.com/gobwas/ws"},
 	"bench/loopbench": {"golang.org/x/sys"},
 }
 
