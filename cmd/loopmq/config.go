@@ -106,8 +106,15 @@ func configCheck(c *cli.Context) error {
 	if err := configArgs(c, 1, 1, "FILE"); err != nil {
 		return err
 	}
-	_, err := loadConfig(c.Args().First())
-	return err
+	path := c.Args().First()
+	f, err := loadConfig(path)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Broker(); err != nil {
+		return cli.Exit(path+": "+err.Error(), exitConfig)
+	}
+	return nil
 }
 
 func configShow(c *cli.Context) error {
