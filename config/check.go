@@ -44,8 +44,8 @@ func (in *reader) check(f *File) {
 	if f.ServerMoved && f.ServerReference == "" {
 		in.wrong("server_moved", "there is no server_reference", "say where to")
 	}
-	if f.MemoryLimit > 0 && f.MemoryLimit < memoryLimitMin {
-		in.wrong("memory_limit", quote(formatSize(f.MemoryLimit))+" is less than the broker needs", "write "+quote(formatSize(memoryLimitMin))+" or more")
+	if n := f.Limits.MemoryBytesMax; n > 0 && n < memoryLimitMin {
+		in.wrong("limits.memory_limit", quote(formatSize(n))+" is less than the broker needs", "write "+quote(formatSize(memoryLimitMin))+" or more")
 	}
 	in.checkStateDir(f.StateDir)
 	if strings.Contains(f.Log.To, "/") {

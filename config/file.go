@@ -17,7 +17,6 @@ type File struct {
 	ServerMoved      bool
 	ResponsePrefix   string
 	ValidatePayloads bool
-	MemoryLimit      int
 	SysInterval      time.Duration
 	Log              Log
 	Listeners        []Listener

@@ -26,8 +26,6 @@ func (f *File) rows() []row {
 			`What the topic begins with that an MQTT 5.0 client is given for responses; "-" gives none.`, topicPrefix).flag("response-prefix"),
 		booleanRow(&f.ValidatePayloads, "validate_payloads", false, Live,
 			"Refuse payloads that are said to be UTF-8 and are not (MQTT 5.0).").flag("validate-payloads"),
-		sizeRow(&f.MemoryLimit, "memory_limit", 0, Restart,
-			`The memory that the broker tries to stay below; "0B" leaves it to the system and to GOMEMLIMIT.`).later(),
 		durationRow(&f.SysInterval, "sys_interval", 10*time.Second, 0, Live,
 			`How often the topics below $SYS are renewed; "0s" is never.`).later(),
 		tableRow("log", f.Log.rows(), "Where the log goes, and how much of it."),
@@ -58,7 +56,7 @@ func limitRow(to *broker.Limits, l broker.LimitRow, def any, least int, doc stri
 	case *time.Duration:
 		return durationRow(at, name, *def.(*time.Duration), time.Duration(least)*time.Millisecond, Live, doc)
 	case *int:
-		if strings.Contains(name, "bytes") {
+		if strings.Contains(name, "bytes") || strings.HasPrefix(name, "memory") {
 			return sizeRow(at, name, *def.(*int), Live, doc).between(least, l.Most)
 		}
 		return integerRow(at, name, *def.(*int), Live, doc).between(least, l.Most)
@@ -71,8 +69,12 @@ func limitRows(to *broker.Limits) []row {
 	def := broker.DefaultLimits()
 	var rows []row
 	for _, l := range broker.LimitRows() {
+		least := 1
+		if n, ok := l.Field(&def).(*int); ok && *n == 0 {
+			least = 0 // it means something
+		}
 		doc := "Reaching it: " + l.Effect + ". Why this default: " + l.Why + "."
-		rows = append(rows, limitRow(to, l, l.Field(&def), 1, doc).flag(l.Name))
+		rows = append(rows, limitRow(to, l, l.Field(&def), least, doc).flag(l.Name))
 	}
 	return rows
 }

@@ -227,8 +227,8 @@ func limitOptions() map[string]option {
 			case n > 0 && n < 16<<20:
 				c.note("left out: less than the 16 MiB that this broker needs")
 			case n > 0:
-				c.note("is a bound that the broker tries to stay below, not one at which messages are dropped")
-				c.f.MemoryLimit = n
+				c.note("became a bound of what clients make the broker hold; backlogs are cut first, then publishers wait")
+				c.f.Limits.MemoryBytesMax = n
 			}
 		}),
 	}
