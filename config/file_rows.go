@@ -70,8 +70,8 @@ func limitRows(to *broker.Limits) []row {
 	var rows []row
 	for _, l := range broker.LimitRows() {
 		least := 1
-		if n, ok := l.Field(&def).(*int); ok && *n == 0 {
-			least = 0 // it means something
+		if l.ZeroAllowed() {
+			least = 0
 		}
 		doc := "Reaching it: " + l.Effect + ". Why this default: " + l.Why + "."
 		rows = append(rows, limitRow(to, l, l.Field(&def), least, doc).flag(l.Name))

@@ -111,6 +111,9 @@ type LimitRow struct {
 	Why    string            // why this default
 }
 
+// ZeroAllowed says that 0 is a value, and not a mistake: nothing is limited.
+func (row LimitRow) ZeroAllowed() bool { return row.ID == LimitMemory }
+
 // LimitID indexes Stats.LimitHits.
 type LimitID int
 
@@ -168,7 +171,7 @@ func LimitRows() []LimitRow {
 		{LimitSlowTimeout, "slow-timeout", func(l *Limits) any { return &l.SlowTimeout }, 0, "disconnect, 0x97", "a dead peer is not found by keep alive alone while its own packets still come"},
 		{LimitAckTimeout, "ack-timeout", func(l *Limits) any { return &l.AckTimeout }, 0, "reported", "acknowledgements take milliseconds, or the client has forgotten them"},
 		{LimitTakeovers, "takeovers-max", func(l *Limits) any { return &l.TakeoversMax }, 0, "the next CONNECT with that identifier waits a second", "two clients with one name throw each other out for ever otherwise"},
-		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers wait, connections refused", "0: not looked at; the daemon takes half of what the machine or its cgroup has"},
+		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers wait, connections refused", "for the daemon half of what the machine or its cgroup has; 0 where LoopMQ is embedded: not looked at"},
 		{LimitRetainedPass, "retained-pass-max", func(l *Limits) any { return &l.RetainedPassMax }, 0, "the rest follows in the next pass", "one subscriber to # must not hold the loop"},
 	}
 }

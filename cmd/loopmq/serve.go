@@ -69,7 +69,8 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitConfig)
 	}
-	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", "defaults and flags")
+	limitMemory(cfg.Limits.MemoryBytesMax)
+	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", "defaults and flags", "memory_limit", cfg.Limits.MemoryBytesMax)
 	stopOnSignal(b, log)
 	go announce(b, log)
 	reloadOnSignal(log, func() error {
@@ -141,7 +142,13 @@ func serveConfig(c *cli.Context, sockets []*os.File) (broker.Config, error) {
 		}
 		cfg.Listeners = broker.LoopbackListeners(port)
 	}
-	return cfg, readLimits(c, &cfg.Limits)
+	if err := readLimits(c, &cfg.Limits); err != nil {
+		return cfg, err
+	}
+	if cfg.Limits.MemoryBytesMax == 0 {
+		cfg.Limits.MemoryBytesMax = memoryLimit()
+	}
+	return cfg, nil
 }
 
 // announce says what is served once it is.
@@ -227,7 +234,7 @@ func readLimits(c *cli.Context, l *broker.Limits) error {
 	for _, row := range broker.LimitRows() {
 		switch v := row.Field(l).(type) {
 		case *int:
-			if *v = c.Int(row.Name); *v == 0 {
+			if *v = c.Int(row.Name); *v == 0 && !row.ZeroAllowed() {
 				return fmt.Errorf("--%s 0: must be at least 1", row.Name)
 			}
 		case *time.Duration:

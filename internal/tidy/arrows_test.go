@@ -45,7 +45,7 @@ var testArrows = map[string][]string{
 // modules are the modules of others that each package may import; who is not
 // here lives on the standard library.
 var modules = map[string][]string{
-	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "golang.org/x/sys"},
+	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "github.com/KimMachineGun/automemlimit", "golang.org/x/sys"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
 	"config":          {"github.com/pelletier/go-toml/v2"},
