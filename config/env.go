@@ -10,14 +10,18 @@ import (
 const envPrefix = "LOOPMQ_"
 
 // environment puts LOOPMQ_ variables over root. A name without __ that is no key
-// of ours belongs to somebody else: Kubernetes sets LOOPMQ_PORT and its like for
-// a service that is called loopmq.
+// of ours, nor near one, belongs to somebody else: Kubernetes sets LOOPMQ_PORT
+// and its like for a service that is called loopmq.
 func (l *loader) environment(root *value) {
 	type variable struct {
 		name, value string
 		path        []string
 	}
 	var set []variable
+	var top []string
+	for _, r := range new(File).rows() {
+		top = append(top, r.Name)
+	}
 	for _, e := range l.env {
 		name, text, _ := strings.Cut(e, "=")
 		rest, ours := strings.CutPrefix(name, envPrefix)
@@ -25,8 +29,7 @@ func (l *loader) environment(root *value) {
 			continue
 		}
 		path := strings.Split(strings.ToLower(rest), "__")
-		isTop := slices.ContainsFunc(new(File).rows(), func(r row) bool { return r.Name == path[0] && !r.table() })
-		if len(path) > 1 || isTop {
+		if len(path) > 1 || nearest(path[0], top) != "" {
 			set = append(set, variable{name, text, path})
 		}
 	}
