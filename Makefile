@@ -90,7 +90,7 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 
 docs: ## write docs/conformance.md, docs/configuration.md, the man page and the example file anew
 	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update
-	$(GO) test -count=1 ./config -update
+	$(GO) test -count=1 -run 'TestDocumentation|TestBadConfigurations|TestSamples' ./config/... -update
 
 cover: test-deps ## test coverage by function, and cover.html
 	$(GO) test -tags invariant -coverpkg=./... -coverprofile=cover.out ./...

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-func (a *Auth) rows() []row {
-	return []row{
+func (a *Auth) rows() []*row {
+	return []*row{
 		listRow(&a.Chain, KindChoiceList, "chain", AuthNames(), Live,
 			"Ways to show who one is, in the order in which they are asked; none is all those that are set up, in the order certificate, peer, password, jwt, http.").later(),
 		switchRow(&a.Anonymous, "anonymous", Live,
@@ -17,12 +17,12 @@ func (a *Auth) rows() []row {
 			"Close the connection of a client of MQTT 3 that publishes what it may not; otherwise its message is acknowledged and goes nowhere.").flag("deny-closes"),
 		tableRow("jwt", a.JWT.rows(), "Lets in who has a signed token as password.").later(),
 		tableRow("http", a.HTTP.rows(), "Asks a web service who may connect and do what.").later(),
-		tableRow("peer", []row{
+		tableRow("peer", []*row{
 			mapRow(&a.Peer.Users, "users", Live,
 				`Users of the machine, by number or name, and who they are on a unix:// listener without a password: { "1000" = "nodered" }.`),
 		}, "Gives users to processes of this machine.").later(),
 		tableRow("guard", a.Guard.rows(), "Keeps out addresses that try passwords.").later(),
-		tableRow("bans", []row{
+		tableRow("bans", []*row{
 			networksRow(&a.Bans.Networks, "networks", Live, "Addresses that may not connect."),
 			listRow(&a.Bans.Users, KindTextList, "users", nil, Live, "Users that may not connect."),
 			listRow(&a.Bans.ClientIDs, KindTextList, "client_ids", nil, Live, "Client identifiers that may not connect."),
@@ -35,8 +35,8 @@ func algorithms() []string {
 	return []string{"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"}
 }
 
-func (j *JWT) rows() []row {
-	return []row{
+func (j *JWT) rows() []*row {
+	return []*row{
 		secretRow(&j.Secret, "secret", Live, "The secret that tokens are signed with (HS256 and its like). Better in a file, see secret_file."),
 		pathRow(&j.SecretFile, "secret_file", Live, "A file with the secret."),
 		pathRow(&j.Keys, "keys", Live, "A file of the public keys of those who sign: PEM, or a JSON Web Key Set."),
@@ -49,8 +49,8 @@ func (j *JWT) rows() []row {
 	}
 }
 
-func (h *HTTP) rows() []row {
-	return []row{
+func (h *HTTP) rows() []*row {
+	return []*row{
 		textRow(&h.UserURL, "user_url", "", Live, "Asked with user and password whether they are right.", webURL),
 		textRow(&h.SuperuserURL, "superuser_url", "", Live, "Asked with a user whether all is allowed to it.", webURL),
 		textRow(&h.ACLURL, "acl_url", "", Live, "Asked with user, client identifier, topic and kind of access.", webURL),
@@ -62,8 +62,8 @@ func (h *HTTP) rows() []row {
 	}
 }
 
-func (g *Guard) rows() []row {
-	return []row{
+func (g *Guard) rows() []*row {
+	return []*row{
 		integerRow(&g.Failures, "failures", 10, Live, "How often an address may fail to log in; 0 is no guard."),
 		durationRow(&g.Window, "window", time.Minute, time.Second, Live, "In which time."),
 		durationRow(&g.Ban, "ban", 10*time.Minute, time.Second, Live, "How long it is turned away then."),

@@ -16,8 +16,8 @@ import (
 // Later lists the keys that are set and that the broker does not do yet.
 func (f *File) Later() []string {
 	var all []string
-	var walk func(path string, rows []row)
-	walk = func(path string, rows []row) {
+	var walk func(path string, rows []*row)
+	walk = func(path string, rows []*row) {
 		for _, r := range rows {
 			switch r.Kind {
 			case KindTable:

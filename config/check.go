@@ -151,7 +151,7 @@ func (in *reader) checkListener(f *File, i int) {
 }
 
 // anyChanged says that a row, or one of its table, is not the default.
-func anyChanged(r row) bool {
+func anyChanged(r *row) bool {
 	switch r.Kind {
 	case KindTable:
 		return slices.ContainsFunc(r.inner, anyChanged)

@@ -63,7 +63,7 @@ func (l *Listener) place() string {
 
 // diffRows compares tables of the same shape. Lists of tables in a listener are
 // compared as a whole, those of the file by their names.
-func diffRows(changes *[]Change, prefix string, old, now []row) {
+func diffRows(changes *[]Change, prefix string, old, now []*row) {
 	for i, r := range now {
 		switch r.Kind {
 		case KindTable:
@@ -89,7 +89,7 @@ func diffRows(changes *[]Change, prefix string, old, now []row) {
 }
 
 // tablesText writes a list of tables on one line.
-func tablesText(r row) string {
+func tablesText(r *row) string {
 	var text strings.Builder
 	text.WriteString("[")
 	for i := range r.count() {

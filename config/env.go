@@ -71,15 +71,15 @@ func (l *loader) override(root *value, overrides []Override) {
 
 // overlay sets the key at path, below prefix. A key that does not exist is put
 // there all the same, for the reader to complain about.
-func (l *loader) overlay(table *value, rows []row, prefix string, path []string, text string, at place) {
+func (l *loader) overlay(table *value, rows []*row, prefix string, path []string, text string, at place) {
 	key, rest := prefix+path[0], path[1:]
 	v := &value{kind: kindLoose, text: text, at: at}
-	i := slices.IndexFunc(rows, func(r row) bool { return r.Name == path[0] })
+	i := slices.IndexFunc(rows, func(r *row) bool { return r.Name == path[0] })
 	if i < 0 {
 		table.put(strings.Join(path, "."), v)
 		return
 	}
-	r := &rows[i]
+	r := rows[i]
 	switch {
 	case key == "include":
 		l.problems = append(l.problems, at.problem(key, "works in the file only", ""))

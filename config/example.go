@@ -24,7 +24,7 @@ func Example() string {
 	return b.String()
 }
 
-func exampleRows(b *strings.Builder, table string, rows []row) {
+func exampleRows(b *strings.Builder, table string, rows []*row) {
 	for _, r := range rows {
 		if r.table() {
 			continue
@@ -64,7 +64,7 @@ func exampleDoc(k Key) string {
 }
 
 // exampleValue is the default, or for what must be said something likely.
-func exampleValue(r row) string {
+func exampleValue(r *row) string {
 	if r.Name == "url" && r.Flag == "listen" {
 		return `"mqtt://:1883"`
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // rows is the table of all keys, bound to f.
-func (f *File) rows() []row {
-	return []row{
+func (f *File) rows() []*row {
+	return []*row{
 		listRow(&f.Include, KindPathList, "include", nil, Live,
 			`More files, with wildcards: ["conf.d/*.toml"]. They are read in the order of their names after this one: a value that is set again replaces the one before, listeners are added. An included file includes none.`),
 		choiceRow(&f.Engine, "engine", "", []string{"", "epoll", "evio"}, Restart,
@@ -37,8 +37,8 @@ func (f *File) rows() []row {
 	}
 }
 
-func (l *Log) rows() []row {
-	return []row{
+func (l *Log) rows() []*row {
+	return []*row{
 		choiceRow(&l.Level, "level", "info", []string{"debug", "info", "warn", "error"}, Restart,
 			"What is written: this and all that weighs more.").flag("log-level"),
 		choiceRow(&l.Format, "format", "auto", []string{"auto", "text", "logfmt", "json"}, Restart,
@@ -50,7 +50,7 @@ func (l *Log) rows() []row {
 
 // limitRow is one key of [limits], made from the broker's table. The least value
 // is 1, of times in milliseconds, or 0 where that means something.
-func limitRow(to *broker.Limits, l broker.LimitRow, def any, least int, doc string) row {
+func limitRow(to *broker.Limits, l broker.LimitRow, def any, least int, doc string) *row {
 	name := strings.ReplaceAll(l.Name, "-", "_")
 	switch at := l.Field(to).(type) {
 	case *time.Duration:
@@ -65,9 +65,9 @@ func limitRow(to *broker.Limits, l broker.LimitRow, def any, least int, doc stri
 }
 
 // limitRows are the keys of [limits].
-func limitRows(to *broker.Limits) []row {
+func limitRows(to *broker.Limits) []*row {
 	def := broker.DefaultLimits()
-	var rows []row
+	var rows []*row
 	for _, l := range broker.LimitRows() {
 		least := 1
 		if l.ZeroAllowed() {

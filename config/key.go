@@ -108,8 +108,8 @@ func (k Key) Env() string {
 // Keys are all keys in the order of documentation: a table before its keys.
 func Keys() []Key {
 	var keys []Key
-	var walk func(path string, rows []row)
-	walk = func(path string, rows []row) {
+	var walk func(path string, rows []*row)
+	walk = func(path string, rows []*row) {
 		for _, r := range rows {
 			k := r.Key
 			k.Path = path + k.Name

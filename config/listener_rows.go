@@ -7,8 +7,8 @@ import (
 	"github.com/loopmq/loopmq/broker"
 )
 
-func (l *Listener) rows() []row {
-	return []row{
+func (l *Listener) rows() []*row {
+	return []*row{
 		textRow(&l.URL, "url", "", Remake,
 			"What to listen on: mqtt://HOST:PORT or tcp:// (port 1883), mqtts:// or tls:// (8883), ws:// (8083), wss:// (8084), or unix:///PATH. An empty host is every address; port 0 lets the system choose. Another scheme or path at the same address takes effect live.").flag("listen"),
 		textRow(&l.Name, "name", "", Live,
@@ -45,8 +45,8 @@ func (l *Listener) rows() []row {
 	}
 }
 
-func (t *TLS) rows() []row {
-	return []row{
+func (t *TLS) rows() []*row {
+	return []*row{
 		pathRow(&t.Cert, "cert", Live, "The certificate, PEM, followed by those that lead to its root."),
 		pathRow(&t.Key, "key", Live, `Its key, PEM; "" is in the file of cert.`),
 		tablesRow(&t.Certificates, "certificate", (*Certificate).rows,
@@ -64,8 +64,8 @@ func (t *TLS) rows() []row {
 	}
 }
 
-func (c *Certificate) rows() []row {
-	return []row{
+func (c *Certificate) rows() []*row {
+	return []*row{
 		pathRow(&c.Cert, "cert", Live, "The certificate, PEM, followed by those that lead to its root."),
 		pathRow(&c.Key, "key", Live, `Its key, PEM; "" is in the file of cert.`),
 	}
@@ -82,8 +82,8 @@ func listenerLimits() []broker.LimitRow {
 	return slices.DeleteFunc(broker.LimitRows(), func(l broker.LimitRow) bool { return !slices.Contains(own, l.Name) })
 }
 
-func listenerLimitRows(to *broker.Limits) []row {
-	var rows []row
+func listenerLimitRows(to *broker.Limits) []*row {
+	var rows []*row
 	for _, l := range listenerLimits() {
 		doc := "As limits." + strings.ReplaceAll(l.Name, "-", "_") + "; 0 is what is said there."
 		rows = append(rows, limitRow(to, l, l.Field(new(broker.Limits)), 0, doc))

@@ -30,14 +30,14 @@ func (in *reader) bad(v scalar, what, hint string) {
 }
 
 // table reads a table into its rows.
-func (in *reader) table(path string, rows []row, v *value) {
+func (in *reader) table(path string, rows []*row, v *value) {
 	for _, f := range v.fields {
-		i := slices.IndexFunc(rows, func(r row) bool { return r.Name == f.name })
+		i := slices.IndexFunc(rows, func(r *row) bool { return r.Name == f.name })
 		if i < 0 {
 			in.unknown(path, rows, f)
 			continue
 		}
-		r := &rows[i]
+		r := rows[i]
 		key := path + f.name
 		in.places[key] = f.at
 		s := scalar{f.value, r, key}
@@ -82,7 +82,7 @@ func plainPath(path string) string {
 
 // unknown says what was probably meant: a key of this table, or one that
 // stands in another table.
-func (in *reader) unknown(path string, rows []row, f *field) {
+func (in *reader) unknown(path string, rows []*row, f *field) {
 	var names []string
 	for _, r := range rows {
 		names = append(names, r.Name)

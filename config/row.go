@@ -14,23 +14,23 @@ type row struct {
 	fill func()                     // sets the default
 	get  func() any                 // string, bool, int, []string or map[string]string
 	read func(in *reader, v scalar) // sets it from a value
-	add  func() []row               // KindTables: appends one more table
-	at   func(i int) []row          // KindTables: table i
+	add  func() []*row               // KindTables: appends one more table
+	at   func(i int) []*row          // KindTables: table i
 
 	hidden func() string // KindSecret: what get does not tell
 
-	inner  []row // KindTable: its rows
+	inner  []*row // KindTable: its rows
 	count  func() int
-	sample func() []row // KindTables: the rows of a new one
+	sample func() []*row // KindTables: the rows of a new one
 }
 
-func (r row) table() bool { return r.Kind == KindTable || r.Kind == KindTables }
+func (r *row) table() bool { return r.Kind == KindTable || r.Kind == KindTables }
 
 // changed says that the value is not the default.
-func (r row) changed() bool { return literal(r.get()) != r.Default }
+func (r *row) changed() bool { return literal(r.get()) != r.Default }
 
 // fillRows sets defaults, and notes what they are.
-func fillRows(rows []row) []row {
+func fillRows(rows []*row) []*row {
 	for i := range rows {
 		if rows[i].Kind == KindTable {
 			fillRows(rows[i].inner)
@@ -54,33 +54,33 @@ func NewListener() Listener {
 	return l
 }
 
-func (r row) flag(name string) row {
+func (r *row) flag(name string) *row {
 	r.Flag = name
 	return r
 }
 
 // later marks what the broker does not do yet.
-func (r row) later() row {
+func (r *row) later() *row {
 	r.Later = true
 	for i := range r.inner {
 		r.inner[i] = r.inner[i].later()
 	}
 	if r.Kind == KindTables {
 		at, sample := r.at, r.sample
-		all := func(rows []row) []row {
+		all := func(rows []*row) []*row {
 			for i := range rows {
 				rows[i] = rows[i].later()
 			}
 			return rows
 		}
-		r.at = func(i int) []row { return all(at(i)) }
-		r.sample = func() []row { return all(sample()) }
+		r.at = func(i int) []*row { return all(at(i)) }
+		r.sample = func() []*row { return all(sample()) }
 	}
 	return r
 }
 
 // between bounds a whole number or a size; 0 for most is no bound.
-func (r row) between(least, most int) row {
+func (r *row) between(least, most int) *row {
 	r.Min, r.Max = least, most
 	return r
 }
@@ -89,8 +89,8 @@ func (r row) between(least, most int) row {
 // returns for it.
 func scalarRow[T any](to *T, kind Kind, name string, def T, get func(T) any, reload Reload, doc string,
 	read func(r *row, in *reader, v scalar) (T, bool),
-) row {
-	r := row{Key: Key{Name: name, Kind: kind, Default: literal(get(def)), Reload: reload, Doc: doc}}
+) *row {
+	r := &row{Key: Key{Name: name, Kind: kind, Default: literal(get(def)), Reload: reload, Doc: doc}}
 	r.fill = func() { *to = def }
 	r.get = func() any { return get(*to) }
 	r.read = func(in *reader, v scalar) {
@@ -103,7 +103,7 @@ func scalarRow[T any](to *T, kind Kind, name string, def T, get func(T) any, rel
 
 func asIs[T any](v T) any { return v }
 
-func textRow(to *string, name, def string, reload Reload, doc string, checks ...func(string) string) row {
+func textRow(to *string, name, def string, reload Reload, doc string, checks ...func(string) string) *row {
 	return scalarRow(to, KindText, name, def, asIs[string], reload, doc, func(_ *row, in *reader, v scalar) (string, bool) {
 		s, ok := in.text(v)
 		for _, check := range checks {
@@ -118,7 +118,7 @@ func textRow(to *string, name, def string, reload Reload, doc string, checks ...
 	})
 }
 
-func pathRow(to *string, name string, reload Reload, doc string) row {
+func pathRow(to *string, name string, reload Reload, doc string) *row {
 	return scalarRow(to, KindPath, name, "", asIs[string], reload, doc, func(_ *row, in *reader, v scalar) (string, bool) {
 		s, ok := in.text(v)
 		if !ok {
@@ -128,7 +128,7 @@ func pathRow(to *string, name string, reload Reload, doc string) row {
 	})
 }
 
-func secretRow(to *Secret, name string, reload Reload, doc string) row {
+func secretRow(to *Secret, name string, reload Reload, doc string) *row {
 	show := func(s Secret) any { return s.String() }
 	r := scalarRow(to, KindSecret, name, "", show, reload, doc, func(_ *row, in *reader, v scalar) (Secret, bool) {
 		s, ok := in.text(v)
@@ -138,7 +138,7 @@ func secretRow(to *Secret, name string, reload Reload, doc string) row {
 	return r
 }
 
-func choiceRow(to *string, name, def string, choices []string, reload Reload, doc string) row {
+func choiceRow(to *string, name, def string, choices []string, reload Reload, doc string) *row {
 	r := scalarRow(to, KindChoice, name, def, asIs[string], reload, doc, func(r *row, in *reader, v scalar) (string, bool) {
 		return in.choice(v, r.Choices)
 	})
@@ -146,27 +146,27 @@ func choiceRow(to *string, name, def string, choices []string, reload Reload, do
 	return r
 }
 
-func booleanRow(to *bool, name string, def bool, reload Reload, doc string) row {
+func booleanRow(to *bool, name string, def bool, reload Reload, doc string) *row {
 	return scalarRow(to, KindBoolean, name, def, asIs[bool], reload, doc, func(_ *row, in *reader, v scalar) (bool, bool) {
 		return in.boolean(v)
 	})
 }
 
-func switchRow(to *Switch, name string, reload Reload, doc string) row {
+func switchRow(to *Switch, name string, reload Reload, doc string) *row {
 	show := func(s Switch) any { return [...]any{"auto", true, false}[s] }
 	return scalarRow(to, KindSwitch, name, Auto, show, reload, doc, func(_ *row, in *reader, v scalar) (Switch, bool) {
 		return in.onOff(v)
 	})
 }
 
-func integerRow(to *int, name string, def int, reload Reload, doc string) row {
+func integerRow(to *int, name string, def int, reload Reload, doc string) *row {
 	return scalarRow(to, KindInteger, name, def, asIs[int], reload, doc, func(r *row, in *reader, v scalar) (int, bool) {
 		n, ok := in.integer(v)
 		return n, ok && in.between(v, n, strconv.Itoa)
 	})
 }
 
-func sizeRow(to *int, name string, def int, reload Reload, doc string) row {
+func sizeRow(to *int, name string, def int, reload Reload, doc string) *row {
 	show := func(n int) any { return formatSize(n) }
 	return scalarRow(to, KindSize, name, def, show, reload, doc, func(_ *row, in *reader, v scalar) (int, bool) {
 		n, ok := in.size(v)
@@ -175,7 +175,7 @@ func sizeRow(to *int, name string, def int, reload Reload, doc string) row {
 }
 
 // durationRow takes times from least on; 0 is allowed where least is 0.
-func durationRow(to *time.Duration, name string, def, least time.Duration, reload Reload, doc string) row {
+func durationRow(to *time.Duration, name string, def, least time.Duration, reload Reload, doc string) *row {
 	show := func(d time.Duration) any { return formatDuration(d) }
 	return scalarRow(to, KindDuration, name, def, show, reload, doc, func(_ *row, in *reader, v scalar) (time.Duration, bool) {
 		d, ok := in.duration(v)
@@ -187,14 +187,14 @@ func durationRow(to *time.Duration, name string, def, least time.Duration, reloa
 	})
 }
 
-func rateRow(to *Rate, name string, reload Reload, doc string) row {
+func rateRow(to *Rate, name string, reload Reload, doc string) *row {
 	show := func(r Rate) any { return r.String() }
 	return scalarRow(to, KindRate, name, Rate{}, show, reload, doc, func(_ *row, in *reader, v scalar) (Rate, bool) {
 		return in.rate(v)
 	})
 }
 
-func modeRow(to *Mode, name string, reload Reload, doc string) row {
+func modeRow(to *Mode, name string, reload Reload, doc string) *row {
 	show := func(m Mode) any {
 		if m == 0 {
 			return ""
@@ -206,7 +206,7 @@ func modeRow(to *Mode, name string, reload Reload, doc string) row {
 	})
 }
 
-func listRow(to *[]string, kind Kind, name string, choices []string, reload Reload, doc string) row {
+func listRow(to *[]string, kind Kind, name string, choices []string, reload Reload, doc string) *row {
 	show := func(list []string) any { return append([]string{}, list...) }
 	r := scalarRow(to, kind, name, nil, show, reload, doc, func(r *row, in *reader, v scalar) ([]string, bool) {
 		return in.texts(v, r)
@@ -215,7 +215,7 @@ func listRow(to *[]string, kind Kind, name string, choices []string, reload Relo
 	return r
 }
 
-func networksRow(to *[]netip.Prefix, name string, reload Reload, doc string) row {
+func networksRow(to *[]netip.Prefix, name string, reload Reload, doc string) *row {
 	show := func(list []netip.Prefix) any {
 		texts := []string{}
 		for _, p := range list {
@@ -232,8 +232,8 @@ func networksRow(to *[]netip.Prefix, name string, reload Reload, doc string) row
 	})
 }
 
-func mapRow(to *map[string]string, name string, reload Reload, doc string) row {
-	r := row{Key: Key{Name: name, Kind: KindMap, Default: "{}", Reload: reload, Doc: doc}}
+func mapRow(to *map[string]string, name string, reload Reload, doc string) *row {
+	r := &row{Key: Key{Name: name, Kind: KindMap, Default: "{}", Reload: reload, Doc: doc}}
 	r.fill = func() { *to = nil }
 	r.get = func() any {
 		all := map[string]string{}
@@ -248,18 +248,18 @@ func mapRow(to *map[string]string, name string, reload Reload, doc string) row {
 	return r
 }
 
-func tableRow(name string, inner []row, doc string) row {
-	return row{Key: Key{Name: name, Kind: KindTable, Doc: doc}, fill: func() {}, inner: inner}
+func tableRow(name string, inner []*row, doc string) *row {
+	return &row{Key: Key{Name: name, Kind: KindTable, Doc: doc}, fill: func() {}, inner: inner}
 }
 
 // tablesRow is a list of tables.
-func tablesRow[T any](to *[]T, name string, rows func(*T) []row, doc string) row {
-	r := row{Key: Key{Name: name, Kind: KindTables, Doc: doc}}
+func tablesRow[T any](to *[]T, name string, rows func(*T) []*row, doc string) *row {
+	r := &row{Key: Key{Name: name, Kind: KindTables, Doc: doc}}
 	r.fill = func() { *to = nil }
 	r.count = func() int { return len(*to) }
-	r.at = func(i int) []row { return rows(&(*to)[i]) }
-	r.sample = func() []row { return fillRows(rows(new(T))) }
-	r.add = func() []row {
+	r.at = func(i int) []*row { return rows(&(*to)[i]) }
+	r.sample = func() []*row { return fillRows(rows(new(T))) }
+	r.add = func() []*row {
 		*to = slices.Grow(*to, 1)[:len(*to)+1]
 		return fillRows(r.at(len(*to) - 1))
 	}

@@ -88,7 +88,7 @@ func (f *File) Text(all bool) string {
 }
 
 // writeRows writes plain keys first, as TOML wants, then tables.
-func writeRows(b *strings.Builder, table string, rows []row, all bool) {
+func writeRows(b *strings.Builder, table string, rows []*row, all bool) {
 	for _, r := range rows {
 		if r.table() || !all && !r.changed() {
 			continue
@@ -130,7 +130,7 @@ func (f *File) JSON() ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-func object(rows []row) map[string]any {
+func object(rows []*row) map[string]any {
 	o := map[string]any{}
 	for _, r := range rows {
 		switch {

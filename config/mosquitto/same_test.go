@@ -30,6 +30,7 @@ func TestSameAsMosquitto(t *testing.T) {
 		"listener PORT",
 		"listener PORT 127.0.0.1\nallow_anonymous true",
 		"listener PORT\nallow_anonymous 1",
+		"   \nlistener PORT\nallow_anonymous true   \n#x",
 		"allow_anonymous true\nlistener PORT # a comment",
 		"port PORT\nallow_anonymous true",
 		"port PORT\nmax_connections -1",
@@ -44,7 +45,7 @@ func TestSameAsMosquitto(t *testing.T) {
 		"listener", "listener 0", "listener 70000", "listener PORT\nallow_anonymous yes", "listener PORT\nmax_qos 3",
 		"listener PORT\nfoo bar", "max_packet_size 5\nlistener PORT", "persistence", "topic # out", "include_dir /nowhere",
 		"listener PORT\nlog_type loud", "listener PORT\nprotocol quic", "listener PORT\nsocket_domain ipv5",
-		"persistent_client_expiration 5x", "listener PORT\nallow_anonymous\ttrue", "auth_opt_x y",
+		"persistent_client_expiration 5x", " # no comment\nlistener PORT", "\t\nlistener PORT", "listener PORT\nallow_anonymous\ttrue", "auth_opt_x y",
 	} {
 		t.Run(text, func(t *testing.T) {
 			dir := t.TempDir()
