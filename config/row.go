@@ -14,8 +14,8 @@ type row struct {
 	fill func()                     // sets the default
 	get  func() any                 // string, bool, int, []string or map[string]string
 	read func(in *reader, v scalar) // sets it from a value
-	add  func() []*row               // KindTables: appends one more table
-	at   func(i int) []*row          // KindTables: table i
+	add  func() []*row              // KindTables: appends one more table
+	at   func(i int) []*row         // KindTables: table i
 
 	hidden func() string // KindSecret: what get does not tell
 
