@@ -88,8 +88,9 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 		done; \
 	done
 
-docs: ## write docs/conformance.md anew from conformance/statements.tsv
+docs: ## write docs/conformance.md, docs/configuration.md, the man page and the example file anew
 	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update
+	$(GO) test -count=1 -run 'TestDocumentation|TestBadConfigurations|TestSamples' ./config/... -update
 
 cover: test-deps ## test coverage by function, and cover.html
 	$(GO) test -tags invariant -coverpkg=./... -coverprofile=cover.out ./...

@@ -9,8 +9,10 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "router/topic"},
+	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic"},
 	"broker":              {"auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"config":              {"broker"},
+	"config/mosquitto":    {"config"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
 	"router/topic":        {},
@@ -51,6 +53,7 @@ var modules = map[string][]string{
 	"auth":            {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
 	"auth/token":      {"github.com/golang-jwt/jwt/v5"},
+	"config":          {"github.com/pelletier/go-toml/v2"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
 	"loop/transport":  {"github.com/gobwas/ws"},

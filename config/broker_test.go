@@ -1,0 +1,106 @@
+package config_test
+
+import (
+	"context"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/config"
+)
+
+// TestBroker: a file becomes the settings of a broker, which serves them.
+func TestBroker(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "acl", "topic #\n")
+	f := load(t, write(t, dir, "loopmq.toml", `
+shutdown_timeout = "0s"
+response_prefix = "-"
+limits.inflight_max = 5
+[[listener]]
+url = "mqtt://127.0.0.1:0"
+versions = ["5", "3.1"]
+connect_rate = "90/m"
+anonymous = false
+proxy_protocol = "any"
+proxy_trusted = ["10.0.0.0/8"]
+[[listener]]
+url = "ws://127.0.0.1:0"
+origins = ["https://example.org"]
+path = "/a"
+[[listener]]
+url = "unix://`+filepath.Join(dir, "s")+`"
+mode = "0600"
+[auth]
+acl_file = "acl"
+anonymous = true
+`), nil)
+	got, err := f.Broker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	on, off := true, false
+	want := broker.Config{
+		ShutdownTimeout: 1, ResponsePrefix: "-", Limits: broker.DefaultLimits(), ACLFile: filepath.Join(dir, "acl"), Anonymous: &on,
+		Listeners: []broker.Listener{
+			{
+				URL: "mqtt://127.0.0.1:0", Name: "mqtt://127.0.0.1:0", Versions: []byte{5, 3}, AcceptRate: 2, Anonymous: &off,
+				Proxy: true, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+			},
+			{URL: "ws://127.0.0.1:0/a", Name: "ws://127.0.0.1:0", Origins: []string{"https://example.org"}},
+			{URL: "unix://" + filepath.Join(dir, "s"), Name: "unix://" + filepath.Join(dir, "s"), Mode: 0o600},
+		},
+	}
+	want.Limits.InflightMax = 5
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	b, err := broker.New(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithTimeout(context.Background(), 20*time.Second)
+	defer end()
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	select {
+	case <-b.Ready():
+		if n := len(b.Addrs()); n != 3 {
+			t.Errorf("%d addresses", n)
+		}
+		b.Shutdown()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	case err := <-done:
+		t.Fatal(err)
+	}
+}
+
+// TestLater: what a broker does not do yet is not served as if it did.
+func TestLater(t *testing.T) {
+	dir := t.TempDir()
+	f := load(t, write(t, dir, "loopmq.toml", `
+state_dir = "state"
+log.level = "debug"
+[[listener]]
+url = "mqtt://:0"
+limits.inflight_max = 5
+[auth.guard]
+failures = 5
+`), nil)
+	want := []string{"state_dir", "listener.0.limits.inflight_max", "auth.guard.failures"}
+	if got := f.Later(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if _, err := f.Broker(); err == nil {
+		t.Error("a broker is made of it")
+	}
+	if got := config.Default().Later(); got != nil {
+		t.Errorf("of the defaults: %q", got)
+	}
+}
