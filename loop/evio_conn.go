@@ -21,6 +21,8 @@ type evConn struct {
 	fd  int
 	why error
 
+	socket *Socket // that it came through
+
 	pend        []byte // output not yet given to evio; from the pool
 	tail        []byte // received and not consumed; from the pool
 	slot, gen   uint32

@@ -59,7 +59,7 @@ func eachEngineWith(t *testing.T, lim loop.Limits, prepare func(*server), accept
 			ready := make(chan string, 1)
 			go func() {
 				s.end <- s.e.Run(loop.Hooks{
-					Serving: func(addrs []net.Addr) { ready <- addrs[0].String() },
+					Serving: func(s []*loop.Socket) { ready <- s[0].Addr().String() },
 					Accept:  func(c loop.Conn, _ loop.Peer) loop.Handler { return accept(s, c) },
 					EndPass: func() int64 {
 						if s.tls != nil {
