@@ -79,3 +79,55 @@ func TestFlagsReplaceListeners(t *testing.T) {
 		t.Errorf("got %+v", f.Listeners)
 	}
 }
+
+func TestEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	pem := write(t, dir, "a.pem", "-")
+	f := load(t, "", []string{
+		"LOOPMQ_VALIDATE_PAYLOADS=true", "LOOPMQ_SYS_INTERVAL=1h", "LOOPMQ_LIMITS__PACKET_BYTES_MAX=1MB", "LOOPMQ_LIMITS__RETAINED_BYTES_MAX=5000",
+		"LOOPMQ_LISTENER__0__URL=mqtts://:8883", "LOOPMQ_LISTENER__0__ANONYMOUS=false", "LOOPMQ_LISTENER__0__VERSIONS=5, 3.1.1",
+		"LOOPMQ_LISTENER__0__TLS__CERT=" + pem, "LOOPMQ_LISTENER__0__TLS__CERTIFICATE__0__CERT=" + pem, "LOOPMQ_LISTENER__0__CONNECT_RATE=5/s",
+		"LOOPMQ_LISTENER__1__URL=unix:///run/a.sock", "LOOPMQ_LISTENER__1__MODE=0600",
+		"LOOPMQ_AUTH__PEER__USERS__1000=nodered", "LOOPMQ_AUTH__BANS__NETWORKS=192.0.2.7,10.0.0.0/8", "LOOPMQ_AUTH__JWT__SECRET=x",
+		"LOOPMQ_AUTH__GUARD__FAILURES=0",
+	})
+	got := f.Text(false)
+	want := `validate_payloads = true
+sys_interval = "1h"
+
+[[listener]]
+url = "mqtts://:8883"
+versions = ["5", "3.1.1"]
+connect_rate = "5/s"
+anonymous = false
+
+[listener.tls]
+cert = "` + pem + `"
+
+[[listener.tls.certificate]]
+cert = "` + pem + `"
+
+[[listener]]
+url = "unix:///run/a.sock"
+mode = "0600"
+
+[limits]
+packet_bytes_max = "1MB"
+retained_bytes_max = "5kB"
+
+[auth.jwt]
+# secret is set
+
+[auth.peer]
+users = { 1000 = "nodered" }
+
+[auth.guard]
+failures = 0
+
+[auth.bans]
+networks = ["192.0.2.7", "10.0.0.0/8"]
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
