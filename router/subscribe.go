@@ -144,6 +144,7 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; subscriptions-max", s.subs.len())}
 		}
 		sub = &Subscription{session: s, filter: string(f.Name)}
+		r.sys.listen(sub.filter) // first, so that the tree comes as retained messages
 		s.subs.add(sub)
 		if shared {
 			r.joinShare(sub, inner)
@@ -173,6 +174,7 @@ func (sub *Subscription) setOptions(f *codec.Filter, ids []uint32) {
 
 // unsubscribe takes one filter out of the index or its group.
 func (r *Router) unsubscribe(sub *Subscription) {
+	r.sys.unlisten(sub.filter)
 	if sub.group() != nil {
 		r.leaveShare(sub)
 		return

@@ -109,7 +109,7 @@ func engineName(flag string) string {
 func serveConfig(c *cli.Context, sockets []*os.File) (broker.Config, error) {
 	cfg := broker.Config{
 		Engine:          c.String("engine"),
-		ShutdownTimeout: c.Duration("shutdown-timeout"),
+		ShutdownTimeout: c.Duration("shutdown-timeout"), Version: c.App.Version,
 		ServerReference: c.String("server-reference"), ServerMoved: c.Bool("server-moved"),
 		ResponsePrefix: c.String("response-prefix"), ValidatePayloads: c.Bool("validate-payloads"),
 		PasswordFile: c.String("password-file"), ACLFile: c.String("acl-file"), DenyCloses: c.Bool("deny-closes"),
