@@ -51,7 +51,6 @@ func (f *File) Broker() (broker.Config, error) {
 		Anonymous: f.Auth.Anonymous.Bool(),
 		// The broker's own zero is its default.
 		ShutdownTimeout: max(f.ShutdownTimeout, 1),
-		Tokens:          f.Auth.JWT.broker(), Guard: f.Auth.Guard.broker(), Bans: f.Auth.Bans.broker(),
 	}
 	for i := range f.Listeners {
 		l, err := f.Listeners[i].broker()
@@ -74,11 +73,6 @@ func (l *Listener) broker() (broker.Listener, error) {
 		Origins: l.Origins, Anonymous: l.Anonymous.Bool(),
 		Mode: fs.FileMode(l.Mode), Owner: l.Owner, Group: l.Group,
 		Proxy: l.ProxyProtocol != "off", Trusted: slices.Concat(l.ProxyTrusted, l.ForwardedTrusted),
-	}
-	if e.TLS {
-		if out.TLS, err = l.TLS.broker(); err != nil {
-			return out, err
-		}
 	}
 	if out.Proxy && len(l.ForwardedTrusted) > 0 {
 		return out, errors.New("proxy_protocol and forwarded_trusted together are not served yet")

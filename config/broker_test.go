@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/loopmq/loopmq/auth/guard"
-	"github.com/loopmq/loopmq/auth/token"
 	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/config"
 )
@@ -40,8 +38,6 @@ mode = "0600"
 [auth]
 acl_file = "acl"
 anonymous = true
-guard.user_burst = -1
-bans = { networks = ["192.0.2.7"], users = ["eve"] }
 `), nil)
 	got, err := f.Broker()
 	if err != nil {
@@ -60,13 +56,6 @@ bans = { networks = ["192.0.2.7"], users = ["eve"] }
 		},
 	}
 	want.Limits.InflightMax = 5
-	want.Guard = guard.Config{
-		AddressBurst: 10, UserBurst: -1, Refill: 5 * time.Minute, FirstDelay: time.Second, DelayMax: 15 * time.Minute, EntriesMax: 1 << 16,
-	}
-	want.Bans = []guard.Ban{
-		{Kind: guard.Network, Network: netip.MustParsePrefix("192.0.2.7/32"), Why: "configuration"},
-		{Kind: guard.User, Name: "eve", Why: "configuration"},
-	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -95,18 +84,16 @@ bans = { networks = ["192.0.2.7"], users = ["eve"] }
 // TestLater: what a broker does not do yet is not served as if it did.
 func TestLater(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "pw", "")
 	f := load(t, write(t, dir, "loopmq.toml", `
 state_dir = "state"
 log.level = "debug"
 [[listener]]
 url = "mqtt://:0"
 limits.inflight_max = 5
-[auth]
-chain = ["password"]
-password_file = "pw"
+[auth.guard]
+failures = 5
 `), nil)
-	want := []string{"state_dir", "listener.0.limits.inflight_max", "auth.chain"}
+	want := []string{"state_dir", "listener.0.limits.inflight_max", "auth.guard.failures"}
 	if got := f.Later(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -115,51 +102,5 @@ password_file = "pw"
 	}
 	if got := config.Default().Later(); got != nil {
 		t.Errorf("of the defaults: %q", got)
-	}
-}
-
-// TestBrokerTLS: a directory of certificates becomes a list, keys stand beside
-// their certificates.
-func TestBrokerTLS(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"a.pem", "a.key", "b.pem", "cas/1.pem", "cas/2.crt", "cas/readme", "crl.pem", "jwks"} {
-		write(t, dir, name, "-")
-	}
-	f := load(t, write(t, dir, "loopmq.toml", `
-[[listener]]
-url = "wss://:0/mqtt"
-[listener.tls]
-cert = "a.pem"
-key = "a.key"
-certificate = [{ cert = "b.pem" }]
-ca = "cas"
-crl = "crl.pem"
-client_certs = "optional"
-user_from = "subject"
-max_record = "1KiB"
-[auth.jwt]
-keys = "jwks"
-algorithms = ["ES256"]
-client_claim = "client"
-`), nil)
-	got, err := f.Broker()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := func(name string) string { return filepath.Join(dir, name) }
-	want := &broker.TLS{
-		Certificates: []string{in("a.pem"), in("b.pem")}, Keys: []string{in("a.key"), ""},
-		ClientCertificates: "optional", ClientCAs: []string{in("cas/1.pem"), in("cas/2.crt")}, CRLs: []string{in("crl.pem")},
-		UserFrom: "subject", MinVersion: "1.2", RecordBytesMax: 1024,
-	}
-	if !reflect.DeepEqual(got.Listeners[0].TLS, want) || got.Listeners[0].URL != "wss://:0/mqtt" {
-		t.Errorf("got %+v, TLS %+v", got.Listeners[0], got.Listeners[0].TLS)
-	}
-	tokens := &broker.Tokens{
-		Keys:  in("jwks"),
-		Check: token.Config{Leeway: time.Minute, Methods: []string{"ES256"}, UserClaim: "sub", ClientClaim: "client"},
-	}
-	if !reflect.DeepEqual(got.Tokens, tokens) {
-		t.Errorf("tokens %+v", got.Tokens)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/loopmq/loopmq/broker"
 )
@@ -220,12 +219,12 @@ func (in *reader) checkChain(key string, chain []string, f *File, l *Listener) {
 				missing = "auth.password_file"
 			}
 		case "jwt":
-			if f.Auth.JWT.SecretFile == "" && f.Auth.JWT.Keys == "" {
+			if f.Auth.JWT.Secret == "" && f.Auth.JWT.Keys == "" {
 				missing = "auth.jwt.keys or auth.jwt.secret_file"
 			}
 		case "http":
-			if f.Auth.HTTP.URL == "" {
-				missing = "auth.http.url"
+			if f.Auth.HTTP.UserURL == "" {
+				missing = "auth.http.user_url"
 			}
 		case "peer":
 			if len(f.Auth.Peer.Users) == 0 {
@@ -245,43 +244,23 @@ func (in *reader) checkChain(key string, chain []string, f *File, l *Listener) {
 func (in *reader) checkAuth(a *Auth) {
 	in.file("auth.password_file", a.PasswordFile)
 	in.file("auth.acl_file", a.ACLFile)
-	in.file("auth.jwt.secret_file", a.JWT.SecretFile)
 	in.file("auth.jwt.keys", a.JWT.Keys)
 	in.file("auth.http.ca", a.HTTP.CA)
-	in.checkJWT(&a.JWT)
-	if a.HTTP.CA != "" && !strings.HasPrefix(a.HTTP.URL, "https:") {
-		in.wrong("auth.http.ca", "the url is without TLS", "write https://")
-	}
-	for key, n := range map[string]int{"address_burst": a.Guard.AddressBurst, "user_burst": a.Guard.UserBurst} {
-		if n == 0 {
-			in.wrong("auth.guard."+key, "0 is too small", "write 1 or more, or -1 for no bound")
-		}
-	}
-	if a.Guard.DelayMax < a.Guard.FirstDelay {
-		in.wrong("auth.guard.delay_max", "is less than first_delay", "")
-	}
-}
-
-// leewayMax is what package auth/token takes.
-const leewayMax = 5 * time.Minute
-
-func (in *reader) checkJWT(j *JWT) {
-	if j.SecretFile != "" && j.Keys != "" {
-		in.wrong("auth.jwt.keys", "there is secret_file too", "leave one of the two out")
-		return
-	}
-	for _, name := range j.Algorithms {
+	for _, name := range a.JWT.Algorithms {
 		switch symmetric := strings.HasPrefix(name, "HS"); {
-		case symmetric && j.SecretFile == "":
+		case symmetric && a.JWT.Secret == "" && !in.set("auth.jwt.secret_file"):
 			in.wrong("auth.jwt.algorithms", quote(name)+" needs a secret", "set auth.jwt.secret_file")
-		case !symmetric && j.Keys == "":
+		case !symmetric && a.JWT.Keys == "":
 			in.wrong("auth.jwt.algorithms", quote(name)+" needs public keys", "set auth.jwt.keys")
 		}
 	}
-	if j.UserClaim == "" {
+	if a.JWT.UserClaim == "" {
 		in.wrong("auth.jwt.user_claim", "must not be empty", `the usual one is "sub"`)
 	}
-	if j.Leeway > leewayMax {
-		in.wrong("auth.jwt.leeway", quote(formatDuration(j.Leeway))+" is too long", "write "+quote(formatDuration(leewayMax))+" or less")
+	if a.HTTP.UserURL == "" && (a.HTTP.SuperuserURL != "" || a.HTTP.ACLURL != "") {
+		in.wrong("auth.http.user_url", "there is none", "nobody could log in whom the others are asked about")
+	}
+	if a.HTTP.CA != "" && !strings.HasPrefix(a.HTTP.UserURL, "https:") {
+		in.wrong("auth.http.ca", "user_url is without TLS", "write https://")
 	}
 }

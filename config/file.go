@@ -92,24 +92,26 @@ type Auth struct {
 
 // JWT lets in who has a signed token.
 type JWT struct {
-	SecretFile  string
-	Keys        string // file of public keys: PEM, or a JSON Web Key Set
-	Algorithms  []string
-	Issuer      string
-	Audience    string
-	UserClaim   string
-	ClientClaim string
-	Leeway      time.Duration
+	Secret     Secret // after Load also what SecretFile had
+	SecretFile string
+	Keys       string // file of public keys: PEM, or a JSON Web Key Set
+	Algorithms []string
+	Issuer     string
+	Audience   string
+	UserClaim  string
+	Leeway     time.Duration
 }
 
-// HTTP asks a web service who may connect.
+// HTTP asks a web service who may connect and do what.
 type HTTP struct {
-	URL       string
-	Timeout   time.Duration
-	Remember  time.Duration
-	Token     Secret // after Load also what TokenFile had
-	TokenFile string
-	CA        string
+	UserURL      string
+	SuperuserURL string
+	ACLURL       string
+	Timeout      time.Duration
+	Cache        time.Duration
+	Token        Secret // after Load also what TokenFile had
+	TokenFile    string
+	CA           string
 }
 
 // Peer gives users to processes of this machine by their user on it.
@@ -117,15 +119,12 @@ type Peer struct {
 	Users map[string]string // uid, or the name of a user of the system
 }
 
-// Guard slows down those who guess passwords.
+// Guard keeps out those who try passwords.
 type Guard struct {
-	AddressBurst int
-	UserBurst    int
-	Refill       time.Duration
-	FirstDelay   time.Duration
-	DelayMax     time.Duration
-	Exempt       []netip.Prefix
-	EntriesMax   int
+	Failures int // 0: no guard
+	Window   time.Duration
+	Ban      time.Duration
+	Exempt   []netip.Prefix
 }
 
 // Bans keeps out known ones.

@@ -10,7 +10,7 @@ import (
 func (l *Listener) rows() []*row {
 	return []*row{
 		textRow(&l.URL, "url", "", Remake,
-			"What to listen on: mqtt://HOST:PORT or tcp:// (port 1883), mqtts:// or tls:// or ssl:// (8883), ws:// (8083), wss:// (8084), or unix:///PATH. An empty host is every address; port 0 lets the system choose. Another scheme or path at the same address takes effect live.").flag("listen"),
+			"What to listen on: mqtt://HOST:PORT or tcp:// (port 1883), mqtts:// or tls:// (8883), ws:// (8083), wss:// (8084), or unix:///PATH. An empty host is every address; port 0 lets the system choose. Another scheme or path at the same address takes effect live.").flag("listen"),
 		textRow(&l.Name, "name", "", Live,
 			"What logs, counters and reloads call it; without one they take the URL."),
 		listRow(&l.Versions, KindChoiceList, "versions", []string{"3.1", "3.1.1", "5"}, Live,
@@ -40,7 +40,7 @@ func (l *Listener) rows() []*row {
 		modeRow(&l.Mode, "mode", Remake, "Permissions of the socket, of unix://."),
 		textRow(&l.Owner, "owner", "", Remake, "Owner of the socket, of unix://: a name or a number."),
 		textRow(&l.Group, "group", "", Remake, "Group of the socket, of unix://: a name or a number."),
-		tableRow("tls", l.TLS.rows(), "Encryption, of mqtts://, tls:// and wss://."),
+		tableRow("tls", l.TLS.rows(), "Encryption, of mqtts://, tls:// and wss://.").later(),
 		tableRow("limits", listenerLimitRows(&l.Limits), "Bounds for the clients of this listener; what is not said is as in [limits].").later(),
 	}
 }
@@ -51,7 +51,7 @@ func (t *TLS) rows() []*row {
 		pathRow(&t.Key, "key", Live, `Its key, PEM; "" is in the file of cert.`),
 		tablesRow(&t.Certificates, "certificate", (*Certificate).rows,
 			"One more certificate, for the names in it; the first one serves who asks for no name or an unknown one."),
-		pathRow(&t.CA, "ca", Live, "Who signs the certificates of clients: a file of PEM certificates, or a directory with such files that end in .pem, .crt or .cer."),
+		pathRow(&t.CA, "ca", Live, "Who signs the certificates of clients: a file of PEM certificates, or a directory of such files."),
 		pathRow(&t.CRL, "crl", Live, "Certificates of clients that are no longer good, PEM."),
 		choiceRow(&t.ClientCerts, "client_certs", "none", []string{"none", "optional", "required"}, Live,
 			"Are clients asked for a certificate?"),

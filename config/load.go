@@ -166,37 +166,27 @@ func ofTables(v *value) bool {
 	return v.kind == kindList && len(v.list) > 0 && v.list[0].kind == kindTable
 }
 
-// secrets reads the files of secrets, and finds the service's credentials: one
-// that has the name of the key is taken where nothing is said.
+// secrets reads the files of secrets, and the service's credentials.
 func (in *reader) secrets(f *File) {
-	credential := func(name string) string {
-		dir := in.getenv("CREDENTIALS_DIRECTORY")
-		if dir == "" {
-			return ""
-		}
-		path := filepath.Join(dir, name)
-		if _, err := in.stat(path); err != nil {
-			return ""
-		}
-		return path
-	}
-	if f.Auth.JWT.SecretFile == "" && f.Auth.JWT.Keys == "" {
-		f.Auth.JWT.SecretFile = credential("auth.jwt.secret")
-	}
-	if f.Auth.HTTP.TokenFile == "" && f.Auth.HTTP.Token == "" && f.Auth.HTTP.URL != "" {
-		f.Auth.HTTP.TokenFile = credential("auth.http.token")
-	}
+	in.secret(&f.Auth.JWT.Secret, f.Auth.JWT.SecretFile, "auth.jwt.secret")
 	in.secret(&f.Auth.HTTP.Token, f.Auth.HTTP.TokenFile, "auth.http.token")
 }
 
-// secret reads one out of its file.
+// secret reads one: out of its file, or out of the credential that has the name
+// of the key.
 func (in *reader) secret(to *Secret, file, key string) {
 	at := in.places[key+"_file"]
+	dir := in.getenv("CREDENTIALS_DIRECTORY")
 	switch {
-	case file == "":
-		return
-	case *to != "":
+	case file != "" && *to != "":
 		in.problems = append(in.problems, at.problem(key+"_file", "there is "+key+" too", "leave one of the two out"))
+		return
+	case file == "" && *to == "" && dir != "":
+		file = filepath.Join(dir, key)
+		if _, err := in.stat(file); err != nil {
+			return
+		}
+	case file == "":
 		return
 	}
 	text, err := in.open(file)

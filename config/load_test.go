@@ -88,8 +88,8 @@ func TestEnvironment(t *testing.T) {
 		"LOOPMQ_LISTENER__0__URL=mqtts://:8883", "LOOPMQ_LISTENER__0__ANONYMOUS=false", "LOOPMQ_LISTENER__0__VERSIONS=5, 3.1.1",
 		"LOOPMQ_LISTENER__0__TLS__CERT=" + pem, "LOOPMQ_LISTENER__0__TLS__CERTIFICATE__0__CERT=" + pem, "LOOPMQ_LISTENER__0__CONNECT_RATE=5/s",
 		"LOOPMQ_LISTENER__1__URL=unix:///run/a.sock", "LOOPMQ_LISTENER__1__MODE=0600",
-		"LOOPMQ_AUTH__PEER__USERS__1000=nodered", "LOOPMQ_AUTH__BANS__NETWORKS=192.0.2.7,10.0.0.0/8", "LOOPMQ_AUTH__HTTP__TOKEN=x",
-		"LOOPMQ_AUTH__GUARD__USER_BURST=-1",
+		"LOOPMQ_AUTH__PEER__USERS__1000=nodered", "LOOPMQ_AUTH__BANS__NETWORKS=192.0.2.7,10.0.0.0/8", "LOOPMQ_AUTH__JWT__SECRET=x",
+		"LOOPMQ_AUTH__GUARD__FAILURES=0",
 	})
 	got := f.Text(false)
 	want := `validate_payloads = true
@@ -115,14 +115,14 @@ mode = "0600"
 packet_bytes_max = "1MB"
 retained_bytes_max = "5kB"
 
-[auth.http]
-# token is set
+[auth.jwt]
+# secret is set
 
 [auth.peer]
 users = { 1000 = "nodered" }
 
 [auth.guard]
-user_burst = -1
+failures = 0
 
 [auth.bans]
 networks = ["192.0.2.7", "10.0.0.0/8"]

@@ -145,8 +145,6 @@ anonymous = true
 password_file = "ok.pem"
 peer.users = { 1000 = "nodered", "a b" = "quote \" and \\ and ü" }
 jwt.secret_file = "ok.pem"
-http.url = "https://auth.example.org/"
-http.token_file = "ok.pem"
 bans.networks = ["192.0.2.7", "2001:db8::/32"]
 bans.client_ids = ["#'"]
 `
@@ -180,21 +178,16 @@ func TestShownConfigurationIsTheSame(t *testing.T) {
 
 func TestSecrets(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "token", "from a file\r\n")
+	write(t, dir, "secret", "from a file\r\n")
 	write(t, dir, "credentials/auth.http.token", "from a credential")
-	write(t, dir, "credentials/auth.jwt.secret", "x")
-	path := write(t, dir, "loopmq.toml", "auth.http.url = 'https://auth.example.org/'\n")
-	env := "CREDENTIALS_DIRECTORY=" + dir + "/credentials"
-	f := load(t, path, []string{env})
-	if string(f.Auth.HTTP.Token) != "from a credential" || f.Auth.JWT.SecretFile != dir+"/credentials/auth.jwt.secret" {
-		t.Errorf("got %q, %q", string(f.Auth.HTTP.Token), f.Auth.JWT.SecretFile)
+	path := write(t, dir, "loopmq.toml", "[auth]\njwt.secret_file = 'secret'\nhttp.user_url = 'https://auth.example.org/'\n")
+	f := load(t, path, []string{"CREDENTIALS_DIRECTORY=" + dir + "/credentials"})
+	if string(f.Auth.JWT.Secret) != "from a file" || string(f.Auth.HTTP.Token) != "from a credential" {
+		t.Errorf("got %q, %q", string(f.Auth.JWT.Secret), string(f.Auth.HTTP.Token))
 	}
-	f = load(t, path, []string{env, "LOOPMQ_AUTH__HTTP__TOKEN_FILE=" + dir + "/token", "LOOPMQ_AUTH__JWT__SECRET_FILE=$CREDENTIALS_DIRECTORY/auth.http.token"})
-	if string(f.Auth.HTTP.Token) != "from a file" || f.Auth.JWT.SecretFile != dir+"/credentials/auth.http.token" {
-		t.Errorf("got %q, %q", string(f.Auth.HTTP.Token), f.Auth.JWT.SecretFile)
-	}
-	if f = load(t, path, []string{"LOOPMQ_AUTH__HTTP__TOKEN=here"}); string(f.Auth.HTTP.Token) != "here" || strings.Contains(f.Text(true), "here") {
-		t.Errorf("got %q", string(f.Auth.HTTP.Token))
+	f = load(t, path, []string{"CREDENTIALS_DIRECTORY=" + dir, "LOOPMQ_AUTH__JWT__SECRET_FILE=$CREDENTIALS_DIRECTORY/credentials/auth.http.token"})
+	if string(f.Auth.JWT.Secret) != "from a credential" {
+		t.Errorf("got %q", string(f.Auth.JWT.Secret))
 	}
 }
 
@@ -202,8 +195,8 @@ func TestDiff(t *testing.T) {
 	dir := t.TempDir()
 	old := load(t, write(t, dir, "a.toml", `
 engine = "epoll"
-[auth.http]
-token = "a"
+[auth.jwt]
+secret = "a"
 [[listener]]
 url = "mqtt://:1883"
 name = "a"
@@ -218,8 +211,8 @@ mode = "0600"
 `), nil)
 	now := load(t, write(t, dir, "b.toml", `
 sys_interval = "20s"
-[auth.http]
-token = "b"
+[auth.jwt]
+secret = "b"
 [[listener]]
 url = "mqtt://:1885"
 max_connections = 6
@@ -239,7 +232,7 @@ mode = "0660"
 	want := []string{
 		`engine: "epoll" -> "" (needs a restart)`,
 		`sys_interval: "10s" -> "20s" (live)`,
-		`auth.http.token: "(secret)" -> "(secret)" (live)`,
+		`auth.jwt.secret: "(secret)" -> "(secret)" (live)`,
 		`listener "mqtt://:1885" max_connections: 5 -> 6 (live)`,
 		`listener "mqtt://:1886": opened at "mqtt://:1886"`,
 		`listener "a": opened at "mqtt://:1887"`,
