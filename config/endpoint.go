@@ -14,7 +14,7 @@ import (
 
 // Endpoint is what the URL of a listener says.
 type Endpoint struct {
-	Scheme    string // as written: mqtt, tcp, mqtts, tls, ws, wss, unix
+	Scheme    string // as written: mqtt, tcp, mqtts, tls, ssl, ws, wss, unix
 	TLS       bool
 	WebSocket bool
 	Path      string // of the WebSocket
@@ -46,6 +46,7 @@ var schemes = map[string]Endpoint{
 	"tcp":   {Port: 1883},
 	"mqtts": {Port: 8883, TLS: true},
 	"tls":   {Port: 8883, TLS: true},
+	"ssl":   {Port: 8883, TLS: true},
 	"ws":    {Port: 8083, WebSocket: true},
 	"wss":   {Port: 8084, WebSocket: true, TLS: true},
 	"unix":  {},
@@ -104,8 +105,6 @@ func (l *Listener) Endpoint() (Endpoint, error) {
 
 func schemeHint(scheme string) string {
 	switch scheme {
-	case "ssl":
-		return "; write mqtts://"
 	case "http":
 		return "; MQTT over WebSocket is ws://"
 	case "https":

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/config"
 )
 
@@ -21,7 +22,7 @@ func configCommand() *cli.Command {
 			},
 			{
 				Name: "check", Usage: "say everything that is wrong with a file", ArgsUsage: "FILE",
-				Description: "Reads the file, what it includes and the LOOPMQ_ variables of the environment. Exit status: 0 fine; 3 something is wrong, a line each: file:line:column: key: what; what would be right.",
+				Description: "Reads the file, what it includes, the LOOPMQ_ variables of the environment, and the files of passwords and rights that are named. Exit status: 0 fine; 3 something is wrong, a line each: file:line:column: key: what; what would be right.",
 				Action:      configCheck,
 			},
 			{
@@ -111,7 +112,11 @@ func configCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.Broker(); err != nil {
+	cfg, err := f.Broker()
+	if err == nil {
+		_, err = broker.New(cfg) // reads the files that are named; opens no listener
+	}
+	if err != nil {
 		return cli.Exit(path+": "+err.Error(), exitConfig)
 	}
 	return nil

@@ -36,6 +36,8 @@ func TestConfigCommands(t *testing.T) {
 		"other.toml": "[limits]\ninflight_max = 6\n",
 		"bad.toml":   "engin = 'epoll'\n[limits]\ninflight_max = 0\n",
 		"later.toml": "state_dir = 'state'\n",
+		"acl.toml":   "auth.acl_file = 'acl'\n[[listener]]\nurl = 'mqtt://127.0.0.1:1'\n",
+		"acl":        "user a\ntopic raed b\ntopic read c/#/d\n",
 		"m.conf":     "listener 1883\nallow_anonymous true\npid_file /run/x\n",
 		"plug.conf":  "listener 1883\nauth_plugin /usr/lib/x.so\n",
 	} {
@@ -55,6 +57,7 @@ func TestConfigCommands(t *testing.T) {
 		{"check good.toml", 0, "", ""},
 		{"check bad.toml", 3, "", "bad.toml:1:1: engin: unknown key; did you mean engine?\nbad.toml:3:16: limits.inflight_max: 0 is out of bounds; write 1 to 65535\n"},
 		{"check later.toml", 3, "", "later.toml: not served yet: state_dir\n"},
+		{"check acl.toml", 3, "", "acl.toml: access control file: "},
 		{"check nowhere.toml", 3, "", "nowhere.toml: cannot be read: no such file or directory\n"},
 		{"check", 2, "", "0 arguments; want FILE"},
 		{"show good.toml", 0, "[[listener]]\nurl = \"mqtt://:1883\"\n\n[limits]\ninflight_max = 5\ntopic_levels_max = 16\n", ""},
