@@ -45,7 +45,8 @@ func (j *JWT) rows() []*row {
 		textRow(&j.Issuer, "issuer", "", Live, `Who must have made the token (iss); "" is anybody.`),
 		textRow(&j.Audience, "audience", "", Live, `Whom the token must be for (aud); "" is anybody.`),
 		textRow(&j.UserClaim, "user_claim", "sub", Live, "What of the token is the user."),
-		durationRow(&j.Leeway, "leeway", time.Minute, 0, Live, "How wrong clocks may be."),
+		textRow(&j.ClientClaim, "client_claim", "", Live, `What of the token the client identifier must be; "" is nothing.`),
+		durationRow(&j.Leeway, "leeway", time.Minute, 0, Live, "How wrong clocks may be, up to 5 minutes."),
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -70,7 +71,7 @@ func (f *File) Broker() (broker.Config, error) {
 func (a *Auth) broker(cfg *broker.Config) error {
 	if a.JWT.Secret != "" || a.JWT.Keys != "" {
 		cfg.Tokens = &broker.Tokens{Secret: string(a.JWT.Secret), Keys: a.JWT.Keys, Check: token.Config{
-			Issuer: a.JWT.Issuer, Audience: a.JWT.Audience, Leeway: a.JWT.Leeway, Methods: a.JWT.Algorithms, UserClaim: a.JWT.UserClaim,
+			Issuer: a.JWT.Issuer, Audience: a.JWT.Audience, Leeway: a.JWT.Leeway, Methods: a.JWT.Algorithms, UserClaim: a.JWT.UserClaim, ClientClaim: a.JWT.ClientClaim,
 		}}
 	}
 	if a.HTTP.UserURL != "" {
@@ -148,6 +149,9 @@ func (l *Listener) broker() (broker.Listener, error) {
 		Origins: l.Origins, Anonymous: l.Anonymous.Bool(),
 		Mode: fs.FileMode(l.Mode), Owner: l.Owner, Group: l.Group,
 		Proxy: l.ProxyProtocol != "off", Trusted: slices.Concat(l.ProxyTrusted, l.ForwardedTrusted),
+	}
+	if out.Proxy && len(l.ForwardedTrusted) > 0 { // one list would let each do what the other may
+		return out, errors.New("proxy_protocol and forwarded_trusted together are not served: the PROXY header says who connects")
 	}
 	if e.TLS {
 		out.TLS = l.TLS.broker()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/loopmq/loopmq/broker"
 )
@@ -253,6 +254,12 @@ func (in *reader) checkAuth(a *Auth) {
 		case !symmetric && a.JWT.Keys == "":
 			in.wrong("auth.jwt.algorithms", quote(name)+" needs public keys", "set auth.jwt.keys")
 		}
+	}
+	if a.JWT.Leeway > 5*time.Minute {
+		in.wrong("auth.jwt.leeway", quote(formatDuration(a.JWT.Leeway))+" is too long", `write "5m" or less`)
+	}
+	if a.JWT.Keys != "" && (a.JWT.Secret != "" || in.set("auth.jwt.secret_file")) {
+		in.wrong("auth.jwt.keys", "there is a secret too", "leave one of the two out")
 	}
 	if a.JWT.UserClaim == "" {
 		in.wrong("auth.jwt.user_claim", "must not be empty", `the usual one is "sub"`)

@@ -92,14 +92,15 @@ type Auth struct {
 
 // JWT lets in who has a signed token.
 type JWT struct {
-	Secret     Secret // after Load also what SecretFile had
-	SecretFile string
-	Keys       string // file of public keys: PEM, or a JSON Web Key Set
-	Algorithms []string
-	Issuer     string
-	Audience   string
-	UserClaim  string
-	Leeway     time.Duration
+	Secret      Secret // after Load also what SecretFile had
+	SecretFile  string
+	Keys        string // file of public keys: PEM, or a JSON Web Key Set
+	Algorithms  []string
+	Issuer      string
+	Audience    string
+	UserClaim   string
+	ClientClaim string
+	Leeway      time.Duration
 }
 
 // HTTP asks a web service who may connect and do what.
