@@ -252,7 +252,7 @@ mode = "0660"
 
 func TestExplain(t *testing.T) {
 	for path, want := range map[string]int{
-		"limits.inflight_max": 1, "listener.0.tls.certificate": 3, "inflight_max": 2, "packet-bytes-max": 2, "auth.jwt": 9,
+		"limits.inflight_max": 1, "listener.0.tls.certificate": 3, "inflight_max": 2, "packet-bytes-max": 2, "auth.jwt": 10,
 	} {
 		if found, _ := config.Explain(path); len(found) != want {
 			t.Errorf("%s: found %d keys, want %d", path, len(found), want)
