@@ -64,3 +64,25 @@ func TestNoLocalHoldsForWills(t *testing.T) {
 		}
 	}
 }
+
+// TestExpiredIsNotPassedOn: what a session leaves to the other members of its
+// group is not sent after its Message Expiry, with QoS 0 as little as with
+// QoS 1 [MQTT-3.3.2-5].
+func TestExpiredIsNotPassedOn(t *testing.T) {
+	for _, qos := range []string{"00", "01"} {
+		w := newWorld(t, router.Limits{})
+		away := w.connect5("away", true, "11 00000064")
+		away.take()
+		away.sub5("$share/g/t", "01", "")
+		away.reset()
+		p := w.join5("p", "")
+		p.send("32 0c 0001 't' 0001 05 02 00000001 'x'") // expires in a second
+		b := w.join5("b", "").sub5("$share/g/t", qos, "")
+		w.sleep(2)
+		w.connect5("away", true, "") // Clean Start ends the session
+		b.expect("")
+		if n := w.r.Stats().Dropped[router.DropExpired]; n != 1 {
+			t.Errorf("QoS %s: %d messages counted as expired, want 1", qos, n)
+		}
+	}
+}
