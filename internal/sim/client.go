@@ -17,6 +17,7 @@ type client struct {
 	alias [][]byte // topics of the aliases that were set on this connection
 
 	*device
+	known  bool    // device is that of the broker's session
 	held   []reply // acknowledgements that we owe
 	last   reply   // the last one sent
 	nextID uint16
@@ -24,6 +25,7 @@ type client struct {
 
 	quota   int  // messages that the broker takes at once
 	healing bool // behaves as well as it can
+	tries   int  // connections made to heal
 	liar    bool // has misbehaved
 }
 
@@ -37,7 +39,8 @@ type device struct {
 // outgoing is a message of QoS 1 or 2 on its way to the broker.
 type outgoing struct {
 	packet   packet
-	released bool // PUBREC came, PUBREL was sent
+	on       *conn // sent last
+	released bool  // PUBREC came, PUBREL was sent
 }
 
 // reply is an acknowledgement.
@@ -47,7 +50,7 @@ type reply struct {
 }
 
 func newClient(w *World, i int) *client {
-	return &client{w: w, name: "c" + strconv.Itoa(i), rand: rng{w.plan.Seed + uint64(i)*0x632be59b}, nextID: 1, early: 30_000, device: &device{}}
+	return &client{w: w, name: "c" + strconv.Itoa(i), rand: rng{w.plan.Seed + uint64(i)*0x632be59b}, nextID: 1, early: 30_000, device: new(device)}
 }
 
 // send writes a packet.
@@ -89,7 +92,9 @@ func (cl *client) dial(p *packet) {
 	w := cl.w
 	w.dialled++
 	c := &conn{w: w, id: w.dialled, client: cl, rand: rng{w.rand.next()}}
-	cl.device = new(device)
+	if cl.known { // which session this will be is not known yet
+		cl.device, cl.known = new(device), false
+	}
 	cl.conn, cl.up, cl.held, cl.alias = c, false, cl.held[:0], nil
 	cl.quota = 65535
 	w.events.push(w.now+1, eventDial, c, 0)
@@ -112,6 +117,9 @@ func (cl *client) lost(c *conn) {
 func (cl *client) takes(c *conn, raw []byte) {
 	if c != cl.conn {
 		return // we gave that one up
+	}
+	if c.doubtful {
+		return
 	}
 	level := c.level
 	if level == 0 {
@@ -154,13 +162,14 @@ func (cl *client) takesConnack(c *conn, p *packet) {
 	if cl.healing { // what the broker will never take is given up
 		stored.unacked = slices.DeleteFunc(stored.unacked, func(o outgoing) bool { return !cl.welcome(&o.packet) })
 	}
-	for i := range stored.unacked {
-		o := &stored.unacked[i]
-		o.packet.dup = true
-		cl.repeat(o)
-	}
 	stored.unacked = append(stored.unacked, before...)
-	cl.device = stored
+	for i := range stored.unacked {
+		if o := &stored.unacked[i]; o.on != c {
+			o.on, o.packet.dup = c, true
+			cl.repeat(o)
+		}
+	}
+	cl.device, cl.known = stored, true
 }
 
 // welcome reports whether a message is within the broker's limits.

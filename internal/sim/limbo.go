@@ -27,7 +27,7 @@ func (m *model) tookLimbo(s *session, c *conn, p *packet) *delivery {
 				if l.forced && d.expired(m.now()) {
 					m.w.fail("%s is sent %s after its expiry [MQTT-3.3.2-5]", s.id, brief(p))
 				}
-				m.take(l, s, d)
+				m.take(l, s, d, c)
 				return d
 			}
 		}
@@ -35,19 +35,19 @@ func (m *model) tookLimbo(s *session, c *conn, p *packet) *delivery {
 	return nil
 }
 
-// take notes that s got l as d.
-func (m *model) take(l *limbo, s *session, d *delivery) {
-	l.taker, l.took = s, d
+// take notes that s got l as d: over c, or in its queue.
+func (m *model) take(l *limbo, s *session, d *delivery, c *conn) {
+	l.taker, l.took, l.over = s, d, c
 	for _, o := range m.limbo {
 		if o == l || o.message != l.message {
 			continue
 		}
-		if slices.ContainsFunc(o.members, func(b *sub) bool { return b.session == s && o.deliveryTo(b).like(d) }) {
+		if slices.ContainsFunc(o.members, func(b *sub) bool { return b.session == s && o.deliveryTo(b).like(d, c) }) {
 			d.groups = append(d.groups, o.group)
 		}
 	}
 	doubt := func(o *delivery) {
-		if o != d && o.message == d.message && o.like(d) && len(o.groups) == 0 {
+		if o != d && o.message == d.message && o.like(d, c) && len(o.groups) == 0 {
 			o.unsure, d.unsure = true, true
 			o.groups = d.groups
 		}
@@ -60,8 +60,10 @@ func (m *model) take(l *limbo, s *session, d *delivery) {
 	}
 }
 
-func (d *delivery) like(o *delivery) bool {
-	return d.qos == o.qos && d.retain == o.retain && slices.Equal(d.ids, o.ids)
+// like reports whether d and o, of the same message, look the same on c, or in
+// a queue.
+func (d *delivery) like(o *delivery, c *conn) bool {
+	return d.qos == o.qos && (c == nil || d.retain == o.retain && (c.level != 5 || slices.Equal(d.ids, o.ids)))
 }
 
 // move has the session that was found to have got l have got another one.
@@ -74,8 +76,10 @@ func (m *model) move(l *limbo, depth int) bool {
 			continue
 		}
 		for _, b := range o.members {
-			if b.session == l.taker && o.deliveryTo(b).like(l.took) && (o.took == nil || m.move(o, depth-1)) {
-				o.taker, o.took = l.taker, l.took
+			d := o.deliveryTo(b)
+			if b.session == l.taker && d.like(l.took, l.over) && (o.took == nil || m.move(o, depth-1)) {
+				o.taker, o.took, o.over = l.taker, l.took, l.over
+				o.took.ids, o.took.retain = d.ids, d.retain
 				l.taker, l.took = nil, nil
 				return true
 			}
@@ -132,9 +136,38 @@ func (m *model) settleLimbo() {
 				continue
 			}
 			m.insert(s, d)
-			m.take(l, s, d)
+			m.take(l, s, d, nil)
 			s.dirty = true
 			break
+		}
+		if l.took == nil {
+			m.trade(l)
+		}
+	}
+}
+
+// trade gives l to a session that seemed to have got another message, where
+// that one is found elsewhere.
+func (m *model) trade(l *limbo) {
+	for _, o := range m.limbo {
+		if o == l || o.took == nil || o.took.qos == 0 || o.message != l.message {
+			continue
+		}
+		for _, b := range l.members {
+			if b.session != o.taker || !l.deliveryTo(b).like(o.took, o.over) {
+				continue
+			}
+			for _, other := range o.members {
+				d, s := o.deliveryTo(other), other.session
+				if s == o.taker || d.qos == 0 || m.find(s.id) != s || m.waiting(s, d) <= count(s.pending, d) {
+					continue
+				}
+				l.taker, l.took, l.over = o.taker, o.took, o.over
+				m.insert(s, d)
+				m.take(o, s, d, nil)
+				s.dirty = true
+				return
+			}
 		}
 	}
 }

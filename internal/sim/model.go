@@ -26,7 +26,8 @@ type model struct {
 	answers []*answer
 	limbo   []*limbo
 	closes  []closing
-	dropped uint64 // groupDrops before the step
+	dropped uint64    // groupDrops before the step
+	is      []waiting // what the router has in the queue that is looked at
 
 	queueFull, tooLarge, ended uint64 // drops that must have been counted
 	endedPerhaps               uint64 // more of them in this step, or not
@@ -107,6 +108,8 @@ type replay struct {
 	qos  byte
 	ids  []uint32
 	left []*message
+	// passed are those of left that were too large for some connection.
+	passed []*message
 }
 
 // will is a message for the end of a connection.
@@ -165,6 +168,7 @@ type limbo struct {
 	unsure  bool // perhaps it need not go to anybody
 	taker   *session
 	took    *delivery // nil: nobody was seen to take it
+	over    *conn     // nil: it is in the queue
 }
 
 // closing is a connection that must be closed in this step.

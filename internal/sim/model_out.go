@@ -9,6 +9,9 @@ import (
 // sent judges one packet that the router sent.
 func (m *model) sent(c *conn, raw []byte) {
 	p, err := decode(raw, c.level)
+	if c.doubtful && raw[0]>>4 == connack && raw[3] != 0 {
+		return // the refusal of a CONNECT that we read otherwise
+	}
 	if err != nil {
 		m.w.fail("conn %d is sent what cannot be read: %v: % x", c.id, err, raw)
 		return
@@ -63,9 +66,6 @@ func (m *model) sentAnswer(c *conn, p *packet) {
 				return
 			}
 		}
-	}
-	if c.doubtful && p.kind == connack && p.code != 0 {
-		return
 	}
 	for _, a := range m.answers {
 		if a.conn == c && !a.done {

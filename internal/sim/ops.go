@@ -228,7 +228,7 @@ func (cl *client) publishes(r *rng) {
 		if cl.level == 5 && len(cl.unacked) >= cl.quota && !r.percent(5) {
 			p.qos, p.id = 0, 0
 		} else {
-			o := outgoing{packet: *p}
+			o := outgoing{packet: *p, on: cl.conn}
 			cl.unacked = append(cl.unacked, o)
 		}
 	}
