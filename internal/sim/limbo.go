@@ -42,21 +42,43 @@ func (m *model) take(l *limbo, s *session, d *delivery, c *conn) {
 		if o == l || o.message != l.message {
 			continue
 		}
-		if slices.ContainsFunc(o.members, func(b *sub) bool { return b.session == s && o.deliveryTo(b).like(d, c) }) {
-			d.groups = append(d.groups, o.group)
-		}
-	}
-	doubt := func(o *delivery) {
-		if o != d && o.message == d.message && o.like(d, c) && len(o.groups) == 0 {
-			o.unsure, d.unsure = true, true
-			o.groups = d.groups
+		for _, b := range o.members {
+			if b.session != s {
+				continue
+			}
+			other := o.deliveryTo(b)
+			if other.like(d, c) {
+				d.groups = append(d.groups, o.group)
+			}
+			d.mayBe(other)
 		}
 	}
 	for _, f := range s.flights {
-		doubt(f.delivery)
+		d.doubt(f.delivery, c)
 	}
 	for _, o := range s.pending {
-		doubt(o)
+		d.doubt(o, c)
+	}
+}
+
+// doubt notes that d and another delivery of the same message to the same
+// session may be each other.
+func (d *delivery) doubt(o *delivery, c *conn) {
+	if o == d || o.message != d.message {
+		return
+	}
+	d.mayBe(o)
+	o.mayBe(d)
+	if o.like(d, c) && len(o.groups) == 0 {
+		o.unsure, d.unsure = true, true
+		o.groups = d.groups
+	}
+}
+
+// mayBe notes the other form that d may turn out to have.
+func (d *delivery) mayBe(o *delivery) {
+	if d.qos == o.qos && (d.retain != o.retain || !slices.Equal(d.ids, o.ids)) {
+		d.forms = append(d.forms, form{o.retain, o.ids})
 	}
 }
 

@@ -54,6 +54,13 @@ type delivery struct {
 	groups []*group // of which one has sent it; nil: not of a shared subscription
 	unsure bool     // it may as well be the one that is not shared
 	order  int      // of the publication that caused it
+	forms  []form   // what it may be instead
+}
+
+// form is how a message looks to a session that gets it for several reasons.
+type form struct {
+	retain bool
+	ids    []uint32
 }
 
 // session is what the broker keeps for a client identifier.

@@ -160,7 +160,16 @@ func (m *model) same(msg *message, qos byte, retain bool, ids []uint32, c *conn,
 }
 
 func (m *model) isDelivery(d *delivery, c *conn, p *packet) bool {
-	return m.same(d.message, d.qos, d.retain, d.ids, c, p)
+	if m.same(d.message, d.qos, d.retain, d.ids, c, p) {
+		return true
+	}
+	for _, f := range d.forms {
+		if m.same(d.message, d.qos, f.retain, f.ids, c, p) {
+			d.retain, d.ids = f.retain, f.ids
+			return true
+		}
+	}
+	return false
 }
 
 // sentAgain is a repetition on a new connection: all that is open, in the order
@@ -174,7 +183,6 @@ func (m *model) sentAgain(c *conn, s *session, p *packet) {
 		case f.id == p.id && !f.rec && m.isDelivery(f.delivery, c, p):
 			f.conn = c
 			return
-		case f.id == p.id && !f.rec && m.swap(s, f, c, p): // 3.x did not show which of two it was
 		case !f.rec && m.fits(f.delivery, c) != fitsSurely: // this connection takes less
 			s.flights = slices.Delete(s.flights, i, i+1)
 		default:
@@ -183,24 +191,6 @@ func (m *model) sentAgain(c *conn, s *session, p *packet) {
 		}
 	}
 	m.unexpected(s, c, p)
-}
-
-// swap gives f the place of another delivery of the same publication that p is.
-func (m *model) swap(s *session, f *flight, c *conn, p *packet) bool {
-	fit := func(d *delivery) bool { return d.order == f.order && d.message == f.message && m.isDelivery(d, c, p) }
-	for _, o := range s.flights {
-		if fit(o.delivery) {
-			o.delivery, f.delivery = f.delivery, o.delivery
-			return true
-		}
-	}
-	for i, d := range s.pending {
-		if fit(d) {
-			s.pending[i], f.delivery = f.delivery, d
-			return true
-		}
-	}
-	return false
 }
 
 // sentFirst is a first transmission with QoS 1 or 2.
