@@ -86,3 +86,16 @@ func TestExpiredIsNotPassedOn(t *testing.T) {
 		}
 	}
 }
+
+// TestSubscribeAgainStartsAtOnce: a subscription that replaces one whose
+// retained messages still wait is served at once, like a first one.
+func TestSubscribeAgainStartsAtOnce(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	p := w.join("p")
+	p.send("33 06 0001 'a' 0001 '1' 33 06 0001 'b' 0002 '2'")
+	s := w.join5("s", "21 0001") // takes one message at once
+	s.send("82 07 0001 00 0001 '+' 01")
+	s.expect("90 04 0001 00 01" + "33 07 0001 'b' 0001 00 '2'") // the other waits
+	s.send("82 07 0002 00 0001 '+' 00")
+	s.expect("90 04 0002 00 00" + "31 05 0001 'b' 00 '2' 31 05 0001 'a' 00 '1'")
+}
