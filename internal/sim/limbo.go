@@ -135,6 +135,7 @@ func (m *model) endLimbo(s *session) {
 			continue
 		}
 		m.endedPerhaps++
+		m.chained = true
 		l.unsure = true
 		if len(l.members) > 0 {
 			m.limbo = append(m.limbo, &limbo{
@@ -148,6 +149,11 @@ func (m *model) endLimbo(s *session) {
 // settleLimbo finds the members in whose queues shared messages went that were
 // not sent at once.
 func (m *model) settleLimbo() {
+	if m.chained { // passed on once and again: in which order cannot be told
+		for _, l := range m.limbo {
+			l.order = m.order
+		}
+	}
 	for _, l := range m.limbo {
 		if l.took != nil || m.w.err != nil {
 			continue

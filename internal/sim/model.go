@@ -186,7 +186,7 @@ type closing struct {
 
 func (m *model) begin() {
 	m.direct, m.answers, m.limbo, m.closes = m.direct[:0], m.answers[:0], m.limbo[:0], m.closes[:0]
-	m.dropped = m.groupDrops()
+	m.dropped, m.chained = m.groupDrops(), false
 }
 
 func (m *model) now() int64 { return m.w.now }
