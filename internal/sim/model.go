@@ -26,6 +26,7 @@ type model struct {
 	answers []*answer
 	limbo   []*limbo
 	closes  []closing
+	chained bool      // sessions ended that may have been given shared messages in this step
 	dropped uint64    // groupDrops before the step
 	is      []waiting // what the router has in the queue that is looked at
 
