@@ -68,7 +68,7 @@ func breaks() map[string]func() sim.Break {
 		"reports the wrong session":           send(50, kind(2), func(b *[]byte) int { return flip(body(*b), 1)(b) }),
 		"swaps two deliveries":                swap,
 		"loses every 50th retained update":    loseRetained,
-		"forgets every 8th UNSUBSCRIBE":     loseUnsubscribe,
+		"forgets every 8th UNSUBSCRIBE":       loseUnsubscribe,
 		"mistakes every 100th PUBREL":         mistakePubrel,
 	}
 }

@@ -10,7 +10,9 @@ import (
 type client struct {
 	w     *World
 	name  string
+	dials int
 	rand  rng
+	net   rng   // start of its connections' randomness
 	conn  *conn // nil: none
 	up    bool  // CONNACK was read
 	level byte
@@ -50,7 +52,8 @@ type reply struct {
 }
 
 func newClient(w *World, i int) *client {
-	return &client{w: w, name: "c" + strconv.Itoa(i), rand: rng{w.plan.Seed + uint64(i)*0x632be59b}, nextID: 1, early: 30_000, device: new(device)}
+	r := rng{w.plan.Seed + uint64(i)*0x632be59b}
+	return &client{w: w, name: "c" + strconv.Itoa(i), rand: r, net: r, nextID: 1, early: 30_000, device: new(device)}
 }
 
 // send writes a packet.
@@ -91,7 +94,9 @@ func (cl *client) settle(n int) {
 func (cl *client) dial(p *packet) {
 	w := cl.w
 	w.dialled++
-	c := &conn{w: w, id: w.dialled, client: cl, rand: rng{w.rand.next()}}
+	cl.dials++
+	seed := rng{cl.net.state + uint64(cl.dials)<<32} // not w's: what others do must not matter
+	c := &conn{w: w, id: w.dialled, client: cl, rand: rng{seed.next()}}
 	if cl.known { // which session this will be is not known yet
 		cl.device, cl.known = new(device), false
 	}

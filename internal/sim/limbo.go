@@ -46,11 +46,10 @@ func (m *model) take(l *limbo, s *session, d *delivery, c *conn) {
 			if b.session != s {
 				continue
 			}
-			other := o.deliveryTo(b)
-			if other.like(d, c) {
+			if other := o.deliveryTo(b); other.like(d, c) {
 				d.groups = append(d.groups, o.group)
+				d.mayBe(other)
 			}
-			d.mayBe(other)
 		}
 	}
 	for _, f := range s.flights {
@@ -64,12 +63,12 @@ func (m *model) take(l *limbo, s *session, d *delivery, c *conn) {
 // doubt notes that d and another delivery of the same message to the same
 // session may be each other.
 func (d *delivery) doubt(o *delivery, c *conn) {
-	if o == d || o.message != d.message {
+	if o == d || o.message != d.message || !o.like(d, c) {
 		return
 	}
 	d.mayBe(o)
 	o.mayBe(d)
-	if o.like(d, c) && len(o.groups) == 0 {
+	if len(o.groups) == 0 {
 		o.unsure, d.unsure = true, true
 		o.groups = d.groups
 	}
@@ -178,7 +177,7 @@ func (m *model) settleLimbo() {
 // that one is found elsewhere.
 func (m *model) trade(l *limbo) {
 	for _, o := range m.limbo {
-		if o == l || o.took == nil || o.took.qos == 0 || o.message != l.message {
+		if o == l || o.took == nil || o.message != l.message {
 			continue
 		}
 		for _, b := range l.members {

@@ -80,6 +80,7 @@ type session struct {
 	will     *will
 	liar     bool // its client does not keep the rules
 	dirty    bool
+	stuck    bool // retained messages wait for the window
 	device   device
 }
 

@@ -92,6 +92,7 @@ func (m *model) receivedPart(c *conn, raw []byte, used int) {
 // handle is a packet of a client that is connected.
 func (m *model) handle(c *conn, p *packet) {
 	s := c.sess
+	s.stuck = s.stuck && p.kind != subscribe && (p.kind < puback || p.kind > pubcomp)
 	switch p.kind {
 	case publish:
 		m.publishPacket(c, p)

@@ -72,7 +72,7 @@ func (m *model) admit(c *conn, p *packet) {
 	}
 	c.resumed = s != nil
 	if s == nil {
-		s = &session{id: id, liar: c.client.liar || c.suspect}
+		s = &session{id: id}
 		m.sessions = append(m.sessions, s)
 	}
 	if i := slices.Index(m.offline, s); i >= 0 {
@@ -80,6 +80,7 @@ func (m *model) admit(c *conn, p *packet) {
 	}
 	s.conn, s.will, s.dirty, s.endAt = c, nil, true, 0
 	s.expiry = m.expiry(p)
+	s.liar = s.liar || c.client.liar || c.suspect
 	c.sess, c.was, c.connected, c.packetMax = s, s, true, m.limits.PacketBytesMax
 	if w := p.will; w != nil {
 		c.will = &will{packet: *w, delay: int64(w.props.willDelay) * int64(time.Second)}

@@ -182,24 +182,27 @@ func (m *model) settleCounters() {
 func (m *model) quiet() {
 	for _, s := range m.sessions {
 		c := s.conn
-		if c == nil || c.closing || c.refused || len(s.pending) > 0 || !s.repeated() {
+		if len(s.replays) == 0 || c == nil || c.closing || c.refused || len(s.pending) > 0 || !s.repeated() {
+			continue
+		}
+		if m.full(s) && (s.stuck || s.owesAcked()) {
+			s.stuck = true // one that needs the window stands before others, until an acknowledgement comes
 			continue
 		}
 		for _, r := range s.replays {
 			for _, msg := range r.left {
 				d := &delivery{message: msg, qos: min(msg.qos, r.qos), retain: true, ids: r.ids}
-				if !slices.Contains(r.passed, msg) && !m.mayDrop(d, c) && (d.qos == 0 || !m.full(s)) && !s.blockedReplay(m) {
-					m.w.fail("%s was not sent the retained %q for %s", s.id, msg.payload, r.name)
+				if !slices.Contains(r.passed, msg) && !m.mayDrop(d, c) {
+					m.w.fail("%s was not sent the retained %q for %s", s.id, short(msg.payload), r.name)
 				}
 			}
 		}
 	}
 }
 
-// blockedReplay reports whether some retained message must wait for the window:
-// others stand behind it.
-func (s *session) blockedReplay(m *model) bool {
-	return m.full(s) && slices.ContainsFunc(s.replays, func(r *replay) bool {
+// owesAcked reports whether a retained message needs the window.
+func (s *session) owesAcked() bool {
+	return slices.ContainsFunc(s.replays, func(r *replay) bool {
 		return slices.ContainsFunc(r.left, func(msg *message) bool { return min(msg.qos, r.qos) > 0 })
 	})
 }

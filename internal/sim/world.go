@@ -17,7 +17,6 @@ type World struct {
 	clients []*client
 	conns   []*conn // in the order of dialling; closed ones are taken out
 	dialled uint64
-	rand    rng // what the network does
 
 	now    int64 // ns
 	wake   int64 // what EndPass said
@@ -51,7 +50,7 @@ const checkEvery = 4
 
 func newWorld(p *Plan) *World {
 	plan := *p // healing changes it
-	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16), rand: rng{p.Seed ^ 0x5bd1e995}}
+	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16)}
 	ids := rng{p.Seed}
 	draw := func() uint64 {
 		w.drawn = ids.next()
