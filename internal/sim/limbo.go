@@ -47,7 +47,7 @@ func (m *model) take(l *limbo, s *session, d *delivery, c *conn) {
 				continue
 			}
 			if other := o.deliveryTo(b); other.like(d, c) {
-				d.groups = append(d.groups, o.group)
+				d.groups = append(d.groups, o.groups...)
 				d.mayBe(other)
 			}
 		}
@@ -116,7 +116,7 @@ func (l *limbo) deliveryTo(b *sub) *delivery {
 		retain = l.retain
 	}
 	return &delivery{
-		message: l.message, qos: min(l.most, b.qos), retain: retain, ids: b.ids, groups: []*group{l.group}, order: l.order,
+		message: l.message, qos: min(l.most, b.qos), retain: retain, ids: b.ids, groups: slices.Clone(l.groups), order: l.order,
 	}
 }
 
@@ -138,7 +138,7 @@ func (m *model) endLimbo(s *session) {
 		l.unsure = true
 		if len(l.members) > 0 {
 			m.limbo = append(m.limbo, &limbo{
-				message: l.message, group: l.group, members: slices.Clone(l.members), order: l.order,
+				message: l.message, groups: l.groups, members: slices.Clone(l.members), order: l.order,
 				most: d.qos, retain: d.retain, forced: true, unsure: true,
 			})
 		}
@@ -210,23 +210,24 @@ func (m *model) settleLost() {
 			continue
 		}
 		if !m.excused(l) {
-			m.w.fail("%q went to no member of %s", l.payload, l.group.name)
+			m.w.fail("%q went to no member of %s", short(l.payload), l.groups[0].name)
 		}
 	}
 }
 
 // insert queues d among what came in this step.
 func (m *model) insert(s *session, d *delivery) {
-	at := len(s.pending) - s.fresh
-	if s.fresh > 0 && s.pending[at].order < d.order {
-		s.pending = append(s.pending, d)
-		s.fresh++
+	if d.size > m.limits.QueuedBytesMax {
 		return
 	}
-	tail := slices.Clone(s.pending[at:])
-	s.pending = s.pending[:at:at]
-	m.enqueue(s, d)
-	s.pending = append(s.pending, tail...)
+	at := len(s.pending)
+	for at > 0 && s.pending[at-1].order > d.order {
+		at--
+	}
+	if s.fresh > 0 && at > len(s.pending)-s.fresh {
+		s.fresh++
+	}
+	s.pending = slices.Insert(s.pending, at, d)
 }
 
 // excused reports whether a message may have gone to no member of its group:

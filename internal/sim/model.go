@@ -168,8 +168,8 @@ type answer struct {
 // limbo is a message for one of the members of a group.
 type limbo struct {
 	*message
-	group   *group
-	members []*sub // as they were
+	groups  []*group // one of them
+	members []*sub   // as they were
 	order   int
 	most    byte // QoS that it may have
 	retain  bool
@@ -276,7 +276,7 @@ func (m *model) publish(msg *message, from *session) (matched bool) {
 
 // share expects msg at one member of the groups.
 func (m *model) share(msg *message, groups []*group, order int, most byte) *limbo {
-	l := &limbo{message: msg, group: groups[0], order: order, most: most}
+	l := &limbo{message: msg, groups: groups, order: order, most: most}
 	for _, g := range groups {
 		l.members = append(l.members, g.members...)
 	}

@@ -270,12 +270,14 @@ func (m *model) tookReplay(s *session, c *conn, p *packet) *delivery {
 	if !p.retain {
 		return nil
 	}
-	for _, r := range s.replays {
-		for _, msg := range r.left {
-			qos := min(r.qos, msg.qos)
-			if !msg.expired(m.now()) && m.same(msg, qos, true, r.ids, c, p) {
-				r.forget(msg)
-				return &delivery{message: msg, qos: qos, retain: true, ids: r.ids, order: msg.order}
+	for _, passed := range []bool{false, true} { // first those that must come, then those that may
+		for _, r := range s.replays {
+			for _, msg := range r.left {
+				qos := min(r.qos, msg.qos)
+				if slices.Contains(r.passed, msg) == passed && !msg.expired(m.now()) && m.same(msg, qos, true, r.ids, c, p) {
+					r.forget(msg)
+					return &delivery{message: msg, qos: qos, retain: true, ids: r.ids, order: msg.order}
+				}
 			}
 		}
 	}

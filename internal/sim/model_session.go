@@ -210,6 +210,7 @@ func (m *model) passOn(d *delivery) {
 			}
 		}
 	}
+	m.chained = m.chained || d.unsure || len(d.groups) > 1
 	if len(groups) > 0 {
 		m.order++
 		l := m.share(d.message, groups, m.order, d.qos)
