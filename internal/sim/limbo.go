@@ -152,6 +152,13 @@ func (m *model) settleLimbo() {
 		for _, l := range m.limbo {
 			l.order = m.order
 		}
+		for _, s := range m.sessions {
+			for _, d := range s.pending {
+				if d.order > m.before {
+					d.order = m.order
+				}
+			}
+		}
 	}
 	for _, l := range m.limbo {
 		if l.took != nil || m.w.err != nil {
@@ -236,9 +243,11 @@ func (m *model) excused(l *limbo) bool {
 	if m.groupDrops() > m.dropped {
 		return true
 	}
-	return !slices.ContainsFunc(l.members, func(b *sub) bool {
-		c := b.session.conn
-		return l.deliveryTo(b).qos > 0 || c != nil && !c.closing
+	return slices.ContainsFunc(l.groups, func(g *group) bool {
+		return !slices.ContainsFunc(l.members, func(b *sub) bool {
+			c := b.session.conn
+			return string(b.name) == string(g.name) && (l.deliveryTo(b).qos > 0 || c != nil && !c.closing)
+		})
 	})
 }
 

@@ -19,6 +19,7 @@ type model struct {
 	groups   []*group
 	retained []*message
 	order    int // publications so far
+	before   int // order when the step began
 	armed    int // deadlines so far
 
 	// Of this step:
@@ -188,7 +189,7 @@ type closing struct {
 
 func (m *model) begin() {
 	m.direct, m.answers, m.limbo, m.closes = m.direct[:0], m.answers[:0], m.limbo[:0], m.closes[:0]
-	m.dropped, m.chained = m.groupDrops(), false
+	m.dropped, m.chained, m.before = m.groupDrops(), false, m.order
 }
 
 func (m *model) now() int64 { return m.w.now }

@@ -92,7 +92,7 @@ func (m *model) receivedPart(c *conn, raw []byte, used int) {
 // handle is a packet of a client that is connected.
 func (m *model) handle(c *conn, p *packet) {
 	s := c.sess
-	s.stuck = s.stuck && p.kind != subscribe && (p.kind < puback || p.kind > pubcomp)
+	s.stuck = s.stuck && p.kind != subscribe
 	switch p.kind {
 	case publish:
 		m.publishPacket(c, p)
@@ -233,7 +233,7 @@ func (m *model) acknowledged(c *conn, p *packet) {
 func (m *model) finish(s *session, at int) {
 	f := s.flights[at]
 	s.flights = slices.Delete(s.flights, at, at+1)
-	s.dirty = true
+	s.dirty, s.stuck = true, false
 	if s.conn != nil && f.conn == s.conn {
 		s.conn.open--
 	}
