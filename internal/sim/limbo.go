@@ -161,49 +161,42 @@ func (m *model) settleLimbo() {
 		}
 	}
 	for _, l := range m.limbo {
-		if l.took != nil || m.w.err != nil {
-			continue
-		}
-		for _, b := range l.members {
-			d, s := l.deliveryTo(b), b.session
-			if d.qos == 0 || m.find(s.id) != s || m.waiting(s, d) <= count(s.pending, d) {
-				continue
-			}
-			m.insert(s, d)
-			m.take(l, s, d, nil)
-			s.dirty = true
-			break
-		}
-		if l.took == nil {
-			m.trade(l)
+		if l.took == nil && m.w.err == nil {
+			m.house(l, 4)
 		}
 	}
 }
 
-// trade gives l to a session that seemed to have got another message, where
-// that one is found elsewhere.
-func (m *model) trade(l *limbo) {
+// house finds a queue that has l, or one that has another message whose place l
+// can take.
+func (m *model) house(l *limbo, depth int) bool {
+	for _, b := range l.members {
+		d, s := l.deliveryTo(b), b.session
+		if d.qos > 0 && m.find(s.id) == s && m.waiting(s, d) > count(s.pending, d) {
+			m.insert(s, d)
+			m.take(l, s, d, nil)
+			s.dirty = true
+			return true
+		}
+	}
 	for _, o := range m.limbo {
-		if o == l || o.took == nil || o.message != l.message {
+		if depth == 0 || o == l || o.took == nil || o.message != l.message {
 			continue
 		}
 		for _, b := range l.members {
 			if b.session != o.taker || !l.deliveryTo(b).like(o.took, o.over) {
 				continue
 			}
-			for _, other := range o.members {
-				d, s := o.deliveryTo(other), other.session
-				if s == o.taker || d.qos == 0 || m.find(s.id) != s || m.waiting(s, d) <= count(s.pending, d) {
-					continue
-				}
-				l.taker, l.took, l.over = o.taker, o.took, o.over
-				m.insert(s, d)
-				m.take(o, s, d, nil)
-				s.dirty = true
-				return
+			l.taker, l.took, l.over = o.taker, o.took, o.over
+			o.took = nil
+			if m.house(o, depth-1) {
+				return true
 			}
+			o.took, l.took = l.took, nil
+			break
 		}
 	}
+	return false
 }
 
 // settleLost judges the shared messages that went to nobody.

@@ -263,6 +263,9 @@ func (cl *client) drawPublish(r *rng) *packet {
 	p := &packet{kind: publish, qos: byte(r.n(3)), retain: r.percent(25), topic: cl.drawTopic(r), payload: cl.drawPayload(r)}
 	if p.retain && r.percent(25) {
 		p.payload = nil
+		if cl.w.plan.Shared > 0 { // in the queues of a group they look alike
+			p.qos = 0
+		}
 	}
 	if p.qos > 0 {
 		p.id = cl.freeID()
