@@ -187,13 +187,13 @@ func (m *model) end(s *session) {
 	}
 	for _, f := range s.flights {
 		if f.qos == 1 {
-			m.passOn(f.delivery)
+			m.passOn(s, f.delivery)
 		}
 	}
 	m.endLimbo(s)
 	m.ended += uint64(len(s.pending))
 	for _, d := range s.pending {
-		m.passOn(d)
+		m.passOn(s, d)
 	}
 	if w := s.will; w != nil {
 		s.will = nil
@@ -201,7 +201,8 @@ func (m *model) end(s *session) {
 	}
 }
 
-func (m *model) passOn(d *delivery) {
+// passOn gives d, which the ended session s leaves, to its group.
+func (m *model) passOn(s *session, d *delivery) {
 	var groups []*group
 	for _, old := range d.groups {
 		for _, g := range m.groups {
@@ -210,11 +211,19 @@ func (m *model) passOn(d *delivery) {
 			}
 		}
 	}
-	m.chained = m.chained || d.unsure || len(d.groups) > 1
+	twins := 0 // through which group each came cannot always be told
+	for _, f := range s.flights {
+		twins += int(bit(string(f.payload) == string(d.payload), 1))
+	}
+	for _, o := range s.pending {
+		twins += int(bit(string(o.payload) == string(d.payload), 1))
+	}
+	unsure := d.unsure || len(d.groups) > len(groups) || twins > 1
+	m.chained = m.chained || unsure || len(d.groups) > 1
 	if len(groups) > 0 {
 		m.order++
 		l := m.share(d.message, groups, m.order, d.qos)
-		l.retain, l.forced, l.unsure = d.retain, true, d.unsure || len(d.groups) > len(groups)
+		l.retain, l.forced, l.unsure = d.retain, true, unsure
 	}
 }
 
