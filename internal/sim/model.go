@@ -26,7 +26,7 @@ type model struct {
 	direct  []*direct
 	answers []*answer
 	limbo   []*limbo
-	closes  []closing
+	ends    []closing
 	chained bool      // sessions ended that may have been given shared messages in this step
 	dropped uint64    // groupDrops before the step
 	is      []waiting // what the router has in the queue that is looked at
@@ -188,7 +188,7 @@ type closing struct {
 }
 
 func (m *model) begin() {
-	m.direct, m.answers, m.limbo, m.closes = m.direct[:0], m.answers[:0], m.limbo[:0], m.closes[:0]
+	m.direct, m.answers, m.limbo, m.ends = m.direct[:0], m.answers[:0], m.limbo[:0], m.ends[:0]
 	m.dropped, m.chained, m.before = m.groupDrops(), false, m.order
 }
 
@@ -205,8 +205,13 @@ func (m *model) find(id string) *session {
 
 func (m *model) mustClose(c *conn, reason byte) {
 	if !c.gone {
-		m.closes = append(m.closes, closing{c, reason})
+		m.ends = append(m.ends, closing{c, reason})
 	}
+}
+
+// closes reports whether c must be closed in this step.
+func (m *model) closes(c *conn) bool {
+	return slices.ContainsFunc(m.ends, func(k closing) bool { return k.conn == c })
 }
 
 // answer expects a packet on c, or its end where the packet is too large.

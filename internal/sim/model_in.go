@@ -14,16 +14,8 @@ func unread(why error) bool {
 		strings.HasPrefix(why.Error(), "an answer would be larger"))
 }
 
-// received takes in what the router was given: a packet, or a part of one.
-func (m *model) received(c *conn, raw []byte, part bool, used int, err error) {
-	if part {
-		m.receivedPart(c, raw, used)
-		return
-	}
-	if !c.closing && used != len(raw) {
-		m.w.fail("Data used %d of %d bytes of a whole packet", used, len(raw))
-		return
-	}
+// received takes in a packet that the router was given.
+func (m *model) received(c *conn, raw []byte) {
 	if len(raw) > c.packetMax {
 		m.mustClose(c, 0x95)
 		return

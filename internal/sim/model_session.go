@@ -305,3 +305,57 @@ func (m *model) doNext(now int64) bool {
 	}
 	return at != 0
 }
+
+// checkWake holds the instant at which the router wants to be called next
+// against the first deadline.
+func (m *model) checkWake() {
+	first := int64(0)
+	due := func(at int64) {
+		if at != 0 && (first == 0 || at < first) {
+			first = at
+		}
+	}
+	for _, c := range m.w.conns {
+		switch {
+		case c.gone:
+		case !c.connected:
+			due(c.attachedAt + m.limits.ConnectTimeout.Nanoseconds())
+		case c.keepAlive > 0:
+			due(c.seenAt + c.keepAlive)
+		}
+	}
+	for _, s := range m.sessions {
+		if s.will != nil {
+			due(s.will.due)
+		}
+		if s.conn == nil {
+			due(s.endAt)
+		}
+	}
+	for _, r := range m.retained {
+		due(r.expireAt)
+	}
+	if first != 0 && (m.w.wake == 0 || m.w.wake > first) {
+		m.w.fail("the router wants to sleep until %d; something is due at %d", m.w.wake, first)
+	}
+}
+
+// stopping is the end of the router: all wills are published, those that wait
+// as well, and all connections are closed.
+func (m *model) stopping() {
+	for _, c := range slices.Backward(m.w.conns) {
+		if w := c.will; w != nil {
+			c.will = nil
+			m.publishWill(w, c.sess)
+		}
+	}
+	for _, s := range m.offline {
+		if w := s.will; w != nil {
+			s.will = nil
+			m.publishWill(w, s)
+		}
+	}
+	for _, c := range m.w.conns {
+		m.mustClose(c, 0x8b)
+	}
+}

@@ -35,6 +35,9 @@ type Plan struct {
 	SlowAcks  int    // percent of messages that are acknowledged later
 	Resume    int    // percent of connects with session expiry, in 5.0
 
+	Batches bool // the router is given several packets at once
+	Stop    bool // the run ends with the router's end
+
 	Break Break
 }
 
@@ -91,6 +94,8 @@ func Draw(seed uint64) *Plan {
 		p.ControlBytes = r.of(50, 200, 1000)
 		p.KernelBytes = r.between(20, 400)
 	}
+	p.Batches = p.OutputBytes > 1000 && r.percent(60)
+	p.Stop = r.percent(10)
 	p.Versions = [3]int{r.of(0, 1, 1), r.of(0, 1, 4), r.of(0, 1, 4)}
 	if p.Versions == [3]int{} {
 		p.Versions = [3]int{0, 1, 1}

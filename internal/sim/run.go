@@ -34,8 +34,27 @@ func (w *World) run() {
 		}
 		w.perform(op)
 	}
+	if w.plan.Stop {
+		w.stop()
+		return
+	}
 	w.heal()
 	w.farewell()
+}
+
+// stop ends the router while all is under way. Its sessions outlive it by their
+// expiry only.
+func (w *World) stop() {
+	w.note("- stopping")
+	w.advance(w.now + 1)
+	w.router.BeginPass(w.now)
+	w.step(stepStopping, nil, nil)
+	w.flush()
+	w.reap()
+	for range 2 {
+		w.advance(w.now + w.router.Limits().SessionExpiry.Nanoseconds() + int64(2*time.Second))
+	}
+	w.empty()
 }
 
 // healRounds bounds the time that everything may take to come to rest.
@@ -151,6 +170,11 @@ func (w *World) farewell() {
 	for range 3 { // wills of sessions that expire may be retained
 		w.advance(w.now + w.router.Limits().SessionExpiry.Nanoseconds() + int64(2*time.Second))
 	}
+	w.empty()
+}
+
+// empty checks that nothing is left behind.
+func (w *World) empty() {
 	if w.err != nil {
 		return
 	}

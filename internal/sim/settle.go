@@ -55,7 +55,7 @@ func (m *model) settleFresh() {
 // settleCloses compares the connections that were closed with those that had to
 // be.
 func (m *model) settleCloses() {
-	for _, k := range m.closes {
+	for _, k := range m.ends {
 		c := k.conn
 		switch {
 		case !c.closing:
@@ -65,7 +65,7 @@ func (m *model) settleCloses() {
 		}
 	}
 	for _, c := range m.w.conns {
-		if !c.closing || c.gone || slices.ContainsFunc(m.closes, func(k closing) bool { return k.conn == c }) {
+		if !c.closing || c.gone || m.closes(c) {
 			continue
 		}
 		if !(unread(c.why) && c.controlRefused) {
