@@ -68,9 +68,9 @@ func (d *delivery) doubt(o *delivery, c *conn) {
 	}
 	d.mayBe(o)
 	o.mayBe(d)
-	if len(o.groups) == 0 {
+	if len(o.groups) == 0 || o.unsure {
 		o.unsure, d.unsure = true, true
-		o.groups = d.groups
+		o.groups = append(slices.Clone(o.groups), d.groups...)
 	}
 }
 

@@ -52,20 +52,8 @@ func (m *model) sentAnswer(c *conn, p *packet) {
 		}
 		break
 	}
-	if p.kind == pubrel && c.sess != nil {
-		for _, f := range c.sess.flights { // repeated in the order of sending
-			if f.conn == c {
-				continue
-			}
-			if !f.rec && m.fits(f.delivery, c) != fitsNever {
-				continue
-			}
-			if f.rec && f.id == p.id {
-				f.conn = c
-				c.open++
-				return
-			}
-		}
+	if p.kind == pubrel && c.sess != nil && m.releasedAgain(c, c.sess, p) {
+		return
 	}
 	for _, a := range m.answers {
 		if a.conn == c && !a.done {
@@ -74,6 +62,26 @@ func (m *model) sentAnswer(c *conn, p *packet) {
 		}
 	}
 	m.w.fail("conn %d is sent %s without cause", c.id, brief(p))
+}
+
+// releasedAgain reports whether p repeats the PUBREL of an earlier connection.
+func (m *model) releasedAgain(c *conn, s *session, p *packet) bool {
+	for i := 0; i < len(s.flights); {
+		f := s.flights[i]
+		switch {
+		case f.conn == c:
+			i++
+		case f.rec && f.id == p.id:
+			f.conn = c
+			c.open++
+			return true
+		case !f.rec && m.fits(f.delivery, c) != fitsSurely:
+			s.flights = slices.Delete(s.flights, i, i+1)
+		default:
+			return false // another one is first
+		}
+	}
+	return false
 }
 
 func sameConnack(a, b *props) bool {
@@ -306,6 +314,13 @@ func (m *model) fits(d *delivery, c *conn) int {
 	}
 	most := len(encode(nil, &p, c.level))
 	least := most
+	for _, f := range d.forms {
+		other := p
+		other.props.subIDs = f.ids
+		other.props.set(propSubscriptionID)
+		n := len(encode(nil, &other, c.level))
+		most, least = max(most, n+1), min(least, n)
+	}
 	if c.aliasMax > 0 {
 		most += 5
 		least -= len(d.topic)
