@@ -193,6 +193,9 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 	case stepDrained:
 		c.refused = false
 		c.handler.Drained()
+		if c.sess != nil {
+			c.sess.dirty = true
+		}
 	case stepTime:
 		w.wake = w.router.EndPass()
 		w.model.timePassed()
