@@ -49,6 +49,7 @@ type outgoing struct {
 type reply struct {
 	kind byte
 	id   uint16
+	code byte
 }
 
 func newClient(w *World, i int) *client {
@@ -63,18 +64,22 @@ func (cl *client) send(p *packet) {
 	}
 }
 
-func (cl *client) reply(kind byte, id uint16) {
-	cl.last = reply{kind, id}
-	cl.send(&packet{kind: kind, id: id})
+func (cl *client) reply(kind byte, id uint16) { cl.replies(reply{kind: kind, id: id}) }
+
+func (cl *client) replies(r reply) {
+	cl.last = r
+	cl.send(&packet{kind: r.kind, id: r.id, code: r.code})
 }
 
 // owe sends an acknowledgement, or keeps it for later.
-func (cl *client) owe(kind byte, id uint16) {
+func (cl *client) owe(kind byte, id uint16) { cl.owes(reply{kind: kind, id: id}) }
+
+func (cl *client) owes(r reply) {
 	if !cl.healing && cl.rand.percent(cl.w.plan.SlowAcks) {
-		cl.held = append(cl.held, reply{kind, id})
+		cl.held = append(cl.held, r)
 		return
 	}
-	cl.reply(kind, id)
+	cl.replies(r)
 }
 
 // settle sends up to n acknowledgements that were kept.
@@ -86,7 +91,7 @@ func (cl *client) settle(n int) {
 		}
 		r := cl.held[i]
 		cl.held = append(cl.held[:i], cl.held[i+1:]...)
-		cl.reply(r.kind, r.id)
+		cl.replies(r)
 	}
 }
 
@@ -195,11 +200,15 @@ func (cl *client) takesPublish(c *conn, p *packet) {
 	switch p.qos {
 	case 1:
 		cl.w.model.delivered(c, p.id)
-		cl.owe(puback, p.id)
+		cl.owes(reply{puback, p.id, bit(c.level == 5 && cl.rand.percent(cl.w.plan.Refusals), 0x97)})
 	case 2:
 		if place(cl.received, p.id) < 0 {
-			cl.received = append(cl.received, p.id)
+			if c.level == 5 && cl.rand.percent(cl.w.plan.Refusals) { // that is its end [MQTT-4.3.3-4]
+				cl.owes(reply{pubrec, p.id, 0x97})
+				return
+			}
 			cl.w.model.delivered(c, p.id)
+			cl.received = append(cl.received, p.id)
 		}
 		cl.owe(pubrec, p.id)
 	}

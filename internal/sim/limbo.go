@@ -100,6 +100,8 @@ func (m *model) move(l *limbo, depth int) bool {
 			d := o.deliveryTo(b)
 			if b.session == l.taker && d.like(l.took, l.over) && (o.took == nil || m.move(o, depth-1)) {
 				o.taker, o.took, o.over = l.taker, l.took, l.over
+				d.mayBe(o.took)
+				o.took.forms = append(o.took.forms, d.forms...)
 				o.took.ids, o.took.retain = d.ids, d.retain
 				l.taker, l.took = nil, nil
 				return true

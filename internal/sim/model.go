@@ -88,10 +88,11 @@ type session struct {
 // flight is a message that was sent and is not finished.
 type flight struct {
 	*delivery
-	id   uint16
-	rec  bool  // PUBREC came
-	conn *conn // the last connection that it was sent on
-	got  int   // how often the client took it for new
+	id      uint16
+	rec     bool  // PUBREC came
+	conn    *conn // the last connection that it was sent on
+	got     int   // how often the client took it for new
+	refused bool  // the client did not want it
 }
 
 // sub is one filter of a session.

@@ -205,6 +205,7 @@ func (m *model) acknowledged(c *conn, p *packet) {
 		return
 	}
 	f := s.flights[at]
+	f.refused = failed
 	switch {
 	case p.kind == puback && f.qos == 1, p.kind == pubcomp && f.rec:
 		m.finish(s, at)
@@ -229,7 +230,7 @@ func (m *model) finish(s *session, at int) {
 	if s.conn != nil && f.conn == s.conn {
 		s.conn.open--
 	}
-	if !s.liar && (f.got == 0 || f.qos == 2 && f.got != 1) {
+	if !s.liar && !f.refused && (f.got == 0 || f.qos == 2 && f.got != 1) {
 		m.w.fail("%s has acknowledged %q with QoS %d and took it %d times", s.id, f.payload, f.qos, f.got)
 	}
 }

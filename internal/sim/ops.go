@@ -341,7 +341,11 @@ func (cl *client) drawFilter(r *rng) []byte {
 
 func (cl *client) drawSubscribe(r *rng) *packet {
 	p := &packet{kind: subscribe, id: cl.freeID()}
-	for range r.of(1, 1, 1, 2, 3) {
+	n := r.of(1, 1, 1, 2, 3)
+	if r.percent(2) {
+		n = 25
+	}
+	for range n {
 		f := filter{name: cl.drawFilter(r), qos: byte(r.n(3))}
 		if cl.level == 5 {
 			f.noLocal = r.percent(15) && !isShared(f.name)

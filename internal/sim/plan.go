@@ -32,6 +32,7 @@ type Plan struct {
 	Shared    int    // percent of filters that are shared
 	Cold      int    // percent of topics from a large set
 	Large     int    // percent of payloads that are shared between outputs
+	Refusals  int    // percent of messages that a 5.0 client refuses
 	SlowAcks  int    // percent of messages that are acknowledged later
 	Resume    int    // percent of connects with session expiry, in 5.0
 
@@ -83,7 +84,7 @@ func Draw(seed uint64) *Plan {
 		GapMicros: r.of(10, 1000, 50_000), Clean: r.of(0, 20, 50, 90), Wills: r.of(0, 30, 80),
 		KeepAlive: r.of(0, 0, 50), Narrow: r.of(0, 0, 30, 90), Aliases: r.of(0, 30, 80), Props: r.of(0, 20, 60),
 		Shared: r.of(0, 0, 20, 60), Cold: r.of(0, 0, 50), Large: r.of(0, 0, 0, 3), SlowAcks: r.of(0, 20, 70, 100),
-		Resume: r.of(10, 60, 90),
+		Resume: r.of(10, 60, 90), Refusals: r.of(0, 0, 10),
 	}
 	p.Limits = drawLimits(r)
 	if p.Shared > 0 { // which member's queue has lost a message could not be told
