@@ -242,7 +242,7 @@ func (m *model) sentFirst(c *conn, s *session, p *packet) {
 // sent may be left out; deliveries of one publication have no order.
 func (m *model) tookPending(s *session, c *conn, p *packet) *delivery {
 	for i, d := range s.pending {
-		if m.isDelivery(d, c, p) {
+		if m.isDelivery(d, c, p) && !d.expired(m.now()) {
 			fresh := min(s.fresh, len(s.pending)-i-1)
 			kept := slices.DeleteFunc(slices.Clone(s.pending[:i]), func(o *delivery) bool { return o.order != d.order })
 			s.pending = append(kept, s.pending[i+1:]...)
