@@ -12,6 +12,8 @@ TOOL     := $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 ROUNDS   ?= 3
 MEASURE  ?= 2s
+SEEDS    ?= 20000
+SEED     ?= 0
 SCENARIO ?= .
 REF      ?= HEAD
 
@@ -24,7 +26,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-compare fuzz docs cover cross clean
+	bench bench-compare fuzz sim docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +89,9 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir </dev/null; \
 		done; \
 	done
+
+sim: ## the router in simulation: SEEDS=20000 runs from SEED (0: from the clock); a failing seed is shrunk and shown
+	$(GO) test -count=1 -v -timeout 1h -run '^TestSeeds$$' ./internal/sim -seeds $(SEEDS) -seed $(SEED)
 
 docs: ## write docs/conformance.md, docs/configuration.md, the man page and the example file anew
 	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update

@@ -60,7 +60,6 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	a := codec.Suback{PacketID: p.PacketID, Codes: make([]byte, 0, 16)}
 	var refused error
 	r.stored++ // what is retained from here on reaches the session as it comes
-	first := len(s.replays)
 	for f, ok := p.Next(); ok; f, ok = p.Next() {
 		err := c.maySubscribe(&f)
 		if err == nil {
@@ -84,7 +83,7 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	if err != nil {
 		return err
 	}
-	if len(s.replays) > first {
+	if len(s.replays) > 0 {
 		r.startReplay(s)
 	}
 	return nil
