@@ -6,7 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/loopmq/loopmq/internal/buf"
-	"github.com/loopmq/loopmq/internal/invariant"
 )
 
 const (
@@ -64,7 +63,7 @@ func (c *conn) SendView(frame []byte) bool {
 		return true
 	}
 	c.l.viewed = true
-	if n := len(c.segs); n > 0 && c.views > 0 {
+	if n := len(c.segs); n > 0 && c.views {
 		if s := &c.segs[n-1]; s.isView() && adjacent(s.data, frame) {
 			s.data = s.data[:len(s.data)+len(frame)]
 			c.added(len(frame))
@@ -73,7 +72,7 @@ func (c *conn) SendView(frame []byte) bool {
 		c.settle()
 	}
 	c.push(segment{data: frame})
-	c.views++
+	c.views = true
 	c.added(len(frame))
 	return true
 }
@@ -141,7 +140,7 @@ func (c *conn) added(n int) {
 // settle copies a short view at the end of the queue: something else follows, so it will not grow, and alone it is not
 // worth a segment in the system call.
 func (c *conn) settle() {
-	if c.views == 0 {
+	if !c.views || len(c.segs) == 0 {
 		return
 	}
 	last := len(c.segs) - 1
@@ -151,7 +150,6 @@ func (c *conn) settle() {
 	}
 	c.segs[last] = segment{}
 	c.segs = c.segs[:last]
-	c.views--
 	c.appendCopy(s.data)
 }
 
@@ -212,13 +210,13 @@ func (c *conn) flush() {
 	}
 	if done == len(c.segs) {
 		c.l.returnSegs(c.segs)
-		c.segs = nil
+		c.segs, c.views = nil, false
 	} else if done > 0 {
 		n := copy(c.segs, c.segs[done:])
 		clear(c.segs[n:])
 		c.segs = c.segs[:n]
 	}
-	if c.views > 0 {
+	if c.views {
 		c.ownViews()
 	}
 	if c.wantLow && c.queued <= c.l.lim.OutputLowBytes && !c.closed {
@@ -298,8 +296,6 @@ func (c *conn) discard(s *segment) {
 		c.l.pool.Put(s.own)
 	case s.ref != nil:
 		s.ref.Release()
-	default:
-		c.views--
 	}
 	*s = segment{}
 }
@@ -312,7 +308,7 @@ func (c *conn) ownViews() {
 			s.data = append(s.own, s.data...)
 		}
 	}
-	c.views = 0
+	c.views = false
 }
 
 // writeFailed gives the output up. The connection is not closed yet: the peer's last packets may have arrived before
@@ -337,8 +333,7 @@ func (c *conn) dropOutput() {
 		}
 	}
 	c.l.returnSegs(c.segs)
-	c.segs, c.queued = nil, 0
-	invariant.Check(c.views == 0, "views left in an empty queue")
+	c.segs, c.views, c.queued = nil, false, 0
 }
 
 func (l *epoll) borrowSegs() []segment {
