@@ -50,6 +50,7 @@ func serve(c *cli.Context) error {
 	if c.Args().Present() {
 		return cli.Exit(fmt.Sprintf("loopmq serve: unexpected argument %q; see loopmq serve --help", c.Args().First()), exitUsage)
 	}
+	haveProcessors()
 	log, err := newLogger(os.Stderr, c.String("log-level"), c.String("log-format"))
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
