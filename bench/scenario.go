@@ -70,7 +70,7 @@ func Scenarios() []Scenario {
 	}
 	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		list = append(list, Scenario{
-			Name: "filters-" + countName(n), Publishers: 1, Subscribers: 100, Filters: n, PayloadBytes: 64, AheadBytes: 64 << 10,
+			Name: "filters-" + countName(n), Publishers: 1, Subscribers: 10, Filters: n, PayloadBytes: 64, AheadBytes: 192 << 10,
 		})
 	}
 	return append(

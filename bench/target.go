@@ -30,13 +30,14 @@ type Target struct {
 	Peer bool
 }
 
-// LoopMQ is a loopmq binary; args are appended to its command line. The bound
-// on what waits for a subscriber is lifted, as it is for the others.
+// LoopMQ is a loopmq binary; args are appended to its command line. The bounds
+// on what waits for a subscriber and on its filters are lifted, as they are for
+// the others.
 func LoopMQ(name, binary string, args ...string) Target {
 	return Target{Name: name, Command: func(addr netip.AddrPort, _ string) ([]string, error) {
 		command := []string{
 			binary, "serve", "--listen", "mqtt://" + addr.String(), "--log-level", "error",
-			"--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000",
+			"--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000", "--subscriptions-max", "1000000",
 		}
 		return append(command, args...), nil
 	}}
@@ -150,7 +151,7 @@ func (p *Process) spawn(argv []string, core int) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = 20 * time.Second
 	unpin, err := pin(core)
 	if err != nil {
 		end()
@@ -191,7 +192,7 @@ func (p *Process) awaitConnack() error {
 	}
 }
 
-// Stop ends the broker: SIGTERM, and SIGKILL 5 s later.
+// Stop ends the broker: SIGTERM, and SIGKILL 20 s later.
 func (p *Process) Stop() error {
 	p.end()
 	err := <-p.gone
