@@ -26,7 +26,7 @@ type Options struct {
 	// lost; 0 means 2 s.
 	Quiet time.Duration
 
-	// Patience is how long connecting and loading may take; 0 means a minute.
+	// Patience is how long connecting and loading may take; 0 means two minutes.
 	Patience time.Duration
 
 	PID  int // the broker's process, for its processor time and memory; 0: unknown
@@ -95,7 +95,7 @@ func Run(s Scenario, o Options) (Result, error) {
 		r.Quiet = 2 * time.Second
 	}
 	if r.Patience == 0 {
-		r.Patience = time.Minute
+		r.Patience = 2 * time.Minute
 	}
 	r.before = time.Now().Add(r.Patience)
 	unpin, err := pin(o.Core)
