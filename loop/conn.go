@@ -27,6 +27,7 @@ type conn struct {
 	slot   uint32
 	gen    uint32
 	armed  uint8 // events that the kernel watches
+	grown  uint8 // doublings of the first output chunk that the last flush would have filled
 
 	views     bool // segs may hold views
 	dirty     bool // in the dirty list

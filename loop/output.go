@@ -3,6 +3,8 @@
 package loop
 
 import (
+	"math/bits"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/loopmq/loopmq/internal/buf"
@@ -11,7 +13,8 @@ import (
 const (
 	iovMax       = 64       // segments in one writev: the kernel copies the vector first, and 64 fill a socket buffer
 	copyBytesMax = 512      // bytes below which copying is cheaper than a segment of its own
-	chunkMin     = 512      // first output chunk of a connection
+	chunkMin     = 512      // first output chunk of a connection that sends little
+	chunkGrown   = 3        // doublings of it where the last flush was longer
 	chunkMax     = 16 << 10 // chunks double up to this; a longer frame gets one of its own
 	spareSegsMax = 1024     // queues kept for reuse
 	spareSegsCap = 256      // longer ones are left to the garbage collector
@@ -155,7 +158,7 @@ func (c *conn) settle() {
 
 // appendCopy copies b behind the last owned chunk, and into new ones for what has no room there.
 func (c *conn) appendCopy(b []byte) {
-	size := chunkMin
+	size := chunkMin << c.grown
 	if n := len(c.segs); n > 0 {
 		if s := &c.segs[n-1]; s.own != nil {
 			k := min(cap(s.data)-len(s.data), len(b))
@@ -200,6 +203,7 @@ func (c *conn) flush() {
 	if c.queued > c.l.lim.OutputLowBytes {
 		c.wantLow = true
 	}
+	queued := c.queued
 	done := 0
 	for done < len(c.segs) && !c.blocked && !c.failed {
 		done = c.write(done)
@@ -211,6 +215,10 @@ func (c *conn) flush() {
 	if done == len(c.segs) {
 		c.l.returnSegs(c.segs)
 		c.segs, c.views = nil, false
+		// What comes next is likely to be as long: one chunk for all of it is one piece to write.
+		if queued > 0 {
+			c.grown = uint8(min(bits.Len(uint(queued-1)/chunkMin), chunkGrown))
+		}
 	} else if done > 0 {
 		n := copy(c.segs, c.segs[done:])
 		clear(c.segs[n:])
