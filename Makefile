@@ -24,7 +24,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-peers bench-baseline bench-diff bench-compare fuzz docs cover cross clean
+	bench bench-peers bench-baseline bench-diff bench-compare pgo fuzz docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,7 +85,7 @@ bench-peers: build ## the table of docs/performance.md: also Mochi and nats-serv
 # One benchmark for each stage of a message's way: frame, decode, match, route,
 # encode, read to write, and all of it.
 STAGES := $(GO) test -run '^$$' -count 6 -benchtime 100ms ./codec ./router ./router/topic ./loop ./bench \
-	-bench '^Benchmark(Codec|Route|Match|Echo|FanOut|Path)$$/^(frame|decode.*|encode.*|.*_to_.*|100000|Send.*|1to1|1to100|qos1x10|qos2x10)$$'
+	-bench '^Benchmark(Codec|Route|Match|Echo|FanOut|Path)$$/^(frame|decode.*|encode.*|.*_to_.*|100000|read_to_write|Send.*|1to1|1to100|qos1x10|qos2x10)$$'
 
 bench-baseline: ## write bench/baseline.txt anew: the stages of a message's way, by go test
 	@mkdir -p $(BIN)
@@ -103,6 +103,14 @@ bench-compare: build ## the same, this tree against the commit REF (default HEAD
 	git worktree remove --force $(BIN)/base
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -base $(BIN)/loopmq-base
+
+# go build uses cmd/loopmq/default.pgo by itself. To be made anew when what is
+# hot has changed; docs/performance.md says what it gains.
+pgo: ## profile the scenarios and write cmd/loopmq/default.pgo
+	@mkdir -p $(BIN)
+	$(GO) test -run '^$$' -benchtime 1.5s -cpuprofile $(BIN)/default.pgo -o $(BIN)/bench.test ./bench \
+		-bench 'Path/^(1to1|1to100|50x50|100to1|shared|qos1x50|qos1-1to100|qos2x10|payload-1KiB|filters-100k)$$'
+	mv $(BIN)/default.pgo cmd/loopmq/default.pgo
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \
