@@ -26,7 +26,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-compare fuzz sim docs cover cross clean
+	bench bench-peers bench-baseline bench-diff bench-compare pgo fuzz sim docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,12 +75,44 @@ bench: build ## delivered messages a second: LoopMQ, Debian's mosquitto, bare re
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -mosquitto mosquitto -relay $(BIN)/relay
 
+bench-peers: build ## the table of docs/performance.md: also Mochi and nats-server (ROUNDS=3 MEASURE=2s SCENARIO=regexp)
+	@scripts/test-deps.sh
+	$(GO) build -trimpath -o $(BIN)/relay ./bench/relay
+	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
+	cd bench/peers && $(GO) vet ./... && $(GO) build -trimpath -o ../../$(BIN)/ ./...
+	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -markdown docs/performance.md \
+		-loopmq $(BIN)/loopmq -mosquitto mosquitto -peer 'mochi=$(BIN)/mochi {addr}' \
+		-peer 'nats=$(BIN)/nats {addr} {dir}' -relay $(BIN)/relay
+
+# One benchmark for each stage of a message's way: frame, decode, match, route,
+# encode, read to write, and all of it.
+STAGES := $(GO) test -run '^$$' -count 6 -benchtime 100ms ./codec ./router ./router/topic ./loop ./bench \
+	-bench '^Benchmark(Codec|Route|Match|Echo|FanOut|Path)$$/^(frame|decode.*|encode.*|.*_to_.*|100000|read_to_write|Send.*|1to1|1to100|qos1x10|qos2x10)$$'
+
+bench-baseline: ## write bench/baseline.txt anew: the stages of a message's way, by go test
+	@mkdir -p $(BIN)
+	$(STAGES) >$(BIN)/stages.txt
+	mv $(BIN)/stages.txt bench/baseline.txt
+
+bench-diff: ## the stages now, beside bench/baseline.txt; only on the same machine do the times compare
+	@mkdir -p $(BIN)
+	$(STAGES) >$(BIN)/stages.txt
+	$(TOOL) benchstat bench/baseline.txt $(BIN)/stages.txt
+
 bench-compare: build ## the same, this tree against the commit REF (default HEAD)
 	rm -rf $(BIN)/base && git worktree prune && git worktree add --detach $(BIN)/base $(REF)
 	cd $(BIN)/base && $(GO) build -trimpath -o ../loopmq-base ./cmd/loopmq
 	git worktree remove --force $(BIN)/base
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -base $(BIN)/loopmq-base
+
+# go build uses cmd/loopmq/default.pgo by itself. To be made anew when what is
+# hot has changed; docs/performance.md says what it gains.
+pgo: ## profile the scenarios and write cmd/loopmq/default.pgo
+	@mkdir -p $(BIN)
+	$(GO) test -run '^$$' -benchtime 1.5s -cpuprofile $(BIN)/default.pgo -o $(BIN)/bench.test ./bench \
+		-bench 'Path/^(1to1|1to100|50x50|100to1|shared|qos1x50|qos1-1to100|qos2x10|payload-1KiB|filters-100k)$$'
+	mv $(BIN)/default.pgo cmd/loopmq/default.pgo
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \

@@ -20,18 +20,18 @@ type Session struct {
 
 	prev, next *Session // Router.offline
 
-	fan       *overlap // nil until filters of it overlapped
-	replaying bool     // is in Router.replays
+	fan *overlap // nil until filters of it overlapped
 }
 
 // flow is what a session has under way. Most sessions have nothing, and share
 // the router's idle one, which is never written to.
 type flow struct {
-	out      inflight
-	queue    queue
-	late     queue      // QoS 0 that did not fit into the output
-	received *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
-	replays  []replay   // retained messages owed
+	out       inflight
+	queue     queue
+	late      queue      // QoS 0 that did not fit into the output
+	received  *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
+	replays   []replay   // retained messages owed
+	replaying bool       // is in Router.replays
 }
 
 // own gives s a flow of its own, to write to.
