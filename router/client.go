@@ -18,17 +18,14 @@ type Client struct {
 	id      string
 	peer    Peer
 	will    *will
-	stuck   *stuck      // nil: it takes what it is sent
-	held    *held       // nil: its CONNECT does not wait in a duel
-	expires *lifetime   // nil: the connection may last for ever
+	rare    *rarely     // nil: none of that
 	timer   timer.Timer // CONNECT deadline, then keep alive
 
 	prev, next *Client // Router.clients
 
-	packetMax int   // bytes of a packet from the client; small until CONNECT is accepted
-	sendMax   int   // bytes of a packet to the client [MQTT-3.1.2-24]
-	window    int   // messages with QoS > 0 that may be sent and not finished
-	denied    int   // what it wanted to do and was not allowed to
+	packetMax int32 // bytes of a packet from the client; small until CONNECT is accepted
+	sendMax   int32 // bytes of a packet to the client [MQTT-3.1.2-24]
+	window    int32 // messages with QoS > 0 that may be sent and not finished
 	keepAlive int64 // ns of silence that are too many; 0 = any
 	seenAt    int64 // ns, when the last whole packet came
 	version   codec.Version
@@ -39,6 +36,22 @@ type Client struct {
 	waiting   bool // for the verdict on its CONNECT
 	closing   bool // Close was called; nothing is handled any more
 	orderly   bool // ended by a DISCONNECT packet
+}
+
+// rarely is what few connections have.
+type rarely struct {
+	stuck   *stuck    // nil: it takes what it is sent
+	held    *held     // nil: its CONNECT does not wait in a duel
+	expires *lifetime // nil: the connection may last for ever
+	denied  int       // what it wanted to do and was not allowed to
+}
+
+// seldom returns what few connections have, to write to.
+func (c *Client) seldom() *rarely {
+	if c.rare == nil {
+		c.rare = new(rarely)
+	}
+	return c.rare
 }
 
 // peer5 is what a connection has in 5.0 only.
@@ -61,7 +74,7 @@ func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
 	for !c.closing && !c.waiting && !c.paused {
-		k, n, err := codec.Next(view[used:], c.packetMax)
+		k, n, err := codec.Next(view[used:], int(c.packetMax))
 		if err != nil {
 			return used, c.fail(err)
 		}
@@ -171,11 +184,13 @@ func (c *Client) Drained() {
 func (c *Client) Closed(why error) {
 	c.closing = true
 	c.r.timers.Stop(&c.timer)
-	if c.held != nil {
-		c.r.timers.Stop(&c.held.timer)
-	}
-	if c.expires != nil {
-		c.r.timers.Stop(&c.expires.timer)
+	if k := c.rare; k != nil {
+		if k.held != nil {
+			c.r.timers.Stop(&k.held.timer)
+		}
+		if k.expires != nil {
+			c.r.timers.Stop(&k.expires.timer)
+		}
 	}
 	c.r.clients.remove(c)
 	if !c.connected {
@@ -189,7 +204,7 @@ func (c *Client) Closed(why error) {
 		e.Err = nil
 	}
 	if c.session != nil {
-		e.Dropped = c.session.dropped
+		e.Dropped = c.session.losses()
 	}
 	c.r.event(&e)
 	c.r.detach(c)

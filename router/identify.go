@@ -114,13 +114,14 @@ func (c *Client) enter(k *codec.Packet, p *codec.Connect, id string, assigned bo
 		c.r.event(&Event{Kind: EventStranger, ClientID: id, Peer: c.peer, User: userOf(s.identity)})
 		return c.refuse(&refusal{codec.NotAuthorized, "the session with this client identifier belongs to another user"})
 	}
-	if c.held == nil && c.r.duelling(id, c) {
+	if (c.rare == nil || c.rare.held == nil) && c.r.duelling(id, c) {
 		c.holdBack(k, id, assigned, v)
 		return nil
 	}
 	if v.Lifetime > 0 {
-		c.expires = &lifetime{c: c}
-		c.r.timers.Set(&c.expires.timer, c.expires, c.r.after(v.Lifetime))
+		end := &lifetime{c: c}
+		c.seldom().expires = end
+		c.r.timers.Set(&end.timer, end, c.r.after(v.Lifetime))
 	}
 	return c.accept(p, id, assigned)
 }

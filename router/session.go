@@ -16,11 +16,31 @@ type Session struct {
 	will     *will // waits for its delay
 	timer    timer.Timer
 	expiry   int64 // ns; 0 = ends with its connection
-	dropped  uint64
+	rare     *sessionRarely
 
 	prev, next *Session // Router.offline
+}
 
-	fan *overlap // nil until filters of it overlapped
+// sessionRarely is what few sessions have.
+type sessionRarely struct {
+	dropped uint64
+	fan     *overlap // nil until filters of it overlapped
+}
+
+// seldom returns what few sessions have, to write to.
+func (s *Session) seldom() *sessionRarely {
+	if s.rare == nil {
+		s.rare = new(sessionRarely)
+	}
+	return s.rare
+}
+
+// losses is how many messages s did not get.
+func (s *Session) losses() uint64 {
+	if s.rare == nil {
+		return 0
+	}
+	return s.rare.dropped
 }
 
 // flow is what a session has under way. Most sessions have nothing, and share

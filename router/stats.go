@@ -107,10 +107,11 @@ func (r *Router) hit(id LimitID) { r.stats.LimitHits[id]++ }
 // drop counts a message that s does not get.
 func (r *Router) drop(s *Session, why DropReason) {
 	r.stats.Dropped[why]++
-	s.dropped++
+	k := s.seldom()
+	k.dropped++
 	// The first of a row of drops is told; the rest is a number at the end of
 	// the connection, so that a slow reader cannot fill the log.
-	if s.dropped == 1 {
+	if k.dropped == 1 {
 		r.event(&Event{Kind: EventDrop, ClientID: s.id, Detail: why.String()})
 	}
 }
