@@ -10,6 +10,7 @@ import (
 type segment struct {
 	file file
 	name string
+	path string // for messages
 	seq  uint32 // 0: not in use
 	size int64
 	lsn  uint64 // of its first batch
@@ -19,13 +20,17 @@ type segment struct {
 }
 
 func (s *segment) damage(off int64, format string, args ...any) error {
-	return &DamageError{File: s.name, Offset: off, What: fmt.Sprintf(format, args...)}
+	return &DamageError{File: s.path, Offset: off, What: fmt.Sprintf(format, args...)}
 }
 
-// batchReader reads whole batches of one store into a buffer of its own.
+// batchReader reads whole batches of one store through a window.
 type batchReader struct {
-	id  uint64
-	buf []byte
+	id    uint64
+	ahead int // bytes of a read, if there are as many
+
+	buf []byte // what seq holds from at on
+	seq uint32
+	at  int64
 }
 
 // read is the batch at off: its head and its records, a view until the next
@@ -34,38 +39,42 @@ func (r *batchReader) read(s *segment, off int64) (h batchHead, records []byte, 
 	if off+batchHeadBytes > s.size {
 		return h, nil, false, nil
 	}
-	r.grow(sectorBytes)
-	// One read is enough for most batches of a broker that has little to do.
-	first := r.buf[:min(int64(len(r.buf)), s.size-off)]
-	if err := readFull(s, first, off); err != nil {
+	b, err := r.view(s, off, batchHeadBytes)
+	if err != nil {
 		return h, nil, false, err
 	}
-	h, ok = decodeBatchHead(first)
+	h, ok = decodeBatchHead(b)
 	total := int64(batchHeadBytes) + int64(h.bytes)
 	if !ok || h.id != r.id || h.seq != s.seq || off+total > s.size {
 		return h, nil, false, nil
 	}
-	if have := int64(len(first)); total > have {
-		r.grow(int(total))
-		if err := readFull(s, r.buf[have:total], off+have); err != nil {
-			return h, nil, false, err
-		}
+	if b, err = r.view(s, off, int(total)); err != nil {
+		return h, nil, false, err
 	}
-	batch := r.buf[:total]
-	if batchSum(h.id, h.seq, batch) != h.crc {
+	if batchSum(h.id, h.seq, b) != h.crc {
 		return h, nil, false, nil
 	}
-	return h, batch[batchHeadBytes:], true, nil
+	return h, b[batchHeadBytes:], true, nil
 }
 
-// grow makes the buffer at least n bytes long and keeps what it holds.
-func (r *batchReader) grow(n int) {
-	if n > len(r.buf) {
-		r.buf = append(r.buf, make([]byte, max(n, readAhead)-len(r.buf))...)
+// view is n bytes at off, which lie within the segment.
+func (r *batchReader) view(s *segment, off int64, n int) ([]byte, error) {
+	if r.seq != s.seq || off < r.at || off+int64(n) > r.at+int64(len(r.buf)) {
+		want := int(min(int64(max(n, r.ahead)), s.size-off))
+		if cap(r.buf) < want {
+			r.buf = make([]byte, want)
+		}
+		r.buf, r.seq, r.at = r.buf[:want], s.seq, off
+		if err := readFull(s, r.buf, off); err != nil {
+			r.buf = r.buf[:0]
+			return nil, err
+		}
 	}
+	return r.buf[off-r.at:][:n], nil
 }
 
-const readAhead = 32 << 10
+// forget gives back the window.
+func (r *batchReader) forget() { r.buf = nil }
 
 // readFull reads b at off; a file that ends early is damage, not io.EOF.
 func readFull(s *segment, b []byte, off int64) error {
@@ -75,7 +84,7 @@ func readFull(s *segment, b []byte, off int64) error {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return s.damage(off, "the file ends early")
 	default:
-		return fmt.Errorf("read %s at %d: %w", s.name, off, err)
+		return fmt.Errorf("read %s at %d: %w", s.path, off, err)
 	}
 }
 

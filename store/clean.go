@@ -1,0 +1,137 @@
+package store
+
+// cleaner goes through the records of the oldest segment and copies what is
+// still live into the batches that are written anyway. Because it is always the
+// oldest that is given up, a deletion never needs to be copied: what it deleted
+// is older still, and gone.
+type cleaner struct {
+	reader batchReader
+	seq    uint32 // of the segment being cleaned
+	off    int64  // of the batch being looked at
+	rec    int    // of the next record among the batch's
+	done   bool   // all of the segment was looked at
+	err    error  // damage: the segment cannot be given up
+}
+
+const (
+	// cleanRatio is how many bytes of the tail a commit looks at for each byte
+	// of its own. At 4 the log grows by a quarter of what it copies while it
+	// gets through a stretch where everything is live.
+	cleanRatio = 4
+	// cleanAhead is what a commit looks at besides, so that small ones get on.
+	cleanAhead = 64 << 10
+	// spread is how many times its live bytes the log may take before the tail
+	// is cleaned: the copies come to half of what else is written.
+	spread = 3
+	// logSegmentsMin keeps a small log from turning over all the time.
+	logSegmentsMin = 4
+	// freeSegments are kept ready, so that a full disk is noticed while there
+	// still is room to delete and to clean.
+	freeSegments = 2
+)
+
+// target is how many segments the log may have before its tail is cleaned.
+func (w *wal) target() int {
+	n := max(logSegmentsMin, int(spread*w.live/w.conf.SegmentBytes)+1)
+	if most := w.segmentsMax(); most > 0 {
+		n = min(n, most-freeSegments-1)
+	}
+	return n
+}
+
+// wantsCleaning tells whether the log is longer than it should be, or whether
+// cleaning can help where there is no more space.
+func (w *wal) wantsCleaning() bool {
+	if len(w.log) < 2 || w.clean.err != nil {
+		return false
+	}
+	return len(w.log) > w.target() || w.short != nil && w.garbage() >= 2*w.conf.SegmentBytes
+}
+
+// garbage is how many bytes of the log are not live records, the room that is
+// left in the head aside.
+func (w *wal) garbage() int64 {
+	total := -w.live
+	for _, s := range w.log {
+		total += s.end
+	}
+	return total
+}
+
+// gather copies live records of the tail to w.out. n is how many bytes of
+// records go into the batch besides.
+func (w *wal) gather(n int) {
+	if !w.wantsCleaning() {
+		return
+	}
+	s := w.log[0]
+	c := &w.clean
+	if c.seq != s.seq {
+		c.seq, c.off, c.rec, c.done = s.seq, sectorBytes, 0, false
+	}
+	most := int(w.conf.SegmentBytes / 2)
+	budget := min(cleanRatio*n+cleanAhead, most)
+	for budget > 0 && !c.done {
+		if s.live == 0 || c.off >= s.end {
+			c.done = true
+			return
+		}
+		h, records, ok, err := c.reader.read(s, c.off)
+		if err == nil && !ok {
+			err = s.damage(c.off, "a batch changed since it was written")
+		}
+		if err != nil {
+			// Without this segment the log is not whole; the log grows instead.
+			c.err = err
+			return
+		}
+		for c.rec < len(records) && budget > 0 {
+			_, m := nextRecord(records[c.rec:])
+			if m == 0 {
+				c.err = s.damage(c.off, "a batch of broken records")
+				return
+			}
+			if w.copyLive(s, records[c.rec:c.rec+m], c.off+batchHeadBytes+int64(c.rec), n) {
+				w.stats.copied.Add(uint64(m))
+			}
+			budget -= m
+			c.rec += m
+		}
+		if c.rec >= len(records) {
+			c.off, c.rec = c.off+span(int(h.bytes)), 0
+			budget -= batchHeadBytes
+		}
+	}
+	c.done = c.off >= s.end
+}
+
+// copyLive appends a record to w.out if the index says that it is the live one;
+// room for n bytes more stays.
+func (w *wal) copyLive(s *segment, raw []byte, off int64, n int) bool {
+	r, _ := nextRecord(raw)
+	l, ok := w.index.get(r.key)
+	if r.op != opPut || !ok || l.seq != s.seq || int64(l.off) != off {
+		return false
+	}
+	w.out = room(w.out, len(w.out)+len(raw)+n)
+	w.out = append(w.out, raw...)
+	return true
+}
+
+// finishCleaning takes the tail out of the log once its live records stand
+// elsewhere, durably.
+func (w *wal) finishCleaning() {
+	if !w.clean.done {
+		return
+	}
+	s := w.log[0]
+	if s.live != 0 {
+		panic("store: gave up a segment with live records")
+	}
+	w.clean.seq, w.clean.done = 0, false
+	w.clean.reader.forget()
+	w.mu.Lock()
+	w.log = append(w.log[:0], w.log[1:]...)
+	w.mu.Unlock()
+	w.given = append(w.given, s)
+}
