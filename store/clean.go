@@ -45,17 +45,38 @@ func (w *wal) wantsCleaning() bool {
 	if len(w.log) < 2 || w.clean.err != nil {
 		return false
 	}
-	return len(w.log) > w.target() || w.short != nil && w.garbage() >= 2*w.conf.SegmentBytes
+	return len(w.log) > w.target() || w.short != nil && w.worthALap()
 }
 
-// garbage is how many bytes of the log are not live records, the room that is
-// left in the head aside.
-func (w *wal) garbage() int64 {
-	total := -w.live
-	for _, s := range w.log {
-		total += s.end
+// lap watches cleaning for want of space, so that it ends when all that can be
+// won is won. It begins with the segment that is the head.
+type lap struct {
+	head     uint32
+	segments int   // of the log when it began
+	vain     bool  // the last one won nothing
+	live     int64 // bytes of live records then
+}
+
+// worthALap tells whether the segments behind the head hold enough garbage.
+func (w *wal) worthALap() bool {
+	garbage := -w.live
+	for _, s := range w.log[:len(w.log)-1] {
+		garbage += s.size
 	}
-	return total
+	some := w.conf.SegmentBytes / 2
+	return garbage >= some && (!w.lap.vain || w.live <= w.lap.live-some)
+}
+
+// cleaned counts a segment that was given up.
+func (w *wal) cleaned(s *segment) {
+	switch l := &w.lap; {
+	case w.short == nil:
+		*l = lap{}
+	case l.head == 0:
+		l.head, l.segments = w.head().seq, len(w.log)
+	case s.seq >= l.head:
+		*l = lap{vain: len(w.log) >= l.segments, live: w.live}
+	}
 }
 
 // gather copies live records of the tail to w.out. n is how many bytes of
@@ -134,4 +155,5 @@ func (w *wal) finishCleaning() {
 	w.log = append(w.log[:0], w.log[1:]...)
 	w.mu.Unlock()
 	w.given = append(w.given, s)
+	w.cleaned(s)
 }

@@ -22,7 +22,7 @@ type disk struct {
 }
 
 type diskOp struct {
-	kind string // create, write, size, sync, remove, rename, syncdir
+	kind string // create, write, size, sync, remove, rename, syncdir, lose
 	file int    // inode
 	name string
 	to   string
@@ -132,6 +132,10 @@ func (f *diskFile) writeAt(b []byte, off int64) error {
 		panic(fmt.Sprintf("write of %d bytes at %d", len(b), off))
 	}
 	if err := f.disk.may("write"); err != nil {
+		// Some of it may have got there.
+		b = b[:len(b)/2/sectorBytes*sectorBytes]
+		f.disk.ops = append(f.disk.ops, diskOp{kind: "write", file: f.inode, off: off, data: slices.Clone(b)})
+		f.data = patch(f.data, off, b)
 		return err
 	}
 	f.disk.ops = append(f.disk.ops, diskOp{kind: "write", file: f.inode, off: off, data: slices.Clone(b)})
@@ -141,6 +145,9 @@ func (f *diskFile) writeAt(b []byte, off int64) error {
 
 func (f *diskFile) sync() error {
 	if err := f.disk.may("sync"); err != nil {
+		// As Linux does it: reads go on showing what was written, and the next
+		// sync succeeds without writing it.
+		f.disk.ops = append(f.disk.ops, diskOp{kind: "lose", file: f.inode})
 		return err
 	}
 	f.disk.ops = append(f.disk.ops, diskOp{kind: "sync", file: f.inode})
@@ -224,6 +231,11 @@ func (d *disk) cut(n int, keep chooser) *disk {
 			entries = nil
 		case "write", "size":
 			inodes[o.file].pending = append(inodes[o.file].pending, o)
+		case "lose":
+			for _, p := range inodes[o.file].pending {
+				write(inodes[o.file], p, keep)
+			}
+			inodes[o.file].pending = nil
 		case "sync":
 			f := inodes[o.file]
 			for _, p := range f.pending {

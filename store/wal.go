@@ -29,6 +29,7 @@ type wal struct {
 	out     []byte // the batch being made, aligned for direct writing
 	ops     lastOps
 	clean   cleaner
+	lap     lap
 	carried []byte // records of batches that found no room, to go with the next
 	pause   int    // commits until the next attempt to get space
 	short   error  // why there are too few free segments, nil if there are enough
