@@ -182,33 +182,35 @@ func randomly(rng *rand.Rand) chooser {
 	return func() bool { return rng.Float64() < p }
 }
 
-// cut is the disk as it is found when the power went after n calls. Names and
-// sectors that were not synced survive as keep says.
-func (d *disk) cut(n int, keep chooser) *disk {
-	type inode struct {
-		data    []byte
-		pending []diskOp
+// medium is what a disk has for sure, and what it may or may not have.
+type medium struct {
+	inodes  map[int]*inode
+	names   map[string]int
+	entries []diskOp // of the directory, not synced
+}
+
+type inode struct {
+	data    []byte
+	pending []diskOp
+}
+
+func (m *medium) enter(o diskOp) {
+	switch o.kind {
+	case "create":
+		m.names[o.name] = o.file
+	case "remove":
+		delete(m.names, o.name)
+	case "rename":
+		delete(m.names, o.name)
+		m.names[o.to] = o.file
 	}
-	inodes := map[int]*inode{}
-	names := map[string]int{}
-	var entries []diskOp // not synced
-	enter := func(o diskOp) {
-		switch o.kind {
-		case "create":
-			names[o.name] = o.file
-		case "remove":
-			delete(names, o.name)
-		case "rename":
-			delete(names, o.name)
-			names[o.to] = o.file
-		}
-	}
-	write := func(f *inode, o diskOp, keep chooser) {
-		if o.kind == "size" {
-			if keep() && o.size > int64(len(f.data)) {
-				f.data = append(f.data, make([]byte, o.size-int64(len(f.data)))...)
-			}
-			return
+}
+
+// settle writes what is pending, as far as keep says.
+func (f *inode) settle(keep chooser) {
+	for _, o := range f.pending {
+		if o.kind == "size" && o.size > int64(len(f.data)) && keep() {
+			f.data = append(f.data, make([]byte, o.size-int64(len(f.data)))...)
 		}
 		for at := 0; at < len(o.data); at += sectorBytes {
 			if keep() {
@@ -216,66 +218,66 @@ func (d *disk) cut(n int, keep chooser) *disk {
 			}
 		}
 	}
-	all := func() bool { return true }
-	for _, o := range d.ops[:n] {
-		switch o.kind {
-		case "create":
-			inodes[o.file] = &inode{}
-			entries = append(entries, o)
-		case "remove", "rename":
-			entries = append(entries, o)
-		case "syncdir":
-			for _, e := range entries {
-				enter(e)
-			}
-			entries = nil
-		case "write", "size":
-			inodes[o.file].pending = append(inodes[o.file].pending, o)
-		case "lose":
-			for _, p := range inodes[o.file].pending {
-				write(inodes[o.file], p, keep)
-			}
-			inodes[o.file].pending = nil
-		case "sync":
-			f := inodes[o.file]
-			for _, p := range f.pending {
-				write(f, p, all)
-			}
-			f.pending = nil
+	f.pending = nil
+}
+
+func (m *medium) do(o diskOp, keep chooser) {
+	switch o.kind {
+	case "create":
+		m.inodes[o.file] = &inode{}
+		m.entries = append(m.entries, o)
+	case "remove", "rename":
+		m.entries = append(m.entries, o)
+	case "syncdir":
+		for _, e := range m.entries {
+			m.enter(e)
 		}
+		m.entries = nil
+	case "write", "size":
+		m.inodes[o.file].pending = append(m.inodes[o.file].pending, o)
+	case "sync":
+		m.inodes[o.file].settle(func() bool { return true })
+	case "lose":
+		m.inodes[o.file].settle(keep)
 	}
-	for _, e := range entries {
+}
+
+// cut is the disk as it is found when the power went after n calls. Names and
+// sectors that were not synced survive as keep says.
+func (d *disk) cut(n int, keep chooser) *disk {
+	m := &medium{inodes: map[int]*inode{}, names: map[string]int{}}
+	for _, o := range d.ops[:n] {
+		m.do(o, keep)
+	}
+	for _, e := range m.entries {
 		if keep() {
-			enter(e)
+			m.enter(e)
 		}
 	}
 	after := newDisk()
 	after.inode = d.inode
-	for name, i := range names {
-		f := inodes[i]
-		if f == nil {
-			continue
+	for _, name := range slices.Sorted(maps.Keys(m.names)) {
+		if f := m.inodes[m.names[name]]; f != nil {
+			f.settle(keep)
+			after.files[name] = &diskFile{disk: after, inode: m.names[name], data: f.data}
 		}
-		for _, p := range f.pending {
-			write(f, p, keep)
-		}
-		f.pending = nil
-		after.files[name] = &diskFile{disk: after, inode: i, data: f.data}
 	}
-	// What is there now is where a further history starts from.
-	for _, name := range slices.Sorted(maps.Keys(after.files)) {
-		f := after.files[name]
-		after.ops = append(after.ops, diskOp{kind: "create", file: f.inode, name: name})
-		if len(f.data) > 0 {
-			after.ops = append(after.ops, diskOp{kind: "size", file: f.inode, size: int64(len(f.data))})
-			for at := 0; at < len(f.data); at += sectorBytes {
-				if s := f.data[at:min(at+sectorBytes, len(f.data))]; !allZero(s) {
-					after.ops = append(after.ops, diskOp{kind: "write", file: f.inode, off: int64(at), data: slices.Clone(s)})
-				}
+	after.begin()
+	return after
+}
+
+// begin makes what is there now the start of a further history.
+func (d *disk) begin() {
+	for _, name := range slices.Sorted(maps.Keys(d.files)) {
+		f := d.files[name]
+		d.ops = append(d.ops, diskOp{kind: "create", file: f.inode, name: name})
+		d.ops = append(d.ops, diskOp{kind: "size", file: f.inode, size: int64(len(f.data))})
+		for at := 0; at < len(f.data); at += sectorBytes {
+			if s := f.data[at:min(at+sectorBytes, len(f.data))]; !allZero(s) {
+				d.ops = append(d.ops, diskOp{kind: "write", file: f.inode, off: int64(at), data: slices.Clone(s)})
 			}
 		}
-		after.ops = append(after.ops, diskOp{kind: "sync", file: f.inode})
+		d.ops = append(d.ops, diskOp{kind: "sync", file: f.inode})
 	}
-	after.ops = append(after.ops, diskOp{kind: "syncdir"})
-	return after
+	d.ops = append(d.ops, diskOp{kind: "syncdir"})
 }

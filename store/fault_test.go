@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"testing"
 )
@@ -14,10 +15,8 @@ func failing(d *disk, from, to int, err error, kinds ...string) {
 		if d.gate < from || d.gate >= to {
 			return nil
 		}
-		for _, k := range kinds {
-			if k == what {
-				return err
-			}
+		if slices.Contains(kinds, what) {
+			return err
 		}
 		return nil
 	}

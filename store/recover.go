@@ -26,8 +26,7 @@ type recovery struct {
 	reader batchReader
 	used   []*segment // with a header, by seq
 	spare  []*segment // never used
-	raw    []byte     // the last batch of the head
-	rawOff int64
+	rawOff int64      // of the last batch of the head, 0: it has none
 }
 
 // openLog reads the log in fs, or starts one.

@@ -9,13 +9,14 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"broker", "client", "codec"},
+	"cmd/loopmq":          {"broker", "client", "codec", "store"},
 	"broker":              {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
 	"router/topic":        {},
 	"codec":               {},
 	"auth":                {},
+	"store":               {},
 	"client":              {"codec"},
 	"conformance":         {"broker", "auth"},
 	"conformance/clients": {"broker"},
@@ -67,7 +68,8 @@ var starters = []string{
 	"client/conn.go",
 	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
-	"loop/evio.go", // evio accepts work on its own goroutines
+	"loop/evio.go",    // evio accepts work on its own goroutines
+	"store/writer.go", // commits and reads, both of which wait for the disk
 }
 
 // importRule: arrows of ours, and modules of others.
