@@ -11,6 +11,7 @@ type cleaner struct {
 	rec    int    // of the next record among the batch's
 	done   bool   // all of the segment was looked at
 	err    error  // damage: the segment cannot be given up
+	forced bool   // by Compact, whatever the log has room for
 }
 
 const (
@@ -45,7 +46,7 @@ func (w *wal) wantsCleaning() bool {
 	if len(w.log) < 2 || w.clean.err != nil {
 		return false
 	}
-	return len(w.log) > w.target() || w.short != nil && w.worthALap()
+	return w.clean.forced || len(w.log) > w.target() || w.short != nil && w.worthALap()
 }
 
 // lap watches cleaning for want of space, so that it ends when all that can be
@@ -92,6 +93,9 @@ func (w *wal) gather(n int) {
 	}
 	most := int(w.conf.SegmentBytes / 2)
 	budget := min(cleanRatio*n+cleanAhead, most)
+	if c.forced {
+		budget = most
+	}
 	for budget > 0 && !c.done {
 		if s.live == 0 || c.off >= s.end {
 			c.done = true

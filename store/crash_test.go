@@ -163,7 +163,7 @@ func (h *history) verify(n int, d *disk) (*wal, state) {
 // every combination of surviving sectors as long as there are few.
 func TestEveryPowerCut(t *testing.T) {
 	for seed := range uint64(4) {
-		h := newHistory(t, newDisk(), state{}, rand.New(rand.NewPCG(seed, 1)))
+		h := newHistory(t, newDisk(), state{}, newRand(seed, 1))
 		h.run(60)
 		if first := h.wal.log[0].seq; first < 3 {
 			t.Fatalf("the log still starts at segment %d: it was to turn over", first)
@@ -192,7 +192,7 @@ func TestPowerCutsBySeed(t *testing.T) {
 		seeds = 10
 	}
 	for seed := range seeds {
-		rng := rand.New(rand.NewPCG(seed, 2))
+		rng := newRand(seed, 2)
 		d, from := newDisk(), state{}
 		for range 6 {
 			h := newHistory(t, d, from, rng)
@@ -216,7 +216,7 @@ func TestPowerCutsBySeed(t *testing.T) {
 // TestDamageIsNotSilent flips one byte in each sector of the log in turn: the
 // store opens with all it had, or names the file.
 func TestDamageIsNotSilent(t *testing.T) {
-	h := newHistory(t, newDisk(), state{}, rand.New(rand.NewPCG(7, 3)))
+	h := newHistory(t, newDisk(), state{}, newRand(7, 3))
 	h.run(80)
 	want := h.states[len(h.states)-1]
 	opened, refused, lastLost := 0, 0, 0
@@ -246,3 +246,5 @@ func TestDamageIsNotSilent(t *testing.T) {
 		t.Errorf("opened %d, refused %d, last batch taken for torn %d", opened, refused, lastLost)
 	}
 }
+
+func newRand(a, b uint64) *rand.Rand { return rand.New(rand.NewPCG(a, b)) }

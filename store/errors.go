@@ -16,6 +16,8 @@ var (
 	ErrFailed = errors.New("store failed and is closed for writing")
 	// ErrClosed means the store was closed.
 	ErrClosed = errors.New("store is closed")
+	// ErrNoStore means that a directory holds no store.
+	ErrNoStore = errors.New("there is no store here")
 	// ErrNotFound means that no live record has the key.
 	ErrNotFound = errors.New("no such record")
 )

@@ -40,7 +40,7 @@ func TestFailureAtEachCall(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			failed, full := 0, 0
 			for n, reached := 1, true; reached; n++ {
-				rng := rand.New(rand.NewPCG(uint64(n), 4))
+				rng := newRand(uint64(n), 4)
 				d := newDisk()
 				h := newHistory(t, d, state{}, rng)
 				h.run(40)
@@ -86,7 +86,7 @@ func newHistoryAfter(t *testing.T, h *history, rng *rand.Rand) *history {
 // room for deletions, and that it goes on when there is space.
 func TestFullDisk(t *testing.T) {
 	d := newDisk()
-	h := newHistory(t, d, state{}, rand.New(rand.NewPCG(1, 5)))
+	h := newHistory(t, d, state{}, newRand(1, 5))
 	d.fail = func(what string) error {
 		if what == "allocate" {
 			return syscall.ENOSPC
@@ -133,7 +133,7 @@ func TestFullDisk(t *testing.T) {
 // as soon as there is some.
 func TestNoRoomAtAll(t *testing.T) {
 	d := newDisk()
-	h := newHistory(t, d, state{}, rand.New(rand.NewPCG(1, 6)))
+	h := newHistory(t, d, state{}, newRand(1, 6))
 	d.fail = func(what string) error {
 		if what == "allocate" || what == "create" {
 			return syscall.ENOSPC

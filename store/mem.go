@@ -161,25 +161,25 @@ func (m *Mem) Answer() bool {
 }
 
 // Crash is what a start finds after the power went: all that was acknowledged,
-// and the commit in flight if kept says that it had just reached the disk.
-func (m *Mem) Crash(kept KeptCommit) *Mem {
+// and the commit in flight if flight says that it had just reached the disk.
+func (m *Mem) Crash(flight Flight) *Mem {
 	after := NewMem()
 	after.BatchBytes, after.LiveMax = m.BatchBytes, m.LiveMax
 	after.durable, after.live = maps.Clone(m.durable), m.live
-	if m.busy && kept == Kept {
+	if m.busy && flight == FlightKept {
 		after.apply(m.carried)
 		after.apply(m.flight)
 	}
 	return after
 }
 
-// KeptCommit says what became of the commit in flight when the power went.
-type KeptCommit uint8
+// Flight says what became of the commit in flight when the power went.
+type Flight uint8
 
 // Both happen.
 const (
-	Lost KeptCommit = iota
-	Kept
+	FlightLost Flight = iota
+	FlightKept
 )
 
 func (m *Mem) apply(records []byte) {

@@ -31,7 +31,7 @@ type recovery struct {
 
 // openLog reads the log in fs, or starts one.
 func openLog(fs files, conf Options) (w *wal, err error) {
-	w = &wal{fs: fs, conf: conf, index: newIndex(), lsn: 1}
+	w = &wal{fs: fs, conf: conf, index: newIndex(), lsn: 1, named: conf.named}
 	r := &recovery{wal: w, reader: batchReader{ahead: 1 << 20}}
 	defer func() {
 		if err != nil {
@@ -45,6 +45,9 @@ func openLog(fs files, conf Options) (w *wal, err error) {
 	if err := r.headers(); err != nil {
 		return w, err
 	}
+	if len(r.used) == 0 && conf.look {
+		return w, fmt.Errorf("%s: %w", fs.path(""), ErrNoStore)
+	}
 	if len(r.used) == 0 {
 		return w, r.start()
 	}
@@ -55,6 +58,9 @@ func openLog(fs files, conf Options) (w *wal, err error) {
 	}
 	if err := r.apply(); err != nil {
 		return w, err
+	}
+	if conf.look {
+		return w, nil
 	}
 	if err := r.again(); err != nil {
 		return w, err
@@ -182,7 +188,7 @@ func (r *recovery) order() error {
 	}
 	w.log = slices.Clone(r.used[first:])
 	for _, s := range append(r.used[:first:first], r.spare...) {
-		if s.size == w.conf.SegmentBytes {
+		if s.size == w.conf.SegmentBytes || w.conf.look {
 			s.seq = 0
 			w.free = append(w.free, s)
 		} else {

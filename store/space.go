@@ -20,10 +20,17 @@ func (w *wal) liveMax() int64 {
 	return int64(max(most-freeSegments-1, 0)) * w.conf.SegmentBytes / 4 * 3
 }
 
-// place makes the head a segment with room for n bytes. The last sector stays
-// free: a batch that only says where the log starts always finds room there.
-func (w *wal) place(n int64) error {
-	if h := w.head(); h.end+n <= h.size-sectorBytes || n == sectorBytes && h.end+n <= h.size {
+// place makes the head a segment with room for a batch with so many bytes of
+// records. The last sector stays free: a batch without any, which only says
+// where the log starts, always finds room there.
+func (w *wal) place(records int) error {
+	n := span(records)
+	h := w.head()
+	most := h.size
+	if records > 0 {
+		most -= sectorBytes
+	}
+	if h.end+n <= most {
 		return nil
 	}
 	s, err := w.take(n)
@@ -171,4 +178,4 @@ func (w *wal) discard(s *segment) {
 
 // mustSay tells whether an empty batch is worth writing: it would free segments
 // that are needed.
-func (w *wal) mustSay() bool { return len(w.given) > 0 && w.short != nil }
+func (w *wal) mustSay() bool { return len(w.given) > 0 && (w.short != nil || w.clean.forced) }

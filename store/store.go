@@ -22,6 +22,9 @@ type Options struct {
 	// BatchBytes is where Room begins to say no: more would only wait longer.
 	// Default 4 MiB.
 	BatchBytes int
+
+	look  bool   // change nothing on disk
+	named uint32 // names of new segments begin behind this number
 }
 
 const (
@@ -76,7 +79,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := repairPending(osFiles{dir}); err != nil {
+	if err := repairPending(dir); err != nil {
 		lock.Close()
 		return nil, err
 	}

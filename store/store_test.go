@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -255,12 +254,12 @@ func TestLongValue(t *testing.T) {
 // TestMemAgrees drives both stores with the same calls.
 func TestMemAgrees(t *testing.T) {
 	dir := t.TempDir()
-	rng := rand.New(rand.NewPCG(1, 7))
+	rng := newRand(1, 7)
 	s, o := open(t, dir, Options{SegmentBytes: 8 << 10})
 	m := NewMem()
 	for round := range 400 {
 		for _, e := range []engine{s, m} {
-			rng := rand.New(rand.NewPCG(uint64(round), 8))
+			rng := newRand(uint64(round), 8)
 			for range rng.IntN(8) {
 				k := KeyOf(Table(rng.IntN(2))*Cold, rng.Uint64N(60))
 				if rng.IntN(3) == 0 {
@@ -284,7 +283,7 @@ func TestMemAgrees(t *testing.T) {
 		if rng.IntN(40) == 0 {
 			s.Close()
 			s, o = open(t, dir, Options{SegmentBytes: 8 << 10})
-			m = m.Crash(Lost)
+			m = m.Crash(FlightLost)
 			if a, b := loaded(t, s), loaded(t, m); !maps.Equal(a, b) {
 				t.Fatalf("round %d: %q and %q", round, a, b)
 			}
@@ -312,7 +311,7 @@ func TestMemFaults(t *testing.T) {
 	if m.Seal(note) {
 		t.Error("sealed while a commit is in flight")
 	}
-	if len(loaded(t, m.Crash(Lost))) != 0 || len(loaded(t, m.Crash(Kept))) != 1 {
+	if len(loaded(t, m.Crash(FlightLost))) != 0 || len(loaded(t, m.Crash(FlightKept))) != 1 {
 		t.Error("a crash keeps the wrong things")
 	}
 	m.Complete(ErrFull)

@@ -84,7 +84,7 @@ func (w *wal) commit(batch []byte) error {
 // write places, writes and applies the batch in w.out.
 func (w *wal) write() error {
 	records := len(w.out) - batchHeadBytes
-	if err := w.place(span(records)); err != nil {
+	if err := w.place(records); err != nil {
 		return err
 	}
 	s := w.head()
