@@ -9,29 +9,33 @@ import (
 
 // Report is what Check, Repair and Compact say about a store.
 type Report struct {
-	Segments    int // of the log
-	DiskBytes   int64
-	Batches     uint64 // in the log
-	LiveRecords int64
-	LiveBytes   int64
-	Tables      []TableReport // with live records, in order
-	Lost        []Lost        // what cannot be read; empty for a sound store
-	Copy        string        // Repair: where the files went that it found
+	Segments    int           `json:"segments"` // of the log
+	DiskBytes   int64         `json:"disk_bytes"`
+	Batches     uint64        `json:"batches"` // in the log
+	LiveRecords int64         `json:"live_records"`
+	LiveBytes   int64         `json:"live_bytes"`
+	Tables      []TableReport `json:"tables"` // with live records, in order
+	// Lost is what cannot be read; a sound store has none.
+	Lost []Lost `json:"lost,omitempty"`
+	// Copy is where Repair left the files that it found.
+	Copy string `json:"copy,omitempty"`
 }
 
 // TableReport sums up a table.
 type TableReport struct {
-	Table   Table
-	Records int64
-	Bytes   int64 // of values
+	Table   Table `json:"table"`
+	Records int64 `json:"records"`
+	Bytes   int64 `json:"bytes"` // of values
 }
 
 // Lost is a piece of the log that cannot be read.
 type Lost struct {
-	File        string
-	Offset      int64
-	First, Last uint64 // batches; 0 if none are known to be lost
-	What        string
+	File   string `json:"file"`
+	Offset int64  `json:"offset"`
+	// First and Last are the batches that it held; 0 if none are known to be lost.
+	First uint64 `json:"first_batch,omitempty"`
+	Last  uint64 `json:"last_batch,omitempty"`
+	What  string `json:"what"`
 }
 
 func (l Lost) String() string {
