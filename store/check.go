@@ -60,7 +60,7 @@ func Check(dir string) (*Report, error) {
 		return err
 	})
 	if damage, ok := errors.AsType[*DamageError](err); ok {
-		v, err := findSalvage(dir)
+		v, err := findSalvage(osFiles{dir})
 		if err != nil {
 			return nil, err
 		}

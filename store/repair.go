@@ -30,7 +30,7 @@ func Repair(dir string, now time.Time) (rep *Report, err error) {
 		return rep, nil
 	}
 	err = withLock(dir, func() error {
-		v, err := findSalvage(dir)
+		v, err := findSalvage(osFiles{dir})
 		if err != nil {
 			return err
 		}

@@ -147,7 +147,7 @@ func TestRepair(t *testing.T) {
 func TestRepairInterrupted(t *testing.T) {
 	for step := range 12 {
 		dir, want := damagedStore(t, func(dir string) { flip(t, filepath.Join(dir, segmentName(2)), 2*sectorBytes+60) })
-		v, err := findSalvage(dir)
+		v, err := findSalvage(osFiles{dir})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 )
 
@@ -35,25 +34,29 @@ type foundRecord struct {
 
 // findSalvage looks at every sector of every segment for whole batches, and
 // applies those that belong to the log in order.
-func findSalvage(dir string) (v *salvage, err error) {
-	v = &salvage{records: map[Key]foundRecord{}}
-	defer func() {
-		if err != nil {
-			v.close()
-		}
-	}()
-	if err := v.open(osFiles{dir}); err != nil {
+func findSalvage(fs files) (*salvage, error) {
+	v := &salvage{records: map[Key]foundRecord{}}
+	err := v.open(fs)
+	if err == nil && v.id == 0 {
+		err = fmt.Errorf("%s: nothing in it can be read", fs.path(""))
+	}
+	if err == nil {
+		err = v.findAll()
+	}
+	if err != nil {
+		v.close()
 		return nil, fmt.Errorf("read damaged store: %w", err)
 	}
-	if v.id == 0 {
-		return nil, fmt.Errorf("read damaged store: %s: nothing in it can be read", dir)
-	}
+	return v, nil
+}
+
+func (v *salvage) findAll() error {
 	v.reader = batchReader{id: v.id}
 	for _, s := range v.segments {
 		v.find(s)
 	}
 	v.inOrder()
-	return v, v.apply()
+	return v.apply()
 }
 
 func (v *salvage) close() {
@@ -64,7 +67,7 @@ func (v *salvage) close() {
 
 // open opens the segments, and learns the id of the store and of each segment
 // its seq, from its batches if the header does not tell.
-func (v *salvage) open(fs osFiles) error {
+func (v *salvage) open(fs files) error {
 	names, err := fs.list()
 	if err != nil {
 		return err
@@ -78,7 +81,7 @@ func (v *salvage) open(fs osFiles) error {
 		if err != nil {
 			return err
 		}
-		s := &segment{file: f, name: name, path: filepath.Join(fs.dir, name)}
+		s := &segment{file: f, name: name, path: fs.path(name)}
 		v.segments = append(v.segments, s)
 		if s.size, err = f.size(); err != nil {
 			return err
