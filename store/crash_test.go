@@ -51,7 +51,7 @@ func (h *history) batch() ([]byte, state) {
 		}
 		v := fmt.Sprintf("%d.%v.", len(h.states), k)
 		v += string(bytes.Repeat([]byte{'x'}, h.rng.IntN(h.sizes)))
-		b = appendPut(b, k, [][]byte{[]byte(v)})
+		b = appendPut(b, k, []byte(v), nil)
 		after[k] = v
 	}
 	return b, after

@@ -96,7 +96,7 @@ func TestFullDisk(t *testing.T) {
 	value := make([]byte, 400)
 	n := uint64(0)
 	for ; h.wal.holdings().err == nil; n++ {
-		if err := h.wal.commit(appendPut(nil, KeyOf(1, n), [][]byte{value})); err != nil {
+		if err := h.wal.commit(appendPut(nil, KeyOf(1, n), value, nil)); err != nil {
 			t.Fatalf("put %d met a full disk without warning: %v", n, err)
 		}
 		h.wal.maintain()

@@ -10,7 +10,7 @@ import (
 // was framed is what would be written again.
 func FuzzRecord(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(appendPut(nil, KeyOf(1, 2), [][]byte{[]byte("value")}))
+	f.Add(appendPut(nil, KeyOf(1, 2), []byte("value"), nil))
 	f.Add(appendRecordHead(nil, opDelete, KeyOf(Cold, 1<<56-1), 0))
 	f.Add(appendRecordHead(nil, opPut, 1, ValueBytesMax))
 	f.Add(appendRecordHead(nil, opDelete, 1, 1))
@@ -37,7 +37,7 @@ func FuzzRecord(f *testing.F) {
 // bytes with good checksums, but for one that is spoilt; whatever opens goes on
 // as a store does, and whatever does not can be salvaged.
 func FuzzSegment(f *testing.F) {
-	put := appendPut(nil, KeyOf(1, 1), [][]byte{[]byte("value")})
+	put := appendPut(nil, KeyOf(1, 1), []byte("value"), nil)
 	del := appendRecordHead(nil, opDelete, KeyOf(1, 1), 0)
 	f.Add(put, del, uint32(1), uint32(1), uint64(2), uint16(0))
 	f.Add(put, bytes.Repeat(put, 40), uint32(1), uint32(40), uint64(2), uint16(600))
@@ -71,7 +71,7 @@ func FuzzSegment(f *testing.F) {
 		before := contents(t, w)
 		checkAccounts(t, w)
 		k := KeyOf(9, 9)
-		if err := w.commit(appendPut(nil, k, [][]byte{[]byte("new")})); err != nil {
+		if err := w.commit(appendPut(nil, k, []byte("new"), nil)); err != nil {
 			t.Fatalf("commit: %v", err)
 		}
 		if w, err = openLog(d, tinySegments); err != nil {

@@ -66,14 +66,15 @@ func TestReadsBesideTheWriter(t *testing.T) {
 	for round := range 1200 {
 		k := rng.Uint64N(keys)
 		n := byte(round%200 + 1)
-		s.Put(KeyOf(1, k), value(n))
+		s.Put(KeyOf(1, k), value(n), nil)
+		before := acked
 		if s.Read([]Key{KeyOf(1, k), KeyOf(1, (k+7)%keys)}, func(values []Value) {
 			answers++
 			for _, v := range values {
 				if v.Err == nil && !slices.Equal(v.Data, value(v.Data[0])) {
 					t.Errorf("key %v: %d bytes of %d", v.Key, len(v.Data), v.Data[0])
 				}
-				if v.Err != nil && acked[v.Key.Number()] != 0 {
+				if v.Err != nil && before[v.Key.Number()] != 0 {
 					t.Errorf("key %v: %v", v.Key, v.Err)
 				}
 			}

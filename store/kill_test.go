@@ -71,7 +71,7 @@ func child(dir string) {
 		os.Exit(1)
 	}
 	for n := last + 1; ; n++ {
-		step(n, func(k Key, v string) { s.Put(k, []byte(v)) }, s.Delete)
+		step(n, func(k Key, v string) { s.Put(k, []byte(v), nil) }, s.Delete)
 		answered := false
 		s.Seal(func(err error) {
 			answered = true

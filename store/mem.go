@@ -47,7 +47,7 @@ func (m *Mem) Load(each func(k Key, size int, value []byte) error) error {
 }
 
 // Put is Store.Put.
-func (m *Mem) Put(k Key, parts ...[]byte) { m.open = appendPut(m.open, k, parts) }
+func (m *Mem) Put(k Key, head, body []byte) { m.open = appendPut(m.open, k, head, body) }
 
 // Delete is Store.Delete.
 func (m *Mem) Delete(k Key) { m.open = appendRecordHead(m.open, opDelete, k, 0) }

@@ -80,7 +80,7 @@ func rewrite(v *salvage, dir string) (names []string, err error) {
 		return err
 	}
 	err = v.each(func(k Key, value []byte) error {
-		batch = appendPut(batch, k, [][]byte{value})
+		batch = appendPut(batch, k, value, nil)
 		if len(batch) < bufferKept {
 			return nil
 		}

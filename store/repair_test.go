@@ -20,7 +20,7 @@ func damagedStore(t *testing.T, damage func(dir string)) (dir string, want map[K
 	s, o := open(t, dir, Options{SegmentBytes: 8 << 10})
 	for i := range uint64(100) {
 		v := fmt.Sprintf("value %d %s", i, strings.Repeat("v", 300))
-		s.Put(KeyOf(1, i), []byte(v))
+		s.Put(KeyOf(1, i), []byte(v), nil)
 		want[KeyOf(1, i)] = v
 		if err := o.commit(s); err != nil {
 			t.Fatal(err)
@@ -88,6 +88,7 @@ func TestRepair(t *testing.T) {
 		"a head of a batch": {func(dir string) { flip(t, second(dir), 2*sectorBytes+1) }, 1},
 		"a header":          {func(dir string) { flip(t, second(dir), 20) }, 0},
 		"a file":            {func(dir string) { os.Remove(second(dir)) }, 14},
+		"the first file":    {func(dir string) { os.Remove(segment(1)(dir)) }, 14},
 		"all headers": {func(dir string) {
 			names, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
 			for _, name := range names {
@@ -130,7 +131,7 @@ func TestRepair(t *testing.T) {
 				t.Errorf("the copy %s has %d segments", rep.Copy, len(kept))
 			}
 			s, o := open(t, dir, Options{SegmentBytes: 8 << 10})
-			s.Put(KeyOf(1, 1000), []byte("on it goes"))
+			s.Put(KeyOf(1, 1000), []byte("on it goes"), nil)
 			if err := o.commit(s); err != nil {
 				t.Fatal(err)
 			}
@@ -195,7 +196,7 @@ func TestCompact(t *testing.T) {
 	dir := t.TempDir()
 	s, o := open(t, dir, Options{SegmentBytes: 16 << 20})
 	for i := range uint64(40) {
-		s.Put(KeyOf(Cold, i), bytes.Repeat([]byte{'x'}, 1<<20))
+		s.Put(KeyOf(Cold, i), bytes.Repeat([]byte{'x'}, 1<<20), nil)
 		if err := o.commit(s); err != nil {
 			t.Fatal(err)
 		}

@@ -113,28 +113,22 @@ func (s *Store) Load(each func(k Key, size int, value []byte) error) error {
 }
 
 // Put adds a record to the open batch, or replaces the one with that key. The
-// value is what parts hold one after the other, copied.
+// value is head followed by body, copied.
 //
 // hot: no allocation but the growth of the batch, no call out of the package.
-func (s *Store) Put(k Key, parts ...[]byte) { s.open = appendPut(s.open, k, parts) }
+func (s *Store) Put(k Key, head, body []byte) { s.open = appendPut(s.open, k, head, body) }
 
 // Delete takes the record with that key away, if there is one. A record that is
 // put and deleted before its batch is sealed never reaches the disk.
 func (s *Store) Delete(k Key) { s.open = appendRecordHead(s.open, opDelete, k, 0) }
 
-func appendPut(dst []byte, k Key, parts [][]byte) []byte {
-	size := 0
-	for _, p := range parts {
-		size += len(p)
-	}
+func appendPut(dst []byte, k Key, head, body []byte) []byte {
+	size := len(head) + len(body)
 	if size > ValueBytesMax {
 		panic(fmt.Sprintf("store: a value of %d bytes", size))
 	}
 	dst = appendRecordHead(dst, opPut, k, size)
-	for _, p := range parts {
-		dst = append(dst, p...)
-	}
-	return dst
+	return append(append(dst, head...), body...)
 }
 
 // Room tells whether now is a time to put values of n bytes in all. It says no

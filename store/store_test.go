@@ -15,7 +15,7 @@ import (
 // engine is what an owner sees of both stores.
 type engine interface {
 	Load(each func(k Key, size int, value []byte) error) error
-	Put(k Key, parts ...[]byte)
+	Put(k Key, head, body []byte)
 	Delete(k Key)
 	Room(n int) bool
 	Err() error
@@ -107,14 +107,14 @@ func TestStoreKeepsWhatItAcknowledged(t *testing.T) {
 	s, o := open(t, dir, Options{SegmentBytes: 64 << 10})
 	session, body := KeyOf(1, 7), KeyOf(Cold, 1)
 	s.Put(session, []byte("client"), []byte(" 7"))
-	s.Put(body, bytes.Repeat([]byte("b"), 1000))
-	s.Put(KeyOf(2, 1), []byte("gone"))
+	s.Put(body, bytes.Repeat([]byte("b"), 1000), nil)
+	s.Put(KeyOf(2, 1), []byte("gone"), nil)
 	if err := o.commit(s); err != nil {
 		t.Fatal(err)
 	}
 	s.Delete(KeyOf(2, 1))
-	s.Put(KeyOf(2, 2), nil)
-	s.Put(KeyOf(2, 3), []byte("never written"))
+	s.Put(KeyOf(2, 2), nil, nil)
+	s.Put(KeyOf(2, 3), []byte("never written"), nil)
 	s.Delete(KeyOf(2, 3))
 	if err := o.commit(s); err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestStoreKeepsWhatItAcknowledged(t *testing.T) {
 	if st := s.Stats(); st.LiveRecords != 3 || st.Commits != 2 || st.Elided != 2 || st.Records != 5 {
 		t.Errorf("stats %+v", st)
 	}
-	s.Put(KeyOf(3, 1), []byte("at close"))
+	s.Put(KeyOf(3, 1), []byte("at close"), nil)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestStoreModesAndLock(t *testing.T) {
 func TestNewerVersionIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	s, o := open(t, dir, Options{SegmentBytes: 64 << 10})
-	s.Put(1, []byte("x"))
+	s.Put(1, []byte("x"), nil)
 	if err := o.commit(s); err != nil {
 		t.Fatal(err)
 	}
@@ -192,14 +192,14 @@ func TestRoom(t *testing.T) {
 	if !s.Room(100_000) {
 		t.Error("an empty batch refuses a long value")
 	}
-	s.Put(1, make([]byte, 3000))
+	s.Put(1, make([]byte, 3000), nil)
 	if s.Room(2000) || !s.Room(1000) {
 		t.Error("Room does not follow the open batch")
 	}
 	n := uint64(1)
 	for ; s.Err() == nil && n < 10_000; n++ {
 		for s.Pending() < 3000 {
-			s.Put(KeyOf(1, n), make([]byte, 500))
+			s.Put(KeyOf(1, n), make([]byte, 500), nil)
 			n++
 		}
 		if err := o.commit(s); err != nil {
@@ -229,7 +229,7 @@ func TestLongValue(t *testing.T) {
 	dir := t.TempDir()
 	s, o := open(t, dir, Options{SegmentBytes: 64 << 10})
 	long := bytes.Repeat([]byte("0123456789abcdef"), 300_000)
-	s.Put(KeyOf(Cold, 1), long)
+	s.Put(KeyOf(Cold, 1), long, nil)
 	if err := o.commit(s); err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestLongValue(t *testing.T) {
 	}
 	s.Delete(KeyOf(Cold, 1))
 	for i := range uint64(2000) {
-		s.Put(KeyOf(1, i%10), make([]byte, 500))
+		s.Put(KeyOf(1, i%10), make([]byte, 500), nil)
 		if err := o.commit(s); err != nil {
 			t.Fatal(err)
 		}
@@ -305,9 +305,9 @@ func TestMemFaults(t *testing.T) {
 	m := NewMem()
 	var results []error
 	note := func(err error) { results = append(results, err) }
-	m.Put(1, []byte("a"))
+	m.Put(1, []byte("a"), nil)
 	m.Seal(note)
-	m.Put(2, []byte("b"))
+	m.Put(2, []byte("b"), nil)
 	if m.Seal(note) {
 		t.Error("sealed while a commit is in flight")
 	}
@@ -323,12 +323,50 @@ func TestMemFaults(t *testing.T) {
 	if got := loaded(t, m); len(got) != 2 || !m.Room(1) {
 		t.Errorf("after there was room: %q", got)
 	}
-	m.Put(3, []byte("c"))
+	m.Put(3, []byte("c"), nil)
 	m.Seal(note)
 	m.Complete(errors.New("disk on fire"))
 	m.Seal(note)
 	m.Complete(nil)
 	if !errors.Is(results[0], ErrFull) || results[1] != nil || !errors.Is(results[2], ErrFailed) || !errors.Is(results[3], ErrFailed) {
 		t.Errorf("results %v", results)
+	}
+}
+
+// TestPutAllocatesNothing once the buffers of two batches have grown.
+func TestPutAllocatesNothing(t *testing.T) {
+	s, o := open(t, t.TempDir(), Options{SegmentBytes: 64 << 10})
+	defer s.Close()
+	var e engine = s
+	head, body := make([]byte, 40), make([]byte, 256)
+	fill := func() {
+		for i := range uint64(100) {
+			e.Put(KeyOf(1, i), head, body)
+			e.Delete(KeyOf(2, i))
+		}
+	}
+	for range 2 {
+		fill()
+		if err := o.commit(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allocs := testing.AllocsPerRun(10, func() {
+		fill()
+		s.open = s.open[:0]
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
+
+func BenchmarkPut(b *testing.B) {
+	m := NewMem()
+	head, body := make([]byte, 40), make([]byte, 256)
+	for i := 0; b.Loop(); i++ {
+		m.Put(Key(i), head, body)
+		if len(m.open) > 1<<20 {
+			m.open = m.open[:0]
+		}
 	}
 }
