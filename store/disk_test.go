@@ -132,8 +132,8 @@ func (f *diskFile) writeAt(b []byte, off int64) error {
 		panic(fmt.Sprintf("write of %d bytes at %d", len(b), off))
 	}
 	if err := f.disk.may("write"); err != nil {
-		// Some of it may have got there.
-		b = b[:len(b)/2/sectorBytes*sectorBytes]
+		// Nothing, some, or all of it may have got there.
+		b = b[:len(b)*(f.disk.gate%3)/2/sectorBytes*sectorBytes]
 		f.disk.ops = append(f.disk.ops, diskOp{kind: "write", file: f.inode, off: off, data: slices.Clone(b)})
 		f.data = patch(f.data, off, b)
 		return err

@@ -286,9 +286,13 @@ func wholeRecords(s *segment, h batchHead, records []byte, off int64) error {
 	return nil
 }
 
-// again writes what was written last once more, and syncs it and the directory.
+// again writes what was written last once more, and syncs it and the directory:
+// what this start has seen is what the next will see.
 func (r *recovery) again() error {
 	w := r.wal
+	if err := w.fs.syncDir(""); err != nil {
+		return fmt.Errorf("sync store: %w: %w", ErrFailed, err)
+	}
 	s := w.head()
 	if r.rawOff == 0 {
 		return w.putHeader(s)
@@ -298,13 +302,7 @@ func (r *recovery) again() error {
 	if err := readFull(s, raw, r.rawOff); err != nil {
 		return err
 	}
-	if err := w.put(s, raw, r.rawOff); err != nil {
-		return err
-	}
-	if err := w.fs.syncDir(""); err != nil {
-		return fmt.Errorf("sync store: %w: %w", ErrFailed, err)
-	}
-	return nil
+	return w.put(s, raw, r.rawOff)
 }
 
 // close lets go of the files.

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 )
 
@@ -41,10 +40,9 @@ func (w *wal) place(records int) error {
 	s.end, s.live = sectorBytes, 0
 	// Synced by itself: a batch never stands behind a header that may be lost.
 	if err := w.putHeader(s); err != nil {
-		if errors.Is(err, ErrFull) {
-			s.seq = 0
-			w.free = append(w.free, s)
-		}
+		// The header may be there all the same. A disk without space is no
+		// excuse then: the next start would look for the log behind it.
+		w.given = append(w.given, s) // to be closed
 		return err
 	}
 	w.mu.Lock()
@@ -68,7 +66,11 @@ func (w *wal) putHeader(s *segment) error {
 func (w *wal) take(n int64) (*segment, error) {
 	if need := n + 2*sectorBytes; need > w.conf.SegmentBytes {
 		const mib = 1 << 20
-		return w.create((need + mib - 1) / mib * mib)
+		need = (need + mib - 1) / mib * mib
+		if most := w.segmentsMax(); most > 0 && w.disk()+need > int64(most)*w.conf.SegmentBytes {
+			return nil, w.atLimit()
+		}
+		return w.create(need)
 	}
 	if len(w.free) == 0 {
 		w.pause = 0
@@ -83,6 +85,16 @@ func (w *wal) take(n int64) (*segment, error) {
 	s := w.free[0]
 	w.free = append(w.free[:0], w.free[1:]...)
 	return s, nil
+}
+
+// disk is what the segments take.
+func (w *wal) disk() (sum int64) {
+	for _, list := range [][]*segment{w.log, w.given, w.free} {
+		for _, s := range list {
+			sum += s.size
+		}
+	}
+	return sum
 }
 
 func (w *wal) atLimit() error {

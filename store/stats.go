@@ -68,11 +68,7 @@ func (w *wal) holdings() *holdings {
 	h := &holdings{
 		records: int64(w.index.count), live: w.live, segments: int64(len(w.log)),
 		free: int64(len(w.free) + len(w.given)), index: w.index.bytes(), cleanErr: w.clean.err,
-	}
-	for _, list := range [][]*segment{w.log, w.given, w.free} {
-		for _, s := range list {
-			h.disk += s.size
-		}
+		disk: w.disk(),
 	}
 	switch {
 	case w.failed != nil:

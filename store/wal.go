@@ -97,7 +97,9 @@ func (w *wal) write() error {
 		bytes: uint32(records), count: uint32(count),
 	}
 	putBatchHead(padded, h)
-	if err := w.put(s, padded, s.end); err != nil {
+	if err := w.put(s, padded, s.end); ranFull(err) {
+		return fmt.Errorf("write %s: %w: no space left on the device", s.path, ErrFull)
+	} else if err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -134,19 +136,26 @@ func room(b []byte, n int) []byte {
 func (w *wal) tail() uint32 { return w.log[0].seq }
 
 // put writes b, whole sectors, and syncs. After a failed sync nobody knows what
-// is on the disk, so the store is finished; a disk without space is not.
+// is on the disk, so the store is finished.
 func (w *wal) put(s *segment, b []byte, off int64) error {
 	if err := s.file.writeAt(b, off); err != nil {
-		if noSpace(err) {
-			return fmt.Errorf("write %s: %w: %w", s.path, ErrFull, err)
-		}
 		return fmt.Errorf("write %s at %d: %w: %w", s.path, off, ErrFailed, err)
 	}
 	if err := s.file.sync(); err != nil {
-		return fmt.Errorf("sync %s: %w: %w", s.path, ErrFailed, err)
+		return fmt.Errorf("sync %s: %w: %w", s.path, ErrFailed, errSync{err})
 	}
 	w.stats.syncs.Add(1)
 	return nil
+}
+
+// errSync tells a failed sync from a failed write with the same cause.
+type errSync struct{ error }
+
+// ranFull tells whether err, of put, says only that there is no space: the
+// batch was not written, and may be written there later.
+func ranFull(err error) bool {
+	_, sync := errors.AsType[errSync](err)
+	return noSpace(err) && !sync
 }
 
 // apply notes in the index what the records of a batch say; off is where the

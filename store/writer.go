@@ -24,14 +24,12 @@ func (s *Store) startWriter() {
 
 func (s *Store) write() {
 	defer func() { s.ended <- struct{}{} }()
-	for {
-		j, ok := s.nextJob()
-		if !ok {
-			return
-		}
+	j, ok := <-s.jobs // until then the log belongs to Load
+	for ok {
 		s.commit(j)
 		s.wal.maintain()
 		s.held.Store(s.wal.holdings())
+		j, ok = s.nextJob()
 	}
 }
 
