@@ -116,7 +116,7 @@ func Compact(dir string) (before, after *Report, err error) {
 func (w *wal) compactLog() error {
 	for last := w.head().seq; w.log[0].seq < last; {
 		w.clean.forced = true
-		if err := w.commit(nil); err != nil {
+		if err := w.cleanStep(); err != nil {
 			return err
 		}
 		if w.clean.err != nil {
@@ -124,7 +124,7 @@ func (w *wal) compactLog() error {
 		}
 	}
 	w.clean.forced = true // an empty batch, to free the last of them
-	if err := w.commit(nil); err != nil {
+	if err := w.send(nil, budget{}); err != nil {
 		return err
 	}
 	w.clean.forced = false

@@ -80,10 +80,51 @@ func (w *wal) cleaned(s *segment) {
 	}
 }
 
+// budget is how far a commit goes with cleaning.
+type budget struct {
+	look int  // bytes of the tail that are looked at
+	copy int  // bytes of records that are copied, or one record
+	fit  bool // not even one record more than copy
+}
+
+// cleanBudget is that of a commit with n bytes of records: bounded work, in
+// proportion. Where space is short makeRoom cleans, apart from the batch, which
+// then is no longer than it must be.
+func (w *wal) cleanBudget(n int) budget {
+	if w.short != nil {
+		return budget{}
+	}
+	half := int(w.conf.SegmentBytes / 2)
+	return budget{look: min(cleanRatio*n+cleanAhead, half), copy: half}
+}
+
+// makeRoom cleans for want of space, some steps of half a segment.
+func (w *wal) makeRoom() {
+	for range 4 {
+		if w.short == nil || !w.wantsCleaning() || w.cleanStep() != nil {
+			return
+		}
+		w.fill()
+	}
+}
+
+// cleanStep writes a batch of nothing but copies. Without a free segment they
+// have to fit behind what the head holds.
+func (w *wal) cleanStep() error {
+	half := int(w.conf.SegmentBytes / 2)
+	b := budget{look: half, copy: half}
+	if len(w.free) == 0 {
+		h := w.head()
+		b.fit = true
+		b.copy = min(half, int(h.size-h.end)-sectorBytes-batchHeadBytes)
+	}
+	return w.send(nil, b)
+}
+
 // gather copies live records of the tail to w.out. n is how many bytes of
 // records go into the batch besides.
-func (w *wal) gather(n int) {
-	if !w.wantsCleaning() {
+func (w *wal) gather(n int, b budget) {
+	if b.look == 0 || !w.wantsCleaning() {
 		return
 	}
 	s := w.log[0]
@@ -91,12 +132,7 @@ func (w *wal) gather(n int) {
 	if c.seq != s.seq {
 		c.seq, c.off, c.rec, c.done = s.seq, sectorBytes, 0, false
 	}
-	most := int(w.conf.SegmentBytes / 2)
-	budget := min(cleanRatio*n+cleanAhead, most)
-	if c.forced {
-		budget = most
-	}
-	for budget > 0 && !c.done {
+	for b.look > 0 && !c.done {
 		if s.live == 0 || c.off >= s.end {
 			c.done = true
 			return
@@ -110,36 +146,41 @@ func (w *wal) gather(n int) {
 			c.err = err
 			return
 		}
-		for c.rec < len(records) && budget > 0 {
+		for c.rec < len(records) && b.look > 0 {
 			_, m := nextRecord(records[c.rec:])
 			if m == 0 {
 				c.err = s.damage(c.off, "a batch of broken records")
 				return
 			}
-			if w.copyLive(s, records[c.rec:c.rec+m], c.off+batchHeadBytes+int64(c.rec), n) {
-				w.stats.copied.Add(uint64(m))
+			if !w.copyLive(s, records[c.rec:c.rec+m], c.off+batchHeadBytes+int64(c.rec), n, &b) {
+				return
 			}
-			budget -= m
+			b.look -= m
 			c.rec += m
 		}
 		if c.rec >= len(records) {
 			c.off, c.rec = c.off+span(int(h.bytes)), 0
-			budget -= batchHeadBytes
+			b.look -= batchHeadBytes
 		}
 	}
 	c.done = c.off >= s.end
 }
 
 // copyLive appends a record to w.out if the index says that it is the live one;
-// room for n bytes more stays.
-func (w *wal) copyLive(s *segment, raw []byte, off int64, n int) bool {
+// room for n bytes more stays. It returns false when the budget is used up.
+func (w *wal) copyLive(s *segment, raw []byte, off int64, n int, b *budget) bool {
 	r, _ := nextRecord(raw)
 	l, ok := w.index.get(r.key)
 	if r.op != opPut || !ok || l.seq != s.seq || int64(l.off) != off {
+		return true
+	}
+	if m := len(raw); m > b.copy && (b.fit || len(w.out) > batchHeadBytes) {
 		return false
 	}
+	b.copy -= len(raw)
 	w.out = room(w.out, len(w.out)+len(raw)+n)
 	w.out = append(w.out, raw...)
+	w.stats.copied.Add(uint64(len(raw)))
 	return true
 }
 

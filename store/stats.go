@@ -73,8 +73,8 @@ func (w *wal) holdings() *holdings {
 	switch {
 	case w.failed != nil:
 		h.err = w.failed
-	case len(w.carried) > 0 || w.short != nil && len(w.free) < freeSegments:
-		h.err = w.short
+	case w.short != nil && (len(w.carried) > 0 || len(w.free) == 0 || !w.worthALap()):
+		h.err = w.short // and cleaning cannot help, or did not in time
 	}
 	return h
 }

@@ -49,6 +49,9 @@ func (w *wal) head() *segment { return w.log[len(w.log)-1] }
 //	write    and sync: from here the batch is durable
 //	apply    to the index, which the next gathering looks at
 func (w *wal) commit(batch []byte) error {
+	if w.failed == nil {
+		w.makeRoom()
+	}
 	if w.failed != nil {
 		return w.failed
 	}
@@ -56,29 +59,37 @@ func (w *wal) commit(batch []byte) error {
 		w.carried = append(w.carried, batch...)
 		batch = w.carried
 	}
+	err := w.send(batch, w.cleanBudget(len(batch)))
+	switch {
+	case err == nil:
+		w.carried = nil
+	case errors.Is(err, ErrFull) && len(w.carried) == 0:
+		w.carried = slices.Clone(batch)
+	}
+	return err
+}
+
+// send makes one batch of records that are gathered, up to budget, and records
+// that were handed in.
+func (w *wal) send(batch []byte, b budget) error {
 	w.out = room(w.out[:0], batchHeadBytes+len(batch))[:batchHeadBytes]
 	before := w.clean
-	w.gather(len(batch))
+	w.gather(len(batch), b)
 	w.compact(batch)
 	if len(w.out) == batchHeadBytes {
 		w.finishCleaning() // it copied nothing that would have to be durable first
-		w.carried = nil
 		if !w.mustSay() {
 			return nil
 		}
 	}
-	if err := w.write(); err != nil {
+	err := w.write()
+	if err != nil {
 		w.clean.seq, w.clean.off, w.clean.rec, w.clean.done = before.seq, before.off, before.rec, before.done
-		switch {
-		case !errors.Is(err, ErrFull):
+		if !errors.Is(err, ErrFull) {
 			w.failed = err
-		case len(w.carried) == 0:
-			w.carried = slices.Clone(batch)
 		}
-		return err
 	}
-	w.carried = nil
-	return nil
+	return err
 }
 
 // write places, writes and applies the batch in w.out.

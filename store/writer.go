@@ -41,11 +41,13 @@ func (s *Store) nextJob() (j job, ok bool) {
 			return j, ok
 		default:
 		}
-		if s.wal.commit(nil) != nil {
-			break
-		}
+		before := s.wal.stats.commits.Load()
+		s.wal.makeRoom()
 		s.wal.maintain()
 		s.held.Store(s.wal.holdings())
+		if s.wal.stats.commits.Load() == before {
+			break // it cannot go on
+		}
 	}
 	j, ok = <-s.jobs
 	return j, ok
