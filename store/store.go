@@ -35,6 +35,9 @@ const (
 )
 
 func (o *Options) complete() error {
+	if o.Post == nil && !o.look {
+		return errors.New("options of a store: Post is missing")
+	}
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = segmentBytesDefault
 	}
