@@ -92,7 +92,7 @@ func Dump(dir string, each func(k Key, value []byte) error) error {
 // itself, down to a few.
 func Compact(dir string) (before, after *Report, err error) {
 	err = withLock(dir, func() error {
-		o := Options{Post: func(f func()) { f() }}
+		o := Options{}
 		if err := o.complete(); err != nil {
 			return err
 		}

@@ -43,6 +43,13 @@ func (h *history) batch() ([]byte, state) {
 	var b []byte
 	for range 1 + h.rng.IntN(4) {
 		t := Table(h.rng.IntN(2)) * Cold
+		if h.rng.IntN(12) == 0 {
+			first := KeyOf(t, uint64(h.rng.IntN(h.keys)))
+			last := first + Key(h.rng.IntN(h.keys/4+1))
+			b = appendDeleteRange(b, first, last)
+			maps.DeleteFunc(after, func(k Key, _ string) bool { return first <= k && k <= last })
+			continue
+		}
 		k := KeyOf(t, uint64(h.rng.IntN(h.keys)))
 		if h.rng.IntN(3) == 0 {
 			b = appendRecordHead(b, opDelete, k, 0)

@@ -14,12 +14,13 @@ func FuzzRecord(f *testing.F) {
 	f.Add(appendRecordHead(nil, opDelete, KeyOf(Cold, 1<<56-1), 0))
 	f.Add(appendRecordHead(nil, opPut, 1, ValueBytesMax))
 	f.Add(appendRecordHead(nil, opDelete, 1, 1))
+	f.Add(appendDeleteRange(nil, 1, KeyOf(3, 5)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, n := nextRecord(b)
 		if n == 0 {
 			return
 		}
-		if n > len(b) || n != encodedBytes(len(r.value)) || r.op != opPut && r.op != opDelete {
+		if n > len(b) || n != encodedBytes(len(r.value)) || r.op < opPut || r.op > opDeleteRange {
 			t.Fatalf("framed %d of %d bytes, value %d", n, len(b), len(r.value))
 		}
 		again := append(appendRecordHead(nil, r.op, r.key, len(r.value)), r.value...)
@@ -42,6 +43,7 @@ func FuzzSegment(f *testing.F) {
 	f.Add(put, del, uint32(1), uint32(1), uint64(2), uint16(0))
 	f.Add(put, bytes.Repeat(put, 40), uint32(1), uint32(40), uint64(2), uint16(600))
 	f.Add(put, []byte("no record at all, but a good checksum"), uint32(1), uint32(1), uint64(2), uint16(0))
+	f.Add(put, appendDeleteRange(del, 0, 1<<64-1), uint32(1), uint32(2), uint64(2), uint16(0))
 	f.Add([]byte{}, put, uint32(0), uint32(1), uint64(2), uint16(0))
 	f.Add(put, put, uint32(1), uint32(2), uint64(3), uint16(0))
 	f.Fuzz(func(t *testing.T, one, two []byte, countOne, countTwo uint32, lsnTwo uint64, spoil uint16) {

@@ -99,6 +99,46 @@ func (x *index) remove(k Key) (old location, removed bool) {
 	return old, true
 }
 
+// removeRange takes out all keys from first to last, and tells each where it was.
+func (x *index) removeRange(first, last Key, each func(location)) {
+	if first > last {
+		return
+	}
+	low, high := uint64(first)>>leafBits, uint64(last)>>leafBits
+	if high-low < uint64(len(x.leaves)) {
+		for page := low; page <= high; page++ {
+			x.removeFrom(page, first, last, each)
+		}
+		return
+	}
+	for page := range x.leaves { // in any order: what is left is the same
+		if low <= page && page <= high {
+			x.removeFrom(page, first, last, each)
+		}
+	}
+}
+
+func (x *index) removeFrom(page uint64, first, last Key, each func(location)) {
+	leaf := x.leaves[page]
+	kept := leaf[:0]
+	for _, s := range leaf {
+		if k := Key(page<<leafBits | uint64(uint8(s.word))); k < first || k > last {
+			kept = append(kept, s)
+			continue
+		}
+		each(s.location())
+		x.count--
+	}
+	switch {
+	case len(kept) == 0:
+		delete(x.leaves, page)
+	case len(kept) <= cap(leaf)/4:
+		x.leaves[page] = append(make([]slot, 0, 2*len(kept)), kept...)
+	default:
+		x.leaves[page] = kept
+	}
+}
+
 // each calls f for every entry in the order of keys until it returns false.
 func (x *index) each(f func(Key, location) bool) {
 	for _, page := range slices.Sorted(maps.Keys(x.leaves)) {

@@ -19,6 +19,22 @@ func TestIndexAgainstMap(t *testing.T) {
 			old, had := want[k]
 			var got location
 			var ok bool
+			if rng.IntN(200) == 0 {
+				last := k + Key(rng.Uint64N(300*spread))
+				removed := 0
+				x.removeRange(k, last, func(location) { removed++ })
+				maps.DeleteFunc(want, func(w Key, _ location) bool {
+					if k <= w && w <= last {
+						removed--
+						return true
+					}
+					return false
+				})
+				if removed != 0 {
+					t.Fatalf("range from %v to %v: %d too many were removed", k, last, removed)
+				}
+				continue
+			}
 			if rng.IntN(5) < 2 {
 				got, ok = x.remove(k)
 				delete(want, k)

@@ -28,10 +28,14 @@ var killOptions = Options{SegmentBytes: 64 << 10} // table: small, so that segme
 const counter Key = 0
 
 // step applies batch n, which follows from n alone, to a store and to a model.
-func step(n uint64, put func(k Key, v string), remove func(k Key)) {
+func step(n uint64, put func(k Key, v string), remove func(k Key), removeRange func(first, last Key)) {
 	rng := rand.New(rand.NewPCG(n, 10))
 	for range 1 + rng.IntN(20) {
 		k := KeyOf(1, rng.Uint64N(300))
+		if rng.IntN(15) == 0 {
+			removeRange(k, k+Key(rng.IntN(20)))
+			continue
+		}
 		if rng.IntN(3) == 0 {
 			remove(k)
 		} else {
@@ -44,7 +48,9 @@ func step(n uint64, put func(k Key, v string), remove func(k Key)) {
 func modelAt(n uint64) map[Key]string {
 	m := map[Key]string{}
 	for i := uint64(1); i <= n; i++ {
-		step(i, func(k Key, v string) { m[k] = v }, func(k Key) { delete(m, k) })
+		step(i, func(k Key, v string) { m[k] = v }, func(k Key) { delete(m, k) }, func(first, last Key) {
+			maps.DeleteFunc(m, func(k Key, _ string) bool { return first <= k && k <= last })
+		})
 	}
 	return m
 }
@@ -71,7 +77,7 @@ func child(dir string) {
 		os.Exit(1)
 	}
 	for n := last + 1; ; n++ {
-		step(n, func(k Key, v string) { s.Put(k, []byte(v), nil) }, s.Delete)
+		step(n, func(k Key, v string) { s.Put(k, []byte(v), nil) }, s.Delete, s.DeleteRange)
 		answered := false
 		s.Seal(func(err error) {
 			answered = true

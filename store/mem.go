@@ -52,6 +52,9 @@ func (m *Mem) Put(k Key, head, body []byte) { m.open = appendPut(m.open, k, head
 // Delete is Store.Delete.
 func (m *Mem) Delete(k Key) { m.open = appendRecordHead(m.open, opDelete, k, 0) }
 
+// DeleteRange is Store.DeleteRange.
+func (m *Mem) DeleteRange(first, last Key) { m.open = appendDeleteRange(m.open, first, last) }
+
 // Room is Store.Room.
 func (m *Mem) Room(n int) bool {
 	switch {
@@ -185,16 +188,28 @@ const (
 func (m *Mem) apply(records []byte) {
 	for len(records) > 0 {
 		r, n := nextRecord(records)
-		if old, ok := m.durable[r.key]; ok {
-			m.live -= int64(units(encodedBytes(len(old)))) * unitBytes
-		}
-		if r.op == opPut {
+		switch r.op {
+		case opPut:
+			m.remove(r.key)
 			m.durable[r.key] = slices.Clone(r.value)
 			m.live += int64(units(n)) * unitBytes
-		} else {
-			delete(m.durable, r.key)
+		case opDelete:
+			m.remove(r.key)
+		case opDeleteRange:
+			for k := range m.durable { // in any order: what is left is the same
+				if r.key <= k && k <= r.last() {
+					m.remove(k)
+				}
+			}
 		}
 		m.stats.Records++
 		records = records[n:]
+	}
+}
+
+func (m *Mem) remove(k Key) {
+	if old, ok := m.durable[k]; ok {
+		m.live -= int64(units(encodedBytes(len(old)))) * unitBytes
+		delete(m.durable, k)
 	}
 }

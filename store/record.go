@@ -31,8 +31,9 @@ const (
 	// ValueBytesMax is the longest value; it fits MQTT's longest packet.
 	ValueBytesMax = 1<<28 - 1
 
-	opPut    = 1
-	opDelete = 2
+	opPut         = 1
+	opDelete      = 2
+	opDeleteRange = 3 // from key to the key that the value is
 )
 
 // table: the polynomial of CRC32C, which processors have an instruction for.
@@ -145,7 +146,7 @@ func recordSeed(id uint64) uint32 {
 	return crc32.Checksum(seed[:], castagnoli)
 }
 
-// record is one put or delete. value is a view.
+// record is one operation. value is a view.
 type record struct {
 	op    uint8
 	key   Key
@@ -163,6 +164,22 @@ func appendRecordHead(dst []byte, op uint8, k Key, size int) []byte {
 	return binary.LittleEndian.AppendUint64(dst, uint64(k))
 }
 
+// keyBytes is the length of a key as a value.
+const keyBytes = 8
+
+func appendDeleteRange(dst []byte, first, last Key) []byte {
+	dst = appendRecordHead(dst, opDeleteRange, first, keyBytes)
+	return binary.LittleEndian.AppendUint64(dst, uint64(last))
+}
+
+// last is where a deletion of a range ends, for others the key itself.
+func (r *record) last() Key {
+	if r.op != opDeleteRange {
+		return r.key
+	}
+	return Key(binary.LittleEndian.Uint64(r.value))
+}
+
 // sealRecord writes the checksum of the record that b is.
 func sealRecord(b []byte, seed uint32) {
 	binary.LittleEndian.PutUint32(b, crc32.Update(seed, castagnoli, b[4:]))
@@ -177,7 +194,8 @@ func nextRecord(b []byte) (r record, n int) {
 	word := binary.LittleEndian.Uint32(b[4:])
 	size := int(word >> 4)
 	r.op = uint8(word & 15)
-	if r.op != opPut && (r.op != opDelete || size != 0) || size > len(b)-recordHeadBytes {
+	known := r.op == opPut || r.op == opDelete && size == 0 || r.op == opDeleteRange && size == keyBytes
+	if !known || size > len(b)-recordHeadBytes {
 		return record{}, 0
 	}
 	r.key = Key(binary.LittleEndian.Uint64(b[8:]))

@@ -60,7 +60,7 @@ func rewrite(v *salvage, dir string) (names []string, err error) {
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		return nil, err
 	}
-	o := Options{Post: func(f func()) { f() }}
+	o := Options{}
 	for _, s := range v.segments {
 		o.named = max(o.named, segmentNumber(s.name))
 	}

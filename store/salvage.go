@@ -193,10 +193,13 @@ func (v *salvage) apply() error {
 				v.lost = append(v.lost, Lost{File: b.segment.path, Offset: b.off, What: "broken records in a whole batch"})
 				break
 			}
-			if r.op == opPut {
+			switch r.op {
+			case opPut:
 				v.records[r.key] = foundRecord{b.segment, b.off + batchHeadBytes + int64(at), n}
-			} else {
+			case opDelete:
 				delete(v.records, r.key)
+			case opDeleteRange:
+				maps.DeleteFunc(v.records, func(k Key, _ foundRecord) bool { return r.key <= k && k <= r.last() })
 			}
 			at += n
 		}

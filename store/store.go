@@ -35,9 +35,6 @@ const (
 )
 
 func (o *Options) complete() error {
-	if o.Post == nil && !o.look {
-		return errors.New("options of a store: Post is missing")
-	}
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = segmentBytesDefault
 	}
@@ -72,8 +69,11 @@ type Store struct {
 // Open locks the directory, makes it if need be, and reads the log. The store
 // takes records at once, but Load comes first for who wants to know what was.
 func Open(dir string, o Options) (*Store, error) {
+	if o.Post == nil {
+		return nil, errors.New("open store: Options.Post is missing")
+	}
 	if err := o.complete(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -124,6 +124,11 @@ func (s *Store) Put(k Key, head, body []byte) { s.open = appendPut(s.open, k, he
 // Delete takes the record with that key away, if there is one. A record that is
 // put and deleted before its batch is sealed never reaches the disk.
 func (s *Store) Delete(k Key) { s.open = appendRecordHead(s.open, opDelete, k, 0) }
+
+// DeleteRange takes all records away whose keys are from first to last, both
+// counted in. It costs one record, however many there are: give what goes
+// together, such as the queue of a session, keys in a row.
+func (s *Store) DeleteRange(first, last Key) { s.open = appendDeleteRange(s.open, first, last) }
 
 func appendPut(dst []byte, k Key, head, body []byte) []byte {
 	size := len(head) + len(body)

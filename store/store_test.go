@@ -17,6 +17,7 @@ type engine interface {
 	Load(each func(k Key, size int, value []byte) error) error
 	Put(k Key, head, body []byte)
 	Delete(k Key)
+	DeleteRange(first, last Key)
 	Room(n int) bool
 	Err() error
 	Pending() int
@@ -262,7 +263,9 @@ func TestMemAgrees(t *testing.T) {
 			rng := newRand(uint64(round), 8)
 			for range rng.IntN(8) {
 				k := KeyOf(Table(rng.IntN(2))*Cold, rng.Uint64N(60))
-				if rng.IntN(3) == 0 {
+				if rng.IntN(10) == 0 {
+					e.DeleteRange(k, k+Key(rng.IntN(10)))
+				} else if rng.IntN(3) == 0 {
 					e.Delete(k)
 				} else {
 					e.Put(k, fmt.Appendf(nil, "%d", round), make([]byte, rng.IntN(300)))

@@ -177,22 +177,30 @@ func (w *wal) apply(s *segment, records []byte, off int64) {
 		if n == 0 {
 			panic("store: applied a batch that was not checked")
 		}
-		var old location
-		var had bool
-		if r.op == opPut {
+		switch r.op {
+		case opPut:
 			l := location{s.seq, uint32(off), units(n)}
-			old, had = w.index.set(r.key, l)
+			old, had := w.index.set(r.key, l)
 			s.live += int64(l.units) * unitBytes
 			w.live += int64(l.units) * unitBytes
-		} else {
-			old, had = w.index.remove(r.key)
-		}
-		if had {
-			w.segment(old.seq).live -= int64(old.units) * unitBytes
-			w.live -= int64(old.units) * unitBytes
+			if had {
+				w.dead(old)
+			}
+		case opDelete:
+			if old, had := w.index.remove(r.key); had {
+				w.dead(old)
+			}
+		case opDeleteRange:
+			w.index.removeRange(r.key, r.last(), w.dead)
 		}
 		records, off = records[n:], off+int64(n)
 	}
+}
+
+// dead notes that the record at l is not live any more.
+func (w *wal) dead(l location) {
+	w.segment(l.seq).live -= int64(l.units) * unitBytes
+	w.live -= int64(l.units) * unitBytes
 }
 
 // segment is the segment of the log that has seq; nil if it is not there. The
@@ -206,6 +214,7 @@ func (w *wal) segment(seq uint32) *segment {
 }
 
 // compact appends the records of batch to w.out, sealed: of each key the last.
+// Ranges stay where they are among them.
 func (w *wal) compact(batch []byte) {
 	w.ops.start(len(batch) / recordHeadBytes)
 	for at := 0; at < len(batch); {
@@ -213,12 +222,14 @@ func (w *wal) compact(batch []byte) {
 		if n == 0 {
 			panic("store: a batch of broken records")
 		}
-		w.ops.set(r.key, at)
+		if r.op != opDeleteRange {
+			w.ops.set(r.key, at)
+		}
 		at += n
 	}
 	for at := 0; at < len(batch); {
 		r, n := nextRecord(batch[at:])
-		if w.ops.last(r.key) == at && (r.op == opPut || w.known(r.key)) {
+		if r.op == opDeleteRange || w.ops.last(r.key) == at && (r.op == opPut || w.known(r.key)) {
 			start := len(w.out)
 			w.out = append(w.out, batch[at:at+n]...)
 			sealRecord(w.out[start:], w.seed)
