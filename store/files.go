@@ -31,6 +31,7 @@ type file interface {
 	sync() error // data, and the length of the file
 	allocate(size int64) error
 	size() (int64, error)
+	readSoon() // all of it: a hint
 	close() error
 }
 
@@ -149,6 +150,8 @@ func (f *osFile) size() (int64, error) {
 	}
 	return info.Size(), nil
 }
+
+func (f *osFile) readSoon() { readAhead(f.reads) }
 
 func (f *osFile) close() error {
 	if f.writes != f.reads {

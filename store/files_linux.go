@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 const directFlag = syscall.O_DIRECT
@@ -28,6 +30,11 @@ func reserve(f *os.File, size int64) error {
 			return os.NewSyscallError("fallocate", err)
 		}
 	}
+}
+
+// readAhead starts reading a file into the page cache.
+func readAhead(f *os.File) {
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_WILLNEED)
 }
 
 // alignedBuffer is memory that direct writes accept; freeBuffer gives it back.

@@ -14,6 +14,8 @@ func dataSync(f *os.File) error { return f.Sync() }
 
 func reserve(*os.File, int64) error { return errors.ErrUnsupported }
 
+func readAhead(*os.File) {}
+
 func alignedBuffer(n int) []byte { return make([]byte, n) }
 
 func freeBuffer([]byte) {}

@@ -199,6 +199,9 @@ func (r *recovery) order() error {
 	return nil
 }
 
+// segmentsAhead are asked for while one is looked at.
+const segmentsAhead = 2
+
 // apply fills the index. A segment must hold all batches up to the first of the
 // next.
 func (r *recovery) apply() error {
@@ -207,6 +210,9 @@ func (r *recovery) apply() error {
 		until := w.lsn
 		if i+1 < len(w.log) {
 			until = w.log[i+1].lsn
+		}
+		for _, soon := range w.log[i+1 : min(i+1+segmentsAhead, len(w.log))] {
+			soon.file.readSoon()
 		}
 		next := s.lsn
 		err := r.scan(s, until, func(h batchHead, records []byte, off int64) error {

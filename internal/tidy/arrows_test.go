@@ -40,6 +40,7 @@ var testArrows = map[string][]string{
 // here lives on the standard library.
 var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime"},
+	"store":           {"golang.org/x/sys"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
