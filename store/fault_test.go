@@ -8,6 +8,9 @@ import (
 	"testing"
 )
 
+// faultKinds are the calls that may fail; table: as disk.may is told.
+var faultKinds = []string{"write", "sync", "allocate", "create", "remove", "syncdir", "read", "open", "stat", "list"}
+
 // failing makes calls from..to of d that are of one of kinds fail.
 func failing(d *disk, from, to int, err error, kinds ...string) {
 	d.gate = 0
@@ -26,7 +29,6 @@ func failing(d *disk, from, to int, err error, kinds ...string) {
 // nothing that was acknowledged is lost: not by a restart that sees the page
 // cache, and not by a power cut after that.
 func TestFailureAtEachCall(t *testing.T) {
-	kinds := []string{"write", "sync", "allocate", "create", "remove", "syncdir", "read", "open", "stat", "list"}
 	for _, c := range []struct {
 		name string
 		err  error
@@ -44,7 +46,7 @@ func TestFailureAtEachCall(t *testing.T) {
 				d := newDisk()
 				h := newHistory(t, d, state{}, rng)
 				h.run(40)
-				failing(d, n, n+c.long, c.err, kinds...)
+				failing(d, n, n+c.long, c.err, faultKinds...)
 				for range 30 {
 					err := h.step()
 					switch {

@@ -217,12 +217,11 @@ func TestCompact(t *testing.T) {
 // TestRecoveryMeetsFailures: a start that meets an error says so and spoils
 // nothing for the next.
 func TestRecoveryMeetsFailures(t *testing.T) {
-	kinds := []string{"write", "sync", "allocate", "create", "remove", "syncdir", "read", "open", "stat", "list"}
 	h := newHistory(t, newDisk(), state{}, newRand(1, 9))
 	h.run(70)
 	for n, reached := 1, true; reached; n++ {
 		d := h.disk.cut(len(h.disk.ops), func() bool { return false })
-		failing(d, n, n+1, errors.New("broken cable"), kinds...)
+		failing(d, n, n+1, errors.New("broken cable"), faultKinds...)
 		w, err := openLog(d, tinySegments)
 		reached = d.gate >= n
 		if err == nil {
