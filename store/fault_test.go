@@ -65,7 +65,7 @@ func TestFailureAtEachCall(t *testing.T) {
 				reached = d.gate >= n
 				d.fail = nil
 				again := newHistoryAfter(t, h, rng)
-				again.run(5)
+				again.run(30)
 				start := len(again.disk.ops)
 				again.verify(start, again.disk.cut(start, randomly(rng)))
 			}
@@ -162,4 +162,24 @@ func TestNoRoomAtAll(t *testing.T) {
 	if len(h.acked) != len(h.states)-1 {
 		t.Errorf("%d of %d batches are durable", len(h.acked), len(h.states)-1)
 	}
+}
+
+// TestNamesAreSynced: a file whose name was never flushed, because of a failure,
+// is found by the next start and used: by then its name has to be safe.
+func TestNamesAreSynced(t *testing.T) {
+	rng := newRand(3, 14)
+	d := newDisk()
+	h := newHistory(t, d, state{}, rng)
+	failing(d, 0, 1<<30, syscall.EIO, "syncdir", "remove")
+	for d.files[segmentName(4)] == nil {
+		h.run(1)
+	}
+	d.fail = nil
+	again := newHistoryAfter(t, h, rng)
+	failing(d, 0, 1<<30, syscall.ENOSPC, "create")
+	for again.wal.head().name != segmentName(4) {
+		again.run(1)
+	}
+	again.run(1)
+	again.verify(len(d.ops), d.cut(len(d.ops), func() bool { return false }))
 }
