@@ -362,14 +362,3 @@ func TestPutAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 }
-
-func BenchmarkPut(b *testing.B) {
-	m := NewMem()
-	head, body := make([]byte, 40), make([]byte, 256)
-	for i := 0; b.Loop(); i++ {
-		m.Put(Key(i), head, body)
-		if len(m.open) > 1<<20 {
-			m.open = m.open[:0]
-		}
-	}
-}
