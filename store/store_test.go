@@ -141,7 +141,7 @@ func TestStoreKeepsWhatItAcknowledged(t *testing.T) {
 }
 
 func TestStoreModesAndLock(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
+	dir := filepath.Join(t.TempDir(), "loopmq", "state")
 	s, _ := open(t, dir, Options{SegmentBytes: 64 << 10})
 	defer s.Close()
 	_, err := Open(dir, Options{Post: func(func()) {}})
