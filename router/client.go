@@ -32,18 +32,27 @@ type Client struct {
 	group     formGroup
 	connected bool // CONNECT was accepted
 	behind    bool // QoS 0 messages are late: new ones must not overtake them
-	paused    bool // not read from, for want of memory
+	paused    byte // why it is not read from; 0: it is
 	waiting   bool // for the verdict on its CONNECT
 	closing   bool // Close was called; nothing is handled any more
 	orderly   bool // ended by a DISCONNECT packet
 }
+
+// Why a client is not read from.
+const (
+	pausedByMemory = 1 << iota
+	pausedByRate
+)
 
 // rarely is what few connections have.
 type rarely struct {
 	stuck   *stuck    // nil: it takes what it is sent
 	held    *held     // nil: its CONNECT does not wait in a duel
 	expires *lifetime // nil: the connection may last for ever
-	denied  int       // what it wanted to do and was not allowed to
+	pace    *pace     // nil: no rate is set
+	use     *userUse  // nil: its user has no quota
+	quota   Quota
+	denied  int // what it wanted to do and was not allowed to
 }
 
 // seldom returns what few connections have, to write to.
@@ -73,7 +82,7 @@ func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
 //
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
-	for !c.closing && !c.waiting && !c.paused {
+	for !c.closing && !c.waiting && c.paused == 0 {
 		k, n, err := codec.Next(view[used:], int(c.packetMax))
 		if err != nil {
 			return used, c.fail(err)
@@ -193,6 +202,7 @@ func (c *Client) Closed(why error) {
 		}
 	}
 	c.r.clients.remove(c)
+	c.unrestrict()
 	if !c.connected {
 		c.r.event(&Event{Kind: EventRefuse, ClientID: c.id, Peer: c.peer, Err: why})
 		return
@@ -218,7 +228,7 @@ func (c *Client) Due(now int64) {
 	case !c.connected:
 		c.r.hit(LimitConnectTimeout)
 		c.close(errConnectTimeout)
-	case now-c.seenAt >= c.keepAlive && !c.paused:
+	case now-c.seenAt >= c.keepAlive && c.paused == 0:
 		c.close(errKeepAlive)
 	default:
 		c.r.timers.Set(&c.timer, c, max(c.seenAt, now-c.keepAlive+1)+c.keepAlive)

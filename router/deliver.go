@@ -172,7 +172,11 @@ func (r *Router) fly(s *Session, d delivery) {
 func (r *Router) enqueue(s *Session, d delivery) {
 	s.own()
 	size := d.msg.bytes()
-	if size > r.limits.QueuedBytesMax {
+	most := r.limits.QueuedBytesMax
+	if q := s.quota(); q != nil && q.QueuedBytes > 0 {
+		most = min(most, q.QueuedBytes)
+	}
+	if size > most {
 		r.hit(LimitQueuedBytes)
 		r.drop(s, DropTooLarge)
 		return
@@ -180,7 +184,7 @@ func (r *Router) enqueue(s *Session, d delivery) {
 	for s.queue.n >= r.limits.QueuedMessagesMax {
 		r.dropOldest(s, LimitQueuedMessages)
 	}
-	for s.queue.bytes+size > r.limits.QueuedBytesMax {
+	for s.queue.bytes+size > most {
 		r.dropOldest(s, LimitQueuedBytes)
 	}
 	if c := s.client; c != nil && !c.closing && s.out.open > 0 && !s.windowOpen() {

@@ -33,6 +33,8 @@ type Verdict struct {
 	// Identity is who the client is; nil: nobody in particular, who may do
 	// everything.
 	Identity *Identity
+	// Quota is what the client may do; zero: anything within Limits.
+	Quota Quota
 	// Lifetime is how long the connection may last, in ns; 0: for ever.
 	Lifetime int64
 }
@@ -122,6 +124,10 @@ func (c *Client) enter(k *codec.Packet, p *codec.Connect, id string, assigned bo
 		end := &lifetime{c: c}
 		c.seldom().expires = end
 		c.r.timers.Set(&end.timer, end, c.r.after(v.Lifetime))
+	}
+	if err := c.restrict(v.Quota); err != nil {
+		c.id = id
+		return c.refuse(err)
 	}
 	return c.accept(p, id, assigned)
 }

@@ -24,6 +24,7 @@ type Session struct {
 // sessionRarely is what few sessions have.
 type sessionRarely struct {
 	dropped uint64
+	quota   Quota    // of the last connection
 	fan     *overlap // nil until filters of it overlapped
 }
 
@@ -33,6 +34,14 @@ func (s *Session) seldom() *sessionRarely {
 		s.rare = new(sessionRarely)
 	}
 	return s.rare
+}
+
+// quota is what s may hold; nil: what Limits say.
+func (s *Session) quota() *Quota {
+	if s.rare == nil || s.rare.quota == (Quota{}) {
+		return nil
+	}
+	return &s.rare.quota
 }
 
 // losses is how many messages s did not get.

@@ -84,6 +84,9 @@ type stuck struct {
 
 // blocked notes that the output of c is full.
 func (r *Router) blocked(c *Client) {
+	if c.rare != nil && c.rare.pace != nil && c.rare.pace.blocked {
+		return // it is us who wait
+	}
 	if k := r.watch(c); k.outputAt == 0 {
 		k.outputAt, k.output = r.now, c.conn.Queued()
 	}

@@ -26,6 +26,7 @@ type Stats struct {
 	PassedOn        uint64 // messages of a shared subscription that went to another member
 	AliasBytesSaved uint64 // topic bytes not sent thanks to Topic Aliases
 	AuthFailures    uint64 // clients that could not show who they are
+	OverQuota       uint64 // times that a client or user wanted more than its quota
 	Trims           uint64 // backlogs cut because of the memory limit
 	Held            uint64 // times that a publisher was not read from because of it
 	Denied          uint64 // what clients wanted to do and were not allowed to
