@@ -19,7 +19,7 @@ func fields(t reflect.Type, path string) (all []string) {
 		name := path + strings.ToLower(f.Name)
 		inner := f.Type
 		if f.Anonymous {
-			all = append(all, fields(inner, prefix)...)
+			all = append(all, fields(inner, path)...)
 			continue
 		}
 		if inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct && inner.Elem().NumField() > 0 && inner.Elem().Field(0).IsExported() {
