@@ -29,7 +29,7 @@ type door struct {
 	socket    *loop.Socket // once it is open
 	scheme    scheme
 	path      string
-	anonymous anonymity
+	login     *login
 	rules     *router.Listener
 	secure    *secure         // nil: no TLS
 	webSocket *transport.Door // nil: none
@@ -38,18 +38,21 @@ type door struct {
 }
 
 // newDoor prepares what the connections of a listener have in common.
-func (b *Broker) newDoor(cfg *Config, l *Listener) (*door, error) {
+func (b *Broker) newDoor(from *sources, l *Listener) (*door, error) {
+	cfg := from.cfg
 	p, err := l.parse()
 	if err != nil {
 		return nil, err
 	}
 	d := &door{
 		broker: b, loop: p.loop, scheme: p.scheme, path: p.path, proxy: l.Proxy, trusted: l.Trusted,
-		anonymous: cfg.anonymity(l),
+	}
+	if d.login, err = from.login(b, l); err != nil {
+		return nil, err
 	}
 	d.loop.Accept = d.accept
 	d.rules = &router.Listener{
-		Name: l.name(), Versions: l.Versions, Authenticator: &login{broker: b, anonymous: d.anonymous},
+		Name: l.name(), Versions: l.Versions, Authenticator: d.login,
 	}
 	if p.scheme.tls {
 		if d.secure, err = b.newSecure(l, p.scheme.webSocket); err != nil {
@@ -103,7 +106,7 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 	if !d.proxy && d.broker.bans.FindAddress(time.Now().UnixNano(), from.Remote.Addr()) != nil {
 		return nil // no word to it, and no line in the log for each try
 	}
-	if p := from.Process; p != nil {
+	if p := from.Process; p != nil && d.login.peer {
 		if user, ok := d.broker.cfg.Processes[p.UID]; ok {
 			peer.Identity = &router.Identity{User: user}
 		}

@@ -51,8 +51,10 @@ type Listener struct {
 	// Origins are the pages whose scripts may open a WebSocket:
 	// https://app.example.org, app.example.org, *.example.org; none means all.
 	Origins []string
-	// Anonymous overrides Config.Anonymous.
-	Anonymous *bool
+	// Anonymous, PasswordFile, ACLFile and Ways override those of Config.
+	Anonymous             *bool
+	PasswordFile, ACLFile string
+	Ways                  []string
 	// Mode, Owner and Group are those of a unix socket; see loop.Listener.
 	Mode         fs.FileMode
 	Owner, Group string
@@ -112,6 +114,8 @@ var listenerOptions = []listenerOption{
 		l.Anonymous = &yes
 		return err
 	}},
+	{"password-file", func(l *Listener, v string) error { l.PasswordFile = v; return nil }},
+	{"acl-file", func(l *Listener, v string) error { l.ACLFile = v; return nil }},
 	{"cert", func(l *Listener, v string) error { l.tls().Certificates = strings.Split(v, ","); return nil }},
 	{"key", func(l *Listener, v string) error { l.tls().Keys = strings.Split(v, ","); return nil }},
 	{"ca", func(l *Listener, v string) error { l.tls().ClientCAs = strings.Split(v, ","); return nil }},
