@@ -137,6 +137,7 @@ type side struct {
 	resumed    bool
 	connected  bool
 	answered   bool // CONNACK was sent
+	terse      bool // wants no Reason Strings
 	gone       bool // was closing before this step
 	doubtful   bool // was closed in this step for what the model cannot see
 	attachedAt int64

@@ -40,6 +40,9 @@ func (m *model) sent(c *conn, raw []byte) {
 
 // sentAnswer looks for the packet among those that are due.
 func (m *model) sentAnswer(c *conn, p *packet) {
+	if c.terse && p.kind != connack && p.props.is(propReason) {
+		m.w.fail("conn %d is sent a Reason String, which it does not want [MQTT-3.1.2-29]: %s", c.id, brief(p))
+	}
 	for _, a := range m.answers {
 		if a.conn != c || a.done {
 			continue

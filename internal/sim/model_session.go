@@ -11,6 +11,7 @@ func (m *model) connect(c *conn, p *packet) {
 	c.level = p.level
 	c.window = m.limits.InflightMax
 	if p.level == 5 {
+		c.terse = p.props.is(propProblem) && p.props.problem == 0
 		if p.props.is(propMaxPacket) {
 			c.maxPacket = int(p.props.maxPacket)
 		}

@@ -20,6 +20,7 @@ type Plan struct {
 	DelayMicros int // longest time between two chunks
 	SmallChunks int // percent of writes that arrive in pieces
 	SmallReads  int // percent of reads that take a few bytes
+	LagMicros   int // longest time by which a pass is late, and gathers more
 	GapMicros   int // longest time between two operations
 
 	Versions  [3]int // weights of 3.1, 3.1.1 and 5.0
@@ -97,6 +98,7 @@ func Draw(seed uint64) *Plan {
 	}
 	p.Batches = p.OutputBytes > 1000 && r.percent(60)
 	p.Stop = r.percent(10)
+	p.LagMicros = r.of(0, 0, 100, 3000, 50_000)
 	p.Versions = [3]int{r.of(0, 1, 1), r.of(0, 1, 4), r.of(0, 1, 4)}
 	if p.Versions == [3]int{} {
 		p.Versions = [3]int{0, 1, 1}

@@ -175,6 +175,18 @@ func (m *model) settleCounters() {
 		m.w.fail("%d drops of ended sessions are counted, should be %d", n, m.ended)
 	}
 	m.ended, m.endedPerhaps = d[router.DropSession], 0
+	s := m.w.router.Stats()
+	subs, clients := 0, 0
+	for _, o := range m.sessions {
+		subs += len(o.subs)
+	}
+	for _, c := range m.w.conns {
+		clients += int(bit(c.connected, 1))
+	}
+	if m.w.err == nil && (s.Sessions != len(m.sessions) || s.Subscriptions != subs || s.Retained != len(m.retained) || s.Clients != clients) {
+		m.w.fail("%d sessions, %d subscriptions, %d retained, %d clients are counted, should be %d, %d, %d, %d",
+			s.Sessions, s.Subscriptions, s.Retained, s.Clients, len(m.sessions), subs, len(m.retained), clients)
+	}
 }
 
 // quiet is called when the router wants nothing more: what is retained must
