@@ -100,8 +100,8 @@ func TestSameSeedSameRun(t *testing.T) {
 }
 
 func FuzzSession(f *testing.F) {
-	for seed := range uint64(8) {
-		f.Add(sim.Draw(seed).Bytes())
+	for seed := range uint64(12) { // short ones: the fuzzer minimises what it likes byte by byte
+		f.Add(sim.Draw(seed).Bytes()[:8+6*25])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p := sim.PlanOf(b)
