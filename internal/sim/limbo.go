@@ -118,7 +118,8 @@ func (l *limbo) deliveryTo(b *sub) *delivery {
 		retain = l.retain
 	}
 	return &delivery{
-		message: l.message, qos: min(l.most, b.qos), retain: retain, ids: b.ids, groups: slices.Clone(l.groups), order: l.order,
+		message: l.message, qos: min(l.most, b.qos), retain: retain, ids: b.ids,
+		groups: slices.Clone(l.groups), order: l.order,
 	}
 }
 

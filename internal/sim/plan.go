@@ -37,6 +37,8 @@ type Plan struct {
 	SlowAcks  int    // percent of messages that are acknowledged later
 	Resume    int    // percent of connects with session expiry, in 5.0
 
+	CheckEvery int // passes between two walks over the router's state
+
 	Batches bool // the router is given several packets at once
 	Stop    bool // the run ends with the router's end
 
@@ -79,7 +81,7 @@ const (
 func Draw(seed uint64) *Plan {
 	r := &rng{seed}
 	p := &Plan{
-		Seed: seed, Clients: r.between(2, 6),
+		Seed: seed, Clients: r.between(2, 6), CheckEvery: 4,
 		OutputBytes: 256 << 10, ControlBytes: 16 << 10, KernelBytes: 64 << 10,
 		DelayMicros: r.of(0, 100, 5000, 300_000), SmallChunks: r.of(0, 0, 10, 60), SmallReads: r.of(0, 0, 10, 60),
 		GapMicros: r.of(10, 1000, 50_000), Clean: r.of(0, 20, 50, 90), Wills: r.of(0, 30, 80),

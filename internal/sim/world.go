@@ -46,9 +46,6 @@ type sent struct {
 	a, b int
 }
 
-// checkEvery is how many passes go by between two walks over the router's state.
-const checkEvery = 4
-
 func newWorld(p *Plan) *World {
 	plan := *p // healing changes it
 	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16), lag: rng{p.Seed}}
@@ -144,7 +141,7 @@ func (w *World) pass() {
 		w.model.quiet()
 		w.model.checkWake()
 	}
-	if w.err == nil && w.passes%checkEvery == 0 {
+	if w.err == nil && w.passes%w.plan.CheckEvery == 0 {
 		w.check()
 	}
 }
