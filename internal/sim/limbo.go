@@ -52,6 +52,11 @@ func (m *model) take(l *limbo, s *session, d *delivery, c *conn) {
 			}
 		}
 	}
+	s.doubt(d, c)
+}
+
+// doubt compares d with all else that s has under way.
+func (s *session) doubt(d *delivery, c *conn) {
 	for _, f := range s.flights {
 		d.doubt(f.delivery, c)
 	}
@@ -103,6 +108,7 @@ func (m *model) move(l *limbo, depth int) bool {
 				d.mayBe(o.took)
 				o.took.forms = append(o.took.forms, d.forms...)
 				o.took.ids, o.took.retain = d.ids, d.retain
+				o.taker.doubt(o.took, o.over)
 				l.taker, l.took = nil, nil
 				return true
 			}

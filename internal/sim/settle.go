@@ -101,6 +101,7 @@ func (m *model) settleSession(s *session) {
 		return
 	}
 	m.passOver(s, c)
+	s.stuck = s.stuck || m.full(s) && s.owesAcked()
 	for i := 0; i < len(s.flights); i++ {
 		if f := s.flights[i]; f.conn == c || c.open >= c.window {
 			continue
