@@ -119,14 +119,17 @@ func (m *model) move(l *limbo, depth int) bool {
 
 // deliveryTo is what the message would be for one member.
 func (l *limbo) deliveryTo(b *sub) *delivery {
-	retain := b.rap && l.message.retain
-	if l.forced {
-		retain = l.retain
-	}
-	return &delivery{
-		message: l.message, qos: min(l.most, b.qos), retain: retain, ids: b.ids,
+	d := &delivery{
+		message: l.message, qos: min(l.most, b.qos), retain: b.rap && l.message.retain, ids: b.ids,
 		groups: slices.Clone(l.groups), order: l.order,
 	}
+	if l.forced {
+		d.retain = l.retain
+		for _, f := range l.forms {
+			d.forms = append(d.forms, form{f.retain, b.ids})
+		}
+	}
+	return d
 }
 
 // endLimbo takes an ending session out of the choice of members. What it may

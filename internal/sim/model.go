@@ -177,6 +177,7 @@ type limbo struct {
 	most    byte // QoS that it may have
 	retain  bool
 	forced  bool // retain stays as it is
+	forms   []form
 	unsure  bool // perhaps it need not go to anybody
 	taker   *session
 	took    *delivery // nil: nobody was seen to take it

@@ -224,6 +224,7 @@ func (m *model) passOn(s *session, d *delivery) {
 	if len(groups) > 0 {
 		m.order++
 		l := m.share(d.message, groups, m.order, d.qos)
+		l.forms = d.forms
 		l.retain, l.forced, l.unsure = d.retain, true, unsure
 	}
 }
