@@ -30,6 +30,7 @@ type door struct {
 	scheme    scheme
 	path      string
 	login     *login
+	rate      *connectRate
 	rules     *router.Listener
 	secure    *secure         // nil: no TLS
 	webSocket *transport.Door // nil: none
@@ -47,6 +48,7 @@ func (b *Broker) newDoor(from *sources, l *Listener) (*door, error) {
 	d := &door{
 		broker: b, loop: p.loop, scheme: p.scheme, path: p.path, proxy: l.Proxy, trusted: l.Trusted,
 	}
+	d.rate = &connectRate{perSecond: l.AddressRate}
 	if d.login, err = from.login(b, l); err != nil {
 		return nil, err
 	}
@@ -105,6 +107,13 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 	}
 	if !d.proxy && d.broker.bans.FindAddress(time.Now().UnixNano(), from.Remote.Addr()) != nil {
 		return nil // no word to it, and no line in the log for each try
+	}
+	if !d.rate.allows(d.broker.monotonic(), from.Remote.Addr()) {
+		if n := d.rate.refused; n&(n-1) == 0 { // the first, second, fourth, eighth …
+			d.broker.logger().Warn("connections closed: their address opens too many; address-rate",
+				"listener", d.rules.Name, "addr", from.Remote.String(), "times", n)
+		}
+		return nil
 	}
 	if p := from.Process; p != nil && d.login.peer {
 		if user, ok := d.broker.cfg.Processes[p.UID]; ok {

@@ -39,6 +39,9 @@ type Listener struct {
 	// AcceptRate is how many connections are accepted in a second, others wait;
 	// 0: any. The engine evio does not know that.
 	AcceptRate int
+	// AddressRate is how many connections of one address are taken in a second;
+	// more are closed at once. 0: any. Behind a proxy it is the proxy's address.
+	AddressRate int
 	// Proxy says that each connection begins with a PROXY protocol header
 	// (version 1 or 2), and with it who is behind the proxy.
 	Proxy bool
@@ -103,6 +106,7 @@ var listenerOptions = []listenerOption{
 	{"versions", func(l *Listener, v string) (err error) { l.Versions, err = parseVersions(v); return err }},
 	{"max-connections", func(l *Listener, v string) (err error) { l.ConnsMax, err = parseCount(v); return err }},
 	{"accept-rate", func(l *Listener, v string) (err error) { l.AcceptRate, err = parseCount(v); return err }},
+	{"address-rate", func(l *Listener, v string) (err error) { l.AddressRate, err = parseCount(v); return err }},
 	{"proxy", func(l *Listener, v string) (err error) { l.Proxy, err = parseBool(v); return err }},
 	{"trust", func(l *Listener, v string) error { return parseNetworks(&l.Trusted, v) }},
 	{"origin", func(l *Listener, v string) error {

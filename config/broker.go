@@ -148,7 +148,7 @@ func (l *Listener) broker() (broker.Listener, error) {
 		return broker.Listener{}, err
 	}
 	out := broker.Listener{
-		URL: e.url(), Name: l.Name, ConnsMax: l.MaxConnections, AcceptRate: l.ConnectRate.perSecond(),
+		URL: e.url(), Name: l.Name, ConnsMax: l.MaxConnections, AcceptRate: l.ConnectRate.perSecond(), AddressRate: l.AddressRate.perSecond(),
 		Origins: l.Origins, Anonymous: l.Anonymous.Bool(),
 		PasswordFile: l.PasswordFile, ACLFile: l.ACLFile, Ways: ways(l.Auth),
 		Mode: fs.FileMode(l.Mode), Owner: l.Owner, Group: l.Group,

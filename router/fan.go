@@ -247,7 +247,7 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 	}
 	switch {
 	case len(frame) > int(c.sendMax):
-		r.drop(s, DropPacketTooLarge)
+		r.drop(s, DropPacketTooLarge, p.topic)
 		return putTooLarge
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
 		r.delivered(0, len(p.payload))
@@ -269,7 +269,7 @@ func (r *Router) deliverOwn(c *Client, retain bool, o *origin) putResult {
 	result := r.put(c, out, p.props, p.expireAt, o, m)
 	switch result {
 	case putTooLarge:
-		r.drop(c.session, DropPacketTooLarge)
+		r.drop(c.session, DropPacketTooLarge, p.topic)
 	case putSent:
 		r.delivered(0, len(p.payload))
 	}
@@ -293,7 +293,7 @@ func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putR
 	id := s.out.nextID()
 	frame := r.form(c.v5 != nil, qos, retain)
 	if len(frame) > int(c.sendMax) {
-		r.drop(s, DropPacketTooLarge)
+		r.drop(s, DropPacketTooLarge, r.fan.p.topic)
 		return putSent
 	}
 	at := codec.PublishPacketIDOffset(frame)

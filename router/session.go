@@ -168,7 +168,7 @@ func (r *Router) endSession(s *Session) {
 	}
 	for s.queue.n > 0 {
 		d := s.dequeue()
-		r.drop(s, DropSession)
+		r.drop(s, DropSession, d.msg.Topic())
 		r.passOn(&d, false)
 		r.release(d.msg)
 	}
