@@ -9,7 +9,7 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":         {"broker", "client", "codec"},
+	"cmd/loopmq":         {"broker", "client", "codec", "bench/mqttbench", "bench/report"},
 	"broker":             {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"loop":               {"internal/buf", "internal/invariant"},
 	"router":             {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
@@ -20,7 +20,9 @@ var arrows = map[string][]string{
 	"conformance":        {"broker", "auth"},
 	"bench":              {"client", "codec", "loop"},
 	"bench/loopbench":    {"bench"},
+	"bench/mqttbench":    {"client", "codec"},
 	"bench/relay":        {"codec", "loop", "internal/buf"},
+	"bench/report":       {},
 	"internal/buf":       {"internal/invariant"},
 	"internal/timer":     {"internal/invariant"},
 	"internal/invariant": {},
@@ -29,9 +31,10 @@ var arrows = map[string][]string{
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
-	"bench":      {"broker"},
-	"broker":     {"client"},
-	"cmd/loopmq": {"codec"},
+	"bench":           {"broker"},
+	"bench/mqttbench": {"broker"},
+	"broker":          {"client"},
+	"cmd/loopmq":      {"codec"},
 }
 
 // modules are the modules of others that each package may import; who is not
