@@ -61,9 +61,10 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 
 // starters are the files that may start goroutines.
 var starters = []string{
-	"bench/relay/main.go", // waits for the signal to stop
-	"bench/target.go",     // waits for the process it started
-	"broker/logqueue.go",  // hands records to a logger that may block
+	"bench/mqttbench/watch.go", // takes samples while clients run
+	"bench/relay/main.go",      // waits for the signal to stop
+	"bench/target.go",          // waits for the process it started
+	"broker/logqueue.go",       // hands records to a logger that may block
 	"client/conn.go",
 	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
