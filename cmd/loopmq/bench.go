@@ -43,6 +43,7 @@ func benchFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.IntFlag{Name: "qos", Value: 1, Usage: "`QOS` of the messages"},
 		&cli.BoolFlag{Name: "quiet", Usage: "no progress and no notes on standard error"},
+		&cli.StringFlag{Name: "report", Usage: "also write charts to `FILE`, a page of HTML"},
 		&cli.IntFlag{Name: "broker-pid", Usage: "`PID` of the broker, if it runs on this machine, for its processor time, memory and traffic"},
 		&cli.StringFlag{Category: cat, Name: "broker", Value: "tcp://localhost:1883", Usage: "`URL`: tcp, mqtt, ssl, tls, mqtts://HOST[:PORT] or unix:///PATH"},
 		&cli.StringFlag{Category: cat, Name: "username", Usage: "user `NAME`"},
@@ -118,6 +119,10 @@ func bench(c *cli.Context) error {
 	if err := cfg.Check(); err != nil {
 		return usageError(c, err)
 	}
+	page, err := createReport(c)
+	if err != nil {
+		return usageError(c, err)
+	}
 	noteNoTLS(c)
 	if cfg.Interval > 0 && !c.Bool("quiet") {
 		fmt.Fprintf(os.Stderr, "loopmq bench: each client sends one message every %v, so the rates below measure this pause, not the broker; "+
@@ -129,8 +134,11 @@ func bench(c *cli.Context) error {
 	bar := newProgress(c, int64(cfg.Clients)*int64(cfg.Count))
 	watcher := mqttbench.Watch(&meter, c.Int("broker-pid"), mqttbench.SampleEvery, bar.show)
 	results := mqttbench.Run(ctx, cfg, &meter)
-	watcher.Stop()
+	samples := watcher.Stop()
 	bar.end()
+	if err := writeReport(page, benchPage(c, cfg, results, samples)); err != nil {
+		fmt.Fprintln(os.Stderr, "loopmq bench:", err) // the results come all the same
+	}
 	return printBench(c, results, format)
 }
 
