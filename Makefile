@@ -12,6 +12,7 @@ TOOL     := $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 ROUNDS   ?= 3
 MEASURE  ?= 2s
+SCENARIO ?= .
 REF      ?= HEAD
 
 # A checkout owned by another user makes git fail, and with it go build's own
@@ -23,7 +24,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-compare fuzz cover cross clean
+	bench bench-compare fuzz docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,18 +67,18 @@ fix-check: ## what go fix would modernise (make fmt does it)
 tidy: ## house rules over the source: imports, forbidden calls, sizes, docs
 	$(GO) test -count=1 ./internal/tidy
 
-bench: build ## delivered messages a second: LoopMQ, Debian's mosquitto, bare relay in turn (ROUNDS=3 MEASURE=2s)
+bench: build ## delivered messages a second: LoopMQ, Debian's mosquitto, bare relay in turn (ROUNDS=3 MEASURE=2s SCENARIO=regexp)
 	@scripts/test-deps.sh
 	$(GO) build -trimpath -o $(BIN)/relay ./bench/relay
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
-	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -loopmq $(BIN)/loopmq -mosquitto mosquitto -relay $(BIN)/relay
+	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -mosquitto mosquitto -relay $(BIN)/relay
 
 bench-compare: build ## the same, this tree against the commit REF (default HEAD)
 	rm -rf $(BIN)/base && git worktree prune && git worktree add --detach $(BIN)/base $(REF)
 	cd $(BIN)/base && $(GO) build -trimpath -o ../loopmq-base ./cmd/loopmq
 	git worktree remove --force $(BIN)/base
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
-	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -loopmq $(BIN)/loopmq -base $(BIN)/loopmq-base
+	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -base $(BIN)/loopmq-base
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \
@@ -86,6 +87,9 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir </dev/null; \
 		done; \
 	done
+
+docs: ## write docs/conformance.md anew from conformance/statements.tsv
+	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update
 
 cover: test-deps ## test coverage by function, and cover.html
 	$(GO) test -tags invariant -coverpkg=./... -coverprofile=cover.out ./...

@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -12,33 +11,73 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// group is a publisher and the subscribers of its topic.
+// group is a set of publishers and the subscribers that get what they publish.
 type group struct {
-	publisher publisher
-	subs      []subscriber
+	publishers []publisher
+	subs       []subscriber
+	spread     bool  // each message goes to one subscriber
+	got        int64 // PUBLISH bytes that all subscribers received
+}
+
+// reached is up to where the publishers' bytes have come: what the subscriber
+// with the least has received.
+func (g *group) reached() int64 {
+	if g.spread {
+		return g.got
+	}
+	least := g.subs[0].got
+	for i := range g.subs {
+		least = min(least, g.subs[i].got)
+	}
+	return least
+}
+
+// sent is the number of bytes that the publishers of the group sent.
+func (g *group) sent() (bytes int64) {
+	for k := range g.publishers {
+		bytes += g.publishers[k].sent
+	}
+	return bytes
 }
 
 // publisher sends its cycle of frames round and round.
 type publisher struct {
 	fd      int
 	cycle   []byte
-	sent    int64 // bytes
-	acked   int64 // bytes of PUBACKs
-	blocked bool  // the kernel refused the last write; waiting for EPOLLOUT
+	frame   int64
+	sent    int64  // bytes
+	acked   int64  // messages whose handshake is complete
+	control []byte // QoS 2: PUBRELs not yet written
+	odd     []byte // begin of an acknowledgement whose rest has not arrived
+	blocked bool   // the kernel refused the last write; waiting for EPOLLOUT
 }
 
 // subscriber counts what arrives.
 type subscriber struct {
 	fd   int
-	got  int64  // bytes
+	qos  byte
+	got  int64  // bytes of PUBLISH packets
 	want []byte // a frame to compare with
-	tail []byte // begin of a frame whose rest has not arrived
-	acks []byte // QoS 1: PUBACKs not yet written
+	tail []byte // begin of a packet whose rest has not arrived
+	acks []byte // acknowledgements not yet written
 }
 
 // dial opens a connection and gets through CONNECT. The socket blocks, with a
 // deadline, until the handshakes are over.
-func dial(addr netip.AddrPort, clientID string) (fd int, err error) {
+func dial(addr netip.AddrPort, clientID string, clean bool) (fd int, err error) {
+	if fd, err = open(addr, 0); err != nil {
+		return -1, err
+	}
+	if err = ask(fd, connectFrame(clientID, clean), 4, firstConnack, 1, "CONNECT"); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// open connects. On the loopback interface it comes from the address with this
+// number: each has only so many ports.
+func open(addr netip.AddrPort, from int) (fd int, err error) {
 	family, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()})
 	if addr.Addr().Is4() {
 		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
@@ -59,11 +98,14 @@ func dial(addr netip.AddrPort, clientID string) (fd int, err error) {
 	); err != nil {
 		return -1, fmt.Errorf("socket options: %w", err)
 	}
+	if from > 0 && addr.Addr().Is4() && addr.Addr().IsLoopback() {
+		source := &unix.SockaddrInet4{Addr: [4]byte{127, 0, byte(1 + from>>8), byte(from)}}
+		if err = errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1), unix.Bind(fd, source)); err != nil {
+			return -1, fmt.Errorf("bind a source address: %w", err)
+		}
+	}
 	if err = retry(func() error { return unix.Connect(fd, sa) }); err != nil {
 		return -1, fmt.Errorf("connect %s: %w", addr, err)
-	}
-	if err = ask(fd, connectFrame(clientID), 4, firstConnack, 1, "CONNECT"); err != nil {
-		return -1, err
 	}
 	return fd, nil
 }
@@ -74,14 +116,22 @@ func ask(fd int, request []byte, size int, first, refusedFrom byte, what string)
 		return fmt.Errorf("write %s: %w", what, err)
 	}
 	answer := make([]byte, size)
-	for at := 0; at < size; {
-		n, err := read(fd, answer[at:])
+	if err := readFull(fd, answer); err != nil {
+		return fmt.Errorf("no answer to %s: %w", what, err)
+	}
+	return expect(answer, first, refusedFrom, what)
+}
+
+// readFull fills p.
+func readFull(fd int, p []byte) error {
+	for at := 0; at < len(p); {
+		n, err := read(fd, p[at:])
 		if err != nil || n == 0 {
-			return fmt.Errorf("no answer to %s: %w", what, errors.Join(err, errClosed(n)))
+			return errors.Join(err, errClosed(n))
 		}
 		at += n
 	}
-	return expect(answer, first, refusedFrom, what)
+	return nil
 }
 
 func errClosed(n int) error {
@@ -115,98 +165,4 @@ func write(fd int, p []byte) (n int, err error) {
 			return n, err
 		}
 	}
-}
-
-// receive reads once and accounts for what arrived. buf is scratch and larger
-// than a frame.
-//
-// hot: no allocation.
-func (s *subscriber) receive(buf []byte, sh shape) error {
-	kept := copy(buf, s.tail)
-	n, err := read(s.fd, buf[kept:])
-	if err == unix.EAGAIN {
-		return nil
-	}
-	if err != nil || n == 0 {
-		return fmt.Errorf("subscriber lost: %w", errors.Join(err, errClosed(n)))
-	}
-	s.got += int64(n)
-	data := buf[:kept+n]
-	whole := len(data) / sh.frameBytes * sh.frameBytes
-	if whole > 0 {
-		if err := s.compare(data[:sh.frameBytes], sh); err != nil {
-			return err
-		}
-	}
-	if sh.idOffset > 0 {
-		for at := 0; at < whole; at += sh.frameBytes {
-			id := data[at+sh.idOffset:]
-			s.acks = append(s.acks, firstPuback, 2, id[0], id[1])
-		}
-	}
-	s.tail = append(s.tail[:0], data[whole:]...)
-	return s.acknowledge()
-}
-
-// compare checks a frame but for its packet identifier, which is the broker's
-// to choose.
-func (s *subscriber) compare(got []byte, sh shape) error {
-	same := bytes.Equal(got, s.want)
-	if at := sh.idOffset; at > 0 {
-		same = bytes.Equal(got[:at], s.want[:at]) && bytes.Equal(got[at+2:], s.want[at+2:])
-	}
-	if !same {
-		return fmt.Errorf("a subscriber got %q, want %q", got, s.want)
-	}
-	return nil
-}
-
-func (s *subscriber) acknowledge() error {
-	if len(s.acks) == 0 {
-		return nil
-	}
-	n, err := write(s.fd, s.acks)
-	if err != nil && err != unix.EAGAIN {
-		return fmt.Errorf("write PUBACK: %w", err)
-	}
-	s.acks = append(s.acks[:0], s.acks[max(n, 0):]...)
-	return nil
-}
-
-// receive counts PUBACKs.
-func (p *publisher) receive(buf []byte) error {
-	n, err := read(p.fd, buf)
-	if err == unix.EAGAIN {
-		return nil
-	}
-	if err != nil || n == 0 {
-		return fmt.Errorf("publisher lost: %w", errors.Join(err, errClosed(n)))
-	}
-	if p.acked%pubackBytes == 0 && buf[0] != firstPuback {
-		return fmt.Errorf("a publisher got % x, want PUBACK", buf[:min(n, 16)])
-	}
-	p.acked += int64(n)
-	return nil
-}
-
-// send writes up to room bytes of the cycle.
-//
-// hot: no allocation.
-func (p *publisher) send(room int64) error {
-	for room > 0 && !p.blocked {
-		at := p.sent % int64(len(p.cycle))
-		part := p.cycle[at:]
-		part = part[:min(int64(len(part)), room)]
-		n, err := write(p.fd, part)
-		if err == unix.EAGAIN {
-			p.blocked = true
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("publish: %w", err)
-		}
-		p.sent += int64(n)
-		room -= int64(n)
-	}
-	return nil
 }

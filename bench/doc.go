@@ -1,6 +1,7 @@
 // Package bench measures a broker from outside: messages delivered a second,
-// the share delivered, and the processor time that the broker spends on a
-// million deliveries.
+// the share delivered, the processor time that the broker spends on a million
+// deliveries, its memory, and by kind of scenario the latency of a steady rate
+// and what a client, filter or stored message costs.
 //
 // The generator must never be the bottleneck. It encodes every frame once,
 // writes cyclic batches of frames, reads in bulk, and does all of it in one
@@ -18,10 +19,11 @@
 // Owner: Run keeps everything on the goroutine that calls it. Nothing here may
 // be shared between goroutines.
 //
-// Imports: golang.org/x/sys/unix. Linux only.
+// Imports: golang.org/x/sys/unix, hdrhistogram-go. Linux only.
 //
-// Start with: Scenario (what is sent), Run (one measurement), Target (a broker
-// process), Report (the table).
+// Start with: Scenario (what is sent), Run (one measurement; one file for each
+// kind: measure, latency, clients, filters, keep), Target (a broker process),
+// Report (the table).
 //
 // Caveats: deliveries are counted by length, since all frames of a scenario
 // are equally long; one whole frame of each read is compared byte by byte, and

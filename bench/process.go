@@ -4,6 +4,7 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -42,6 +43,32 @@ func parseStat(stat []byte) (time.Duration, error) {
 		ticks += n
 	}
 	return time.Duration(ticks) * clockTick, nil
+}
+
+// processMemory is the memory that a process has for itself alone: its
+// anonymous pages, without the program's text and what it shares.
+func processMemory(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, fmt.Errorf("memory of the broker: %w", err)
+	}
+	return parseSmaps(text)
+}
+
+// parseSmaps finds the line Anonymous of /proc/PID/smaps_rollup.
+func parseSmaps(text []byte) (int64, error) {
+	for line := range bytes.Lines(text) {
+		f := bytes.Fields(line)
+		if len(f) != 3 || string(f[0]) != "Anonymous:" {
+			continue
+		}
+		n, err := strconv.ParseInt(string(f[1]), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/PID/smaps_rollup: %w", err)
+		}
+		return n << 10, nil
+	}
+	return 0, errors.New("/proc/PID/smaps_rollup has no line Anonymous")
 }
 
 // threadCPU is the user and system time of the calling thread.

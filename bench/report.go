@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // Report collects the results of all rounds, by scenario and broker.
@@ -35,7 +37,7 @@ func (r *Report) Add(scenario, broker string, res Result) {
 // rates, the least share delivered, and the rate as a multiple of base's.
 func (r *Report) Write(w io.Writer, base string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "scenario\tbroker\tdeliveries/s\tleast\tmost\tdelivered\tbroker CPU s/M\tgenerator busy\t× %s\t\n", base)
+	fmt.Fprintf(t, "scenario\tbroker\tdeliveries/s\tleast\tmost\tdelivered\tbroker CPU s/M\tmemory MB\tgenerator busy\t× %s\talso\t\n", base)
 	for _, s := range r.scenarios {
 		baseRate := median(r.runs[[2]string{s, base}], (*Result).Rate)
 		for _, b := range r.brokers {
@@ -48,10 +50,10 @@ func (r *Report) Write(w io.Writer, base string) error {
 			if baseRate > 0 {
 				ratio = fmt.Sprintf("%.2f", median(runs, (*Result).Rate)/baseRate)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.0f\t%.0f\t%.4f %%\t%.3f\t%.0f %%\t%s\t\n", s, b,
+			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.0f\t%.0f\t%.4f %%\t%.3f\t%.1f\t%.0f %%\t%s\t%s\t\n", s, b,
 				median(runs, (*Result).Rate), rates[0], rates[len(rates)-1],
 				100*sorted(runs, (*Result).Share)[0],
-				median(runs, cpuSeconds), 100*median(runs, busy), ratio)
+				median(runs, cpuSeconds), median(runs, memory)/1e6, 100*median(runs, busy), ratio, also(runs))
 		}
 	}
 	return t.Flush()
@@ -71,6 +73,28 @@ func (r *Report) WriteBenchmarks(w io.Writer) error {
 	}
 	return nil
 }
+
+// also is what only some kinds of scenarios find.
+func also(runs []Result) string {
+	var parts []string
+	if runs[0].Latency.Max > 0 {
+		at := func(of func(*Latencies) time.Duration) time.Duration {
+			return time.Duration(median(runs, func(r *Result) float64 { return float64(of(&r.Latency)) })).Round(time.Microsecond)
+		}
+		parts = append(parts, fmt.Sprintf("p50 %s p99 %s p99.9 %s max %s", at(func(l *Latencies) time.Duration { return l.P50 }),
+			at(func(l *Latencies) time.Duration { return l.P99 }), at(func(l *Latencies) time.Duration { return l.P999 }),
+			at(func(l *Latencies) time.Duration { return l.Max })))
+	}
+	if runs[0].BytesEach != 0 {
+		parts = append(parts, fmt.Sprintf("%.0f bytes each", median(runs, func(r *Result) float64 { return float64(r.BytesEach) })))
+	}
+	if runs[0].Load > 0 {
+		parts = append(parts, fmt.Sprintf("loaded in %.2f s", median(runs, func(r *Result) float64 { return r.Load.Seconds() })))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func memory(r *Result) float64 { return float64(r.Memory) }
 
 func cpuSeconds(r *Result) float64 { return r.CPUPerMillion().Seconds() }
 

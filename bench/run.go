@@ -26,7 +26,7 @@ type Options struct {
 	// lost; 0 means 2 s.
 	Quiet time.Duration
 
-	PID  int // the broker's process, for its processor time; 0: unknown
+	PID  int // the broker's process, for its processor time and memory; 0: unknown
 	Core int // the core that the generator is pinned to; -1: not pinned
 }
 
@@ -41,7 +41,16 @@ type Result struct {
 	Published     int64 // messages
 	Received      int64 // deliveries
 	Wanted        int64 // deliveries: Published times the fan-out
+
+	Memory    int64         // bytes of the broker's own memory at the end; 0: unknown
+	BytesEach int64         // what a client, filter or message costs beyond its text
+	Load      time.Duration // how long the filters or messages took to get there
+	Latency   Latencies     // of kind Latency
 }
+
+// Latencies are quantiles of the time from the instant at which a message was
+// due to the one at which its subscriber had it.
+type Latencies struct{ P50, P99, P999, Max time.Duration }
 
 // Rate is deliveries a second.
 func (r *Result) Rate() float64 { return float64(r.Deliveries) / r.Elapsed.Seconds() }
@@ -61,19 +70,21 @@ const readBytes = 256 << 10
 type run struct {
 	Scenario
 	Options
-	groups []group
+	sets   []group
 	shape  shape
 	epoll  int
 	events []unix.EpollEvent
 	buf    []byte
 	got    int64 // bytes that all subscribers received
 	stop   bool  // publish nothing new
+	load   time.Duration
+	each   int64 // see Result.BytesEach
 }
 
 // Run connects a scenario's clients, measures, waits for what is under way,
 // and disconnects.
 func Run(s Scenario, o Options) (Result, error) {
-	r := &run{Scenario: s, Options: o, events: make([]unix.EpollEvent, 1024), buf: make([]byte, readBytes)}
+	r := &run{Scenario: s, Options: o, events: make([]unix.EpollEvent, 1024)}
 	if r.Quiet == 0 {
 		r.Quiet = 2 * time.Second
 	}
@@ -83,16 +94,27 @@ func Run(s Scenario, o Options) (Result, error) {
 	}
 	defer unpin()
 	defer r.close()
-	if err := r.connect(); err != nil {
-		return Result{}, fmt.Errorf("scenario %s: %w", s.Name, err)
+	kinds := map[Kind]func() (Result, error){
+		Stream: r.stream, Latency: r.latency, Churn: r.churn, Idle: r.idle, Retained: r.retained, Drain: r.drained,
 	}
-	// The loop allocates nothing; what was allocated so far is collected now.
-	runtime.GC()
-	res, err := r.measure()
+	res, err := kinds[s.Kind]()
+	if err == nil && o.PID != 0 {
+		res.Memory, err = processMemory(o.PID)
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("scenario %s: %w", s.Name, err)
 	}
 	return res, nil
+}
+
+// stream measures how much goes through.
+func (r *run) stream() (Result, error) {
+	if err := r.connect(); err != nil {
+		return Result{}, err
+	}
+	// The loop allocates nothing; what was allocated so far is collected now.
+	runtime.GC()
+	return r.measure()
 }
 
 // connect opens all connections, subscribers first.
@@ -100,48 +122,99 @@ func (r *run) connect() (err error) {
 	if r.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll_create1: %w", err)
 	}
-	r.groups = make([]group, 0, r.Publishers)
-	for i := range r.Publishers {
-		topic := fmt.Sprintf("bench/%06d", i)
-		r.groups = append(r.groups, group{publisher: publisher{fd: -1}})
-		g := &r.groups[i]
-		g.publisher.cycle, r.shape = publishCycle(topic, r.QoS, r.PayloadBytes)
-		g.subs = make([]subscriber, 0, r.Subscribers)
-		for j := range r.Subscribers {
-			fd, err := dial(r.Addr, fmt.Sprintf("bench-s%d-%d", i, j))
-			if err != nil {
-				return err
-			}
-			g.subs = append(g.subs, subscriber{fd: fd, want: g.publisher.cycle[:r.shape.frameBytes]})
-			if err := ask(fd, subscribeFrame(topic, r.QoS), 5, firstSuback, 0x80, "SUBSCRIBE"); err != nil {
-				return err
-			}
-			if err := r.watch(fd, i, j); err != nil {
-				return err
-			}
+	perSet := r.Publishers / r.groups()
+	r.sets = make([]group, r.groups())
+	for i := range r.sets {
+		g := &r.sets[i]
+		g.spread = r.spread()
+		g.publishers = make([]publisher, perSet)
+		for k := range g.publishers {
+			g.publishers[k].fd = -1
+			r.encode(&g.publishers[k], i*perSet+k)
+		}
+		if err := r.connectSubscribers(i, g); err != nil {
+			return err
 		}
 	}
-	for i := range r.groups {
-		fd, err := dial(r.Addr, fmt.Sprintf("bench-p%d", i))
+	if r.Filters > 0 {
+		if err := r.loadFilters(); err != nil {
+			return err
+		}
+	}
+	r.buf = make([]byte, readBytes+r.shape.frameBytes)
+	return r.connectPublishers()
+}
+
+// encode makes the frames of publisher n.
+func (r *run) encode(p *publisher, n int) {
+	topic := func(int) string { return r.topic(n) }
+	most := cycleFrames
+	if r.Filters > 0 {
+		draw := newDraw(uint64(r.Filters))
+		topic, most = func(int) string { return filterName(int(draw())) }, randomFrames
+	}
+	p.cycle, r.shape = publishCycle(topic, most, r.QoS, r.PayloadBytes)
+	r.shape.varies = r.Filters > 0 || r.OneGroup
+	p.frame = int64(r.shape.frameBytes)
+}
+
+// newDraw returns numbers below n in an order that looks random and is always
+// the same (splitmix64).
+func newDraw(n uint64) func() uint64 {
+	state := uint64(0)
+	return func() uint64 {
+		state += 0x9e3779b97f4a7c15
+		z := (state ^ state>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		return (z ^ z>>31) % n
+	}
+}
+
+func (r *run) connectSubscribers(i int, g *group) error {
+	g.subs = make([]subscriber, 0, r.Subscribers)
+	for j := range r.Subscribers {
+		fd, err := dial(r.Addr, fmt.Sprintf("bench-s%d-%d", i, j), true)
 		if err != nil {
 			return err
 		}
-		r.groups[i].publisher.fd = fd
-		if err := r.watch(fd, i, -1); err != nil {
+		g.subs = append(g.subs, subscriber{fd: fd, qos: r.QoS, want: g.publishers[0].cycle[:r.shape.frameBytes]})
+		if r.Filters > 0 {
+			continue
+		}
+		if err := ask(fd, subscribeFrame(r.QoS, r.filter(i)), 5, firstSuback, 0x80, "SUBSCRIBE"); err != nil {
+			return err
+		}
+		if err := r.watch(fd, i, j); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// watch registers a connection under its group and its place there; -1 is the
-// publisher's.
-func (r *run) watch(fd, groupIndex, place int) error {
+func (r *run) connectPublishers() error {
+	for i := range r.sets {
+		for k := range r.sets[i].publishers {
+			fd, err := dial(r.Addr, fmt.Sprintf("bench-p%d-%d", i, k), true)
+			if err != nil {
+				return err
+			}
+			r.sets[i].publishers[k].fd = fd
+			if err := r.watch(fd, i, -1-k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// watch registers a connection under its group and its place there; publishers
+// have the negative ones.
+func (r *run) watch(fd, set, place int) error {
 	events := uint32(unix.EPOLLIN)
 	if place < 0 {
 		events |= unix.EPOLLOUT | unix.EPOLLET&0xffffffff
 	}
-	ev := unix.EpollEvent{Events: events, Fd: int32(groupIndex), Pad: int32(place)}
+	ev := unix.EpollEvent{Events: events, Fd: int32(set), Pad: int32(place)}
 	if err := errors.Join(unix.SetNonblock(fd, true), unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, fd, &ev)); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
@@ -149,92 +222,17 @@ func (r *run) watch(fd, groupIndex, place int) error {
 }
 
 func (r *run) close() {
-	for i := range r.groups {
-		for j := range r.groups[i].subs {
-			unix.Close(r.groups[i].subs[j].fd)
+	for i := range r.sets {
+		for j := range r.sets[i].subs {
+			unix.Close(r.sets[i].subs[j].fd)
 		}
-		if fd := r.groups[i].publisher.fd; fd >= 0 {
-			unix.Close(fd)
+		for k := range r.sets[i].publishers {
+			if fd := r.sets[i].publishers[k].fd; fd >= 0 {
+				unix.Close(fd)
+			}
 		}
 	}
 	if r.epoll > 0 {
 		unix.Close(r.epoll)
 	}
-}
-
-// mark is a reading of all meters.
-type mark struct {
-	at        time.Time
-	got       int64
-	broker    time.Duration
-	generator time.Duration
-}
-
-func (r *run) mark() (m mark, err error) {
-	if r.PID != 0 {
-		if m.broker, err = processCPU(r.PID); err != nil {
-			return m, err
-		}
-	}
-	if m.generator, err = threadCPU(); err != nil {
-		return m, err
-	}
-	m.at, m.got = time.Now(), r.got
-	return m, nil
-}
-
-// measure is warm-up, measured part, and drain; or a number of deliveries, all
-// of them measured.
-func (r *run) measure() (Result, error) {
-	counted := r.Deliveries > 0
-	if !counted {
-		if err := r.turn(time.Now().Add(r.WarmUp), unlimited); err != nil {
-			return Result{}, err
-		}
-	}
-	from, err := r.mark()
-	if err != nil {
-		return Result{}, err
-	}
-	if counted {
-		perMessage := int64(r.Publishers) * r.fanOut()
-		err = r.drain((r.Deliveries + perMessage - 1) / perMessage)
-	} else {
-		err = r.turn(from.at.Add(r.Measure), unlimited)
-	}
-	if err != nil {
-		return Result{}, err
-	}
-	to, err := r.mark()
-	if err != nil {
-		return Result{}, err
-	}
-	if !counted {
-		if err := r.finish(); err != nil {
-			return Result{}, err
-		}
-	}
-	return r.result(from, to), nil
-}
-
-func (r *run) result(from, to mark) Result {
-	frame := int64(r.shape.frameBytes)
-	res := Result{
-		Deliveries:    (to.got - from.got) / frame,
-		Elapsed:       to.at.Sub(from.at),
-		BrokerCPU:     to.broker - from.broker,
-		GeneratorBusy: float64(to.generator-from.generator) / float64(to.at.Sub(from.at)),
-		Published:     r.published() / frame,
-		Received:      r.got / frame,
-	}
-	res.Wanted = res.Published * r.fanOut()
-	return res
-}
-
-// published is the number of bytes that all publishers sent.
-func (r *run) published() (bytes int64) {
-	for i := range r.groups {
-		bytes += r.groups[i].publisher.sent
-	}
-	return bytes
 }

@@ -21,19 +21,25 @@ type Target struct {
 	// Command is how it is started, listening on addr. dir is a folder for its
 	// files.
 	Command func(addr netip.AddrPort, dir string) ([]string, error)
+	// Exact: it knows topics, but neither wildcards nor sessions.
+	Exact bool
 }
 
-// LoopMQ is a loopmq binary; args are appended to its command line.
+// LoopMQ is a loopmq binary; args are appended to its command line. The bound
+// on what waits for a subscriber is lifted, as it is for the others.
 func LoopMQ(name, binary string, args ...string) Target {
 	return Target{Name: name, Command: func(addr netip.AddrPort, _ string) ([]string, error) {
-		command := []string{binary, "serve", "--listen", "mqtt://" + addr.String(), "--log-level", "error"}
+		command := []string{
+			binary, "serve", "--listen", "mqtt://" + addr.String(), "--log-level", "error",
+			"--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000",
+		}
 		return append(command, args...), nil
 	}}
 }
 
 // Relay is the binary of bench/relay.
 func Relay(binary string) Target {
-	return Target{Name: "relay", Command: func(addr netip.AddrPort, _ string) ([]string, error) {
+	return Target{Name: "relay", Exact: true, Command: func(addr netip.AddrPort, _ string) ([]string, error) {
 		return []string{binary, addr.String()}, nil
 	}}
 }

@@ -15,8 +15,8 @@ import (
 // hot: no allocation.
 func (r *run) turn(until time.Time, quota int64) error {
 	for {
-		for i := range r.groups {
-			if err := r.pump(&r.groups[i], quota); err != nil {
+		for i := range r.sets {
+			if err := r.pump(&r.sets[i], quota); err != nil {
 				return err
 			}
 		}
@@ -74,68 +74,72 @@ func (r *run) done(quota int64) bool {
 }
 
 func (r *run) unacked() (messages int64) {
-	for i := range r.groups {
-		p := &r.groups[i].publisher
-		messages += p.sent/int64(r.shape.frameBytes) - p.acked/pubackBytes
+	for i := range r.sets {
+		for k := range r.sets[i].publishers {
+			p := &r.sets[i].publishers[k]
+			messages += p.sent/p.frame - p.acked
+		}
 	}
 	return messages
 }
 
 // wholeFrames lets each publisher finish the frame that it has begun.
 func (r *run) wholeFrames() error {
-	frame := int64(r.shape.frameBytes)
 	patience := time.Now().Add(r.Quiet)
-	for i := range r.groups {
-		p := &r.groups[i].publisher
-		for p.sent%frame != 0 {
-			if err := p.send(frame - p.sent%frame); err != nil {
-				return err
-			}
-			if err := r.poll(1); err != nil {
-				return err
-			}
-			if time.Now().After(patience) {
-				return fmt.Errorf("the broker stopped reading for %s", r.Quiet)
+	for i := range r.sets {
+		for k := range r.sets[i].publishers {
+			p := &r.sets[i].publishers[k]
+			for p.sent%p.frame != 0 {
+				if err := p.send(p.frame - p.sent%p.frame); err != nil {
+					return err
+				}
+				if err := r.poll(1); err != nil {
+					return err
+				}
+				if time.Now().After(patience) {
+					return fmt.Errorf("the broker stopped reading for %s", r.Quiet)
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// pump lets a publisher send as much as its bounds permit. It waits for a quarter of
-// its lead to be free, so that writes stay large.
+// pump lets the publishers of a group send as much as their bounds permit. Each
+// waits for a quarter of its lead to be free, so that writes stay large.
 //
 // hot: no allocation.
 func (r *run) pump(g *group, quota int64) error {
-	p := &g.publisher
-	if p.blocked || r.stop {
-		return nil
-	}
 	frame := int64(r.shape.frameBytes)
-	lead := int64(r.AheadBytes) / frame * frame
+	lead := max(int64(r.AheadBytes)/frame, 2) * frame
 	if r.QoS > 0 {
 		lead = min(lead, int64(r.WindowMessages)*4*frame)
 	}
-	room := slowest(g.subs) + lead - p.sent
-	if room < lead/4 {
-		return nil
+	free := g.reached() + lead*int64(len(g.publishers)) - g.sent()
+	for k := range g.publishers {
+		p := &g.publishers[k]
+		if len(p.control) > 0 && !p.blocked {
+			if err := p.send(0); err != nil {
+				return err
+			}
+		}
+		room := min(lead, free)
+		if p.blocked || r.stop || room < lead/4 {
+			continue
+		}
+		if r.QoS > 0 {
+			room = min(room, (p.acked+int64(r.WindowMessages))*frame-p.sent)
+		}
+		if quota < unlimited {
+			room = min(room, quota*frame-p.sent)
+		}
+		before := p.sent
+		if err := p.send(room); err != nil {
+			return err
+		}
+		free -= p.sent - before
 	}
-	if r.QoS > 0 {
-		room = min(room, (p.acked/pubackBytes+int64(r.WindowMessages))*frame-p.sent)
-	}
-	if quota < unlimited {
-		room = min(room, quota*frame-p.sent)
-	}
-	return p.send(room)
-}
-
-// slowest is what the subscriber with the least has received, in bytes.
-func slowest(subs []subscriber) int64 {
-	least := subs[0].got
-	for i := range subs {
-		least = min(least, subs[i].got)
-	}
-	return least
+	return nil
 }
 
 // poll waits for events and handles them.
@@ -151,21 +155,23 @@ func (r *run) poll(milliseconds int) error {
 	}
 	for i := range r.events[:max(n, 0)] {
 		ev := &r.events[i]
-		g := &r.groups[ev.Fd]
+		g := &r.sets[ev.Fd]
 		if ev.Pad >= 0 {
 			s := &g.subs[ev.Pad]
 			before := s.got
-			if err := s.receive(r.buf, r.shape); err != nil {
+			if err := s.receive(r.buf, &r.shape); err != nil {
 				return err
 			}
 			r.got += s.got - before
+			g.got += s.got - before
 			continue
 		}
+		p := &g.publishers[-1-ev.Pad]
 		if ev.Events&unix.EPOLLOUT != 0 {
-			g.publisher.blocked = false
+			p.blocked = false
 		}
 		if ev.Events&^unix.EPOLLOUT != 0 {
-			if err := g.publisher.receive(r.buf); err != nil {
+			if err := p.receive(r.buf); err != nil {
 				return err
 			}
 		}

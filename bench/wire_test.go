@@ -10,8 +10,8 @@ import (
 
 func TestFramesAreLiteral(t *testing.T) {
 	for _, c := range []struct{ name, got, want string }{
-		{"connect", string(connectFrame("ab")), "\x10\x0e\x00\x04MQTT\x04\x02\x00\x00\x00\x02ab"},
-		{"subscribe", string(subscribeFrame("t/1", 1)), "\x82\x08\x00\x01\x00\x03t/1\x01"},
+		{"connect", string(connectFrame("ab", true)), "\x10\x0e\x00\x04MQTT\x04\x02\x00\x00\x00\x02ab"},
+		{"subscribe", string(subscribeFrame(1, "t/1")), "\x82\x08\x00\x01\x00\x03t/1\x01"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: % x, want % x", c.name, c.got, c.want)
@@ -20,7 +20,7 @@ func TestFramesAreLiteral(t *testing.T) {
 }
 
 func TestCycleOfQoS0FramesIsOneFrameRepeated(t *testing.T) {
-	cycle, sh := publishCycle("t", 0, 3)
+	cycle, sh := publishCycle(named("t"), cycleFrames, 0, 3)
 	want := "\x30\x06\x00\x01tabc"
 	if sh.frameBytes != len(want) || sh.idOffset != 0 || len(cycle) != cycleFrames*len(want) {
 		t.Fatalf("shape %+v of %d bytes", sh, len(cycle))
@@ -33,11 +33,11 @@ func TestCycleOfQoS0FramesIsOneFrameRepeated(t *testing.T) {
 }
 
 func TestCycleOfQoS1FramesNumbersThem(t *testing.T) {
-	cycle, sh := publishCycle("t", 1, 3)
+	cycle, sh := publishCycle(named("t"), cycleFrames, 1, 3)
 	if want := "\x32\x08\x00\x01t\x00\x01abc\x32\x08\x00\x01t\x00\x02abc"; string(cycle[:len(want)]) != want {
 		t.Errorf("first two frames are % x, want % x", cycle[:len(want)], want)
 	}
-	if sh != (shape{frameBytes: 10, idOffset: 5}) {
+	if sh != (shape{frameBytes: 10, idOffset: 5, topicFrom: 4, topicTo: 5}) {
 		t.Errorf("shape %+v", sh)
 	}
 	if tail := string(cycle[len(cycle)-5 : len(cycle)-3]); tail != "\x10\x00" {
@@ -46,7 +46,7 @@ func TestCycleOfQoS1FramesNumbersThem(t *testing.T) {
 }
 
 func TestLongFramesHaveTwoLengthBytes(t *testing.T) {
-	cycle, sh := publishCycle("t", 0, 200)
+	cycle, sh := publishCycle(named("t"), cycleFrames, 0, 200)
 	if string(cycle[:3]) != "\x30\xcb\x01" || sh.frameBytes != 206 {
 		t.Errorf("header % x, frame of %d bytes; want 30 cb 01 and 206", cycle[:3], sh.frameBytes)
 	}
@@ -72,8 +72,20 @@ func TestReportComparesMedians(t *testing.T) {
 	if err := r.Write(&out, "mosquitto"); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"1to1", "loopmq", "200", "100", "300", "90.0000", "%", "0.000", "0", "%", "2.00"}
+	want := []string{"1to1", "loopmq", "200", "100", "300", "90.0000", "%", "0.000", "0.0", "0", "%", "2.00"}
 	if got := fmt.Sprint(out.fields(2)); got != fmt.Sprint(want) {
 		t.Errorf("row %s, want %s", got, want)
+	}
+}
+
+func named(topic string) func(int) string { return func(int) string { return topic } }
+
+func TestMemoryIsWhatIsAnonymous(t *testing.T) {
+	got, err := parseSmaps([]byte("400000-500000 ---p 0 0 0 [rollup]\nRss:  99 kB\nAnonymous:   12 kB\nLazyFree:  7 kB\n"))
+	if err != nil || got != 12<<10 {
+		t.Errorf("got %d, %v; want 12 KiB", got, err)
+	}
+	if _, err := parseSmaps([]byte("Rss: 99 kB\n")); err == nil {
+		t.Error("a file without the line is accepted")
 	}
 }

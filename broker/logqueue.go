@@ -19,7 +19,7 @@ const logQueueMax = 4096
 // slog.Handler, so that the loop's own records take the same way.
 type logQueue struct {
 	to   slog.Handler
-	ch   chan entry
+	ch   chan *entry
 	lost *atomic.Uint64
 	done chan struct{}
 }
@@ -34,7 +34,7 @@ func newLogQueue(log *slog.Logger) *logQueue {
 	if log != nil {
 		h = log.Handler()
 	}
-	return &logQueue{to: h, ch: make(chan entry, logQueueMax), lost: new(atomic.Uint64), done: make(chan struct{})}
+	return &logQueue{to: h, ch: make(chan *entry, logQueueMax), lost: new(atomic.Uint64), done: make(chan struct{})}
 }
 
 // start begins to write; close writes what waits and ends that.
@@ -63,7 +63,7 @@ func (q *logQueue) Enabled(ctx context.Context, l slog.Level) bool { return q.to
 // Handle implements slog.Handler; it never blocks.
 func (q *logQueue) Handle(_ context.Context, r slog.Record) error {
 	select {
-	case q.ch <- entry{q.to, r}:
+	case q.ch <- &entry{q.to, r}:
 	default:
 		q.lost.Add(1)
 	}

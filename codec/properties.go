@@ -169,7 +169,7 @@ func (p *Properties) decode(r *reader, at place, t Type) error {
 		}
 		rule := rules[id]
 		if rule.places&at == 0 {
-			return protocol("", t.String()+": property "+itoa(int(id))+" does not belong here")
+			return malformed("", t.String()+": property "+itoa(int(id))+" does not belong here") // section 2.2.2.2
 		}
 		many := PropertyID(id) == PropUser || PropertyID(id) == PropSubscriptionID && t == TypePublish
 		if p.Has.Has(PropertyID(id)) && !many {

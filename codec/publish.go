@@ -65,6 +65,9 @@ func (p *Publish) Decode(k *Packet, v Version) error {
 	if plainTopic(p.Topic) || len(p.Topic) == 0 && p.Props.Has.Has(PropTopicAlias) {
 		return nil
 	}
+	if len(p.Topic) == 0 && v == V5 {
+		return protocol("", "PUBLISH with neither topic nor Topic Alias") // section 3.3.2.3.4
+	}
 	if err := ValidUTF8(p.Topic); err != nil {
 		return err
 	}

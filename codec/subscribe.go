@@ -62,8 +62,11 @@ func (s *Subscribe) Decode(k *Packet, v Version) error {
 }
 
 func checkOptions(v Version, o byte) error {
+	if o&filterQoS == 3 && v == V5 {
+		return protocol("", "SUBSCRIBE with QoS 3")
+	}
 	if o&filterQoS == 3 {
-		return malformed(by(v, "MQTT-3.8.3-4", "MQTT-3.8.3-5"), "SUBSCRIBE with QoS 3")
+		return malformed("MQTT-3.8.3-4", "SUBSCRIBE with QoS 3")
 	}
 	if v != V5 && o > filterQoS || o&filterReserved != 0 {
 		return malformed(by(v, "MQTT-3.8.3-4", "MQTT-3.8.3-5"), "SUBSCRIBE with reserved option bits set")

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -20,11 +19,12 @@ const patience = 20 * time.Second
 // to read.
 type conn struct {
 	net.Conn
-	t    testing.TB
-	name string
-	in   []byte // received, and not yet expected by anybody
-	up   bool   // CONNECT was accepted, so that PINGREQ will be answered
-	over bool   // closed by one side
+	t       testing.TB
+	name    string
+	in      []byte // received, and not yet expected by anybody
+	connack []byte // of MQTT 5.0
+	up      bool   // CONNECT was accepted, so that PINGREQ will be answered
+	over    bool   // closed by one side
 }
 
 // dial opens a connection and sends nothing.
@@ -60,7 +60,8 @@ func resume(t testing.TB, tg target, id string, opts ...connectOption) *conn {
 	return c
 }
 
-// send writes parts in one segment: strings are hex, []byte is taken as it is.
+// send writes parts in one segment: strings are in notation, []byte is taken
+// as it is.
 func (c *conn) send(parts ...any) *conn {
 	c.t.Helper()
 	c.write(bytesOf(parts))
@@ -225,11 +226,7 @@ func bytesOf(parts []any) []byte {
 	for _, p := range parts {
 		switch p := p.(type) {
 		case string:
-			x, err := hex.DecodeString(strings.ReplaceAll(p, " ", ""))
-			if err != nil {
-				panic(fmt.Sprintf("%q is not hex: %v", p, err))
-			}
-			b = append(b, x...)
+			b = append(b, notation(p)...)
 		case []byte:
 			b = append(b, p...)
 		default:

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopmq/loopmq/auth"
 	"github.com/loopmq/loopmq/broker"
 )
 
@@ -30,8 +31,26 @@ func (o options) limits() broker.Limits {
 		TopicLevelsMax:    o.topicLevelsMax,
 		SubscriptionsMax:  o.subscriptionsMax,
 		ClientIDBytesMax:  o.clientIDBytesMax,
+		ReceiveMaximum:    o.receiveMaximum,
 		ConnectTimeout:    o.connectTimeout,
 	}
+}
+
+// authMethods has the one user that a test asked for.
+func (o options) authMethods(t testing.TB) map[string]func() broker.Exchange {
+	t.Helper()
+	if !o.scram {
+		return nil
+	}
+	known, err := auth.NewCredentials("pencil", auth.IterationsMin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := auth.NewSCRAM(func(user string) (auth.Credentials, bool) { return known, user == "user" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]func() broker.Exchange{auth.MethodSCRAMSHA256: func() broker.Exchange { return s.Start() }}
 }
 
 // atEnd is what must wait until all tests are over.
@@ -56,7 +75,7 @@ func startLoopMQ(engine string) func(testing.TB, options) target {
 		t.Helper()
 		b, err := broker.New(broker.Config{
 			Listeners: []string{"mqtt://127.0.0.1:0"}, Engine: engine, Limits: o.limits(),
-			ShutdownTimeout: time.Millisecond,
+			ShutdownTimeout: time.Millisecond, ServerReference: o.serverReference, AuthMethods: o.authMethods(t),
 		})
 		if err != nil {
 			t.Fatal(err)

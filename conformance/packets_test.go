@@ -1,5 +1,11 @@
 package conformance
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
 // Packets without content.
 const (
 	pingreq    = "c0 00"
@@ -135,4 +141,46 @@ func packet(first byte, body []byte) []byte {
 // str is a string with its length before it (1.5.3).
 func str(s string) []byte {
 	return append([]byte{byte(len(s) >> 8), byte(len(s))}, s...)
+}
+
+// notation is the way these tests write bytes: hex digits, 'text' as it is,
+// <…> behind its length in two bytes as the standard has strings and binary
+// data, {…} behind its length in as few bytes as it takes, as it has properties
+// and whole packets. Spaces mean nothing outside of text.
+func notation(s string) []byte {
+	b, rest := notationUntil(s, 0)
+	if rest != "" {
+		panic(fmt.Sprintf("%q: nothing is opened that %q closes", s, rest))
+	}
+	return b
+}
+
+func notationUntil(s string, end byte) (b []byte, rest string) {
+	for s != "" && s[0] != end {
+		switch s[0] {
+		case ' ':
+			s = s[1:]
+		case '\'':
+			text, after, closed := strings.Cut(s[1:], "'")
+			if !closed {
+				panic(fmt.Sprintf("%q: text without end", s))
+			}
+			b, s = append(b, text...), after
+		case '<':
+			var inner []byte
+			inner, s = notationUntil(s[1:], '>')
+			b, s = append(b, str(string(inner))...), s[1:]
+		case '{':
+			var inner []byte
+			inner, s = notationUntil(s[1:], '}')
+			b, s = append(b, packet(0, inner)[1:]...), s[1:]
+		default:
+			n, err := strconv.ParseUint(s[:2], 16, 8)
+			if err != nil {
+				panic(fmt.Sprintf("%q: want hex: %v", s, err))
+			}
+			b, s = append(b, byte(n)), s[2:]
+		}
+	}
+	return b, s
 }

@@ -14,24 +14,24 @@ import (
 // conn is one connection of the epoll engine. Objects are never reused, so that a holder who forgot to let go talks
 // to a dead connection and not to a stranger's. An idle one owns neither output nor input memory.
 type conn struct {
-	l    *epoll
-	h    Handler
-	why  error // given to Closed
-	fail error // a write failed; what was received before is still read, then this closes the connection
+	l     *epoll
+	h     Handler
+	cause error // why it is closed or, before that, why a write failed
 
 	segs []segment // unsent output, oldest first; nil when there is none
 	tail []byte    // received and not consumed; from the pool
 	next *conn     // in the dirty list
 
-	queued int // bytes in segs
-	views  int // segments that are views
-	fd     int
+	queued int   // bytes in segs
+	views  int32 // segments that are views
+	fd     int32
 	slot   uint32
 	gen    uint32
 	armed  uint32 // events that the kernel watches
 
 	dirty     bool // in the dirty list
 	closed    bool // marked by Close
+	failed    bool // a write failed; what was received before is still read, then that closes the connection
 	paused    bool
 	blocked   bool // waits for EPOLLOUT
 	retry     bool // tail is due again although nothing new came
@@ -74,7 +74,7 @@ func (c *conn) Close(why error) {
 	if c.closed {
 		return
 	}
-	c.closed, c.why = true, why
+	c.closed, c.cause = true, why
 	c.l.closing = append(c.l.closing, c)
 	c.touch()
 }
@@ -138,10 +138,10 @@ func (l *epoll) callDrained() {
 
 // hungUp closes a paused connection whose socket is dead in both directions: it would be reported again and again.
 func (c *conn) hungUp() {
-	errno, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	errno, err := unix.GetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	switch {
-	case c.fail != nil:
-		c.Close(c.fail)
+	case c.failed:
+		c.Close(c.cause)
 	case err == nil && errno != 0:
 		c.Close(unix.Errno(errno))
 	default:
@@ -171,22 +171,22 @@ func (c *conn) watch() {
 		return
 	}
 	c.armed = want
-	if err := c.l.control(unix.EPOLL_CTL_MOD, c.fd, want, int32(c.slot), c.gen); err != nil {
+	if err := c.l.control(unix.EPOLL_CTL_MOD, int(c.fd), want, int32(c.slot), c.gen); err != nil {
 		c.Close(err)
 	}
 }
 
 // attach gives a new connection a slot; the handler comes later.
 func (l *epoll) attach(fd int) *conn {
-	c := &conn{l: l, fd: fd}
+	c := &conn{l: l, fd: int32(fd)}
 	c.slot, c.gen = l.slots.take(c)
 	l.stats.Conns++
 	return c
 }
 
 // reap frees the slots of closed connections and tells their owners. Closed may send to others and close them: they
-// are handled in the next pass, which then does not sleep.
-func (l *epoll) reap() {
+// are handled in the next pass, which then does not sleep. It reports whether there were any.
+func (l *epoll) reap() bool {
 	list := l.closing
 	l.closing = nil
 	for _, c := range list {
@@ -196,6 +196,7 @@ func (l *epoll) reap() {
 		clear(list)
 		l.closing = list[:0]
 	}
+	return len(list) > 0
 }
 
 func (l *epoll) bury(c *conn) {
@@ -206,12 +207,12 @@ func (l *epoll) bury(c *conn) {
 	}
 	c.dropOutput()
 	c.dropTail()
-	closeSocket(c.fd, c.why, l.arena[:l.lim.ReadBytes])
+	closeSocket(int(c.fd), c.cause, l.arena[:l.lim.ReadBytes])
 	l.slots.give(c.slot)
 	l.stats.Conns--
 	if c.h != nil {
 		l.stats.Closed++
-		c.h.Closed(c.why)
+		c.h.Closed(c.cause)
 	}
 }
 

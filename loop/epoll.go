@@ -163,7 +163,9 @@ func (l *epoll) pass() {
 	l.checkStop()
 	l.wake = l.hooks.EndPass()
 	l.flush()
-	l.reap()
+	if l.reap() {
+		l.wake = l.now // Closed may have set a deadline that EndPass did not know of
+	}
 	l.resumeListeners()
 	l.finishStop()
 }

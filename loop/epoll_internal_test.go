@@ -219,7 +219,7 @@ func TestAcceptedSocketsInheritOptions(t *testing.T) {
 		{"TCP_KEEPINTVL", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
 		{"TCP_KEEPCNT", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
 	} {
-		if got, err := unix.GetsockoptInt(fd, o.level, o.option); err != nil || got != o.val {
+		if got, err := unix.GetsockoptInt(int(fd), o.level, o.option); err != nil || got != o.val {
 			t.Errorf("%s is %d, %v; want %d", o.name, got, err, o.val)
 		}
 	}

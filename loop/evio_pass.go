@@ -190,6 +190,7 @@ func (e *evioLoop) endPass(current *evConn) {
 	for len(e.closing) > 0 { // Closed may close others
 		list := e.closing
 		e.closing = nil
+		wake = e.now // and may set a deadline that EndPass did not know of
 		for _, c := range list {
 			c.tellClosed()
 		}

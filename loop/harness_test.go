@@ -148,6 +148,7 @@ type handler struct {
 	c       loop.Conn
 	data    func(view []byte) (int, error)
 	drained func()
+	atEnd   func()
 	closed  chan error // receives each call of Closed
 }
 
@@ -166,7 +167,12 @@ func (h *handler) Drained() {
 	}
 }
 
-func (h *handler) Closed(why error) { h.closed <- why }
+func (h *handler) Closed(why error) {
+	if h.atEnd != nil {
+		h.atEnd()
+	}
+	h.closed <- why
+}
 
 // wasClosed returns the reason given to Closed.
 func (h *handler) wasClosed(t *testing.T) error {

@@ -130,17 +130,17 @@ func (l *epoll) deliver(c *conn, view []byte) (used int, viewed bool) {
 //
 // hot: no allocation.
 func (l *epoll) read(c *conn, b []byte) int {
-	n, errno := readRaw(c.fd, b)
+	n, errno := readRaw(int(c.fd), b)
 	switch {
 	case errno == 0 && n > 0:
 		l.stats.Reads++
 		l.stats.BytesIn += uint64(n)
-		if c.fail != nil {
+		if c.failed {
 			c.visitAgain()
 		}
 		return n
-	case c.fail != nil:
-		c.Close(c.fail)
+	case c.failed:
+		c.Close(c.cause)
 	case errno == 0:
 		c.Close(io.EOF)
 	case errno != unix.EAGAIN:

@@ -106,7 +106,7 @@ func (c *conn) SendShared(head []byte, body *buf.Ref) bool {
 // room tells whether n more bytes may be queued.
 func (c *conn) room(n, extra int) bool {
 	c.l.assertOwner()
-	if c.closed || c.fail != nil {
+	if c.closed || c.failed {
 		return false
 	}
 	return c.fits(n, extra) || c.makeRoom(n, extra)
@@ -121,11 +121,11 @@ func (c *conn) fits(n, extra int) bool {
 func (c *conn) makeRoom(n, extra int) bool {
 	if !c.blocked {
 		c.flush()
-		if c.fail == nil && c.fits(n, extra) {
+		if !c.failed && c.fits(n, extra) {
 			return true
 		}
 	}
-	if c.fail == nil {
+	if !c.failed {
 		c.wantLow = true
 		c.l.stats.OutputsRefused++
 	}
@@ -203,10 +203,10 @@ func (c *conn) flush() {
 		c.wantLow = true
 	}
 	done := 0
-	for done < len(c.segs) && !c.blocked && c.fail == nil {
+	for done < len(c.segs) && !c.blocked && !c.failed {
 		done = c.write(done)
 	}
-	if c.fail != nil {
+	if c.failed {
 		c.dropOutput()
 		return
 	}
@@ -245,7 +245,7 @@ func (c *conn) write(done int) int {
 	var errno unix.Errno
 	if len(segs) == 1 {
 		want = len(segs[0].data)
-		n, errno = writeRaw(c.fd, segs[0].data)
+		n, errno = writeRaw(int(c.fd), segs[0].data)
 	} else {
 		k := min(len(segs), iovMax)
 		iov := c.l.iov[:k]
@@ -254,7 +254,7 @@ func (c *conn) write(done int) int {
 			iov[i].SetLen(len(segs[i].data))
 			want += len(segs[i].data)
 		}
-		n, errno = writevRaw(c.fd, iov)
+		n, errno = writevRaw(int(c.fd), iov)
 		clear(iov)
 	}
 	switch {
@@ -318,7 +318,10 @@ func (c *conn) ownViews() {
 // writeFailed gives the output up. The connection is not closed yet: the peer's last packets may have arrived before
 // it went away, and for MQTT it matters whether a DISCONNECT is among them.
 func (c *conn) writeFailed(errno unix.Errno) {
-	c.fail = errno
+	c.failed = true
+	if !c.closed {
+		c.cause = errno
+	}
 	if c.paused {
 		c.Close(errno)
 		return

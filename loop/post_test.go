@@ -198,6 +198,30 @@ func TestDeadlineEndsTheWait(t *testing.T) {
 	})
 }
 
+func TestDeadlineSetByClosed(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		var now, due int64
+		woken := make(chan struct{}, 1)
+		accept, handlers := accepting(func(h *handler) {
+			h.atEnd = func() { due = now + int64(30*time.Millisecond) }
+		})
+		s := serve(t, kind, config{hooks: loop.Hooks{
+			BeginPass: func(n int64) { now = n },
+			EndPass: func() int64 {
+				if due != 0 && now >= due {
+					due = 0
+					woken <- struct{}{}
+				}
+				return due
+			},
+		}}, accept)
+		c := s.dial()
+		wait(t, handlers, "Accept")
+		c.Close()
+		wait(t, woken, "the deadline")
+	})
+}
+
 func TestIdleEngineDoesNotWake(t *testing.T) {
 	eachEngine(t, func(t *testing.T, kind string) {
 		accept, handlers := accepting(echoing)

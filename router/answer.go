@@ -17,9 +17,16 @@ func (c *Client) answer(frame []byte) error {
 	return nil
 }
 
+// dispensable are the properties of answers that are left out where the packet
+// would become too large for the client, the first first: [MQTT-3.4.2-2] and its
+// like.
+//
+// table: never written.
+var dispensable = [...]codec.PropertyID{codec.PropReasonString, codec.PropServerReference, codec.PropResponseInformation}
+
 // answerFitting sends an answer that may carry a Reason String, without it
-// where the client does not want it or where the packet would become too large
-// for the client [MQTT-3.4.2-2] and its like.
+// where the client does not want it, and without what is dispensable where the
+// packet would become too large for the client.
 func (c *Client) answerFitting(props *codec.Properties, text string, encode func(dst []byte) []byte) error {
 	if c.v5 != nil && c.v5.problem && text != "" {
 		props.ReasonString = []byte(text[:min(len(text), reasonStringBytesMax)])
@@ -28,9 +35,11 @@ func (c *Client) answerFitting(props *codec.Properties, text string, encode func
 		}
 	}
 	c.r.scratch = encode(c.r.scratch[:0])
-	if len(c.r.scratch) > c.sendMax && props.Has.Has(codec.PropReasonString) {
-		props.Has = props.Has.Remove(codec.PropReasonString)
-		c.r.scratch = encode(c.r.scratch[:0])
+	for _, id := range dispensable {
+		if len(c.r.scratch) > c.sendMax && props.Has.Has(id) {
+			props.Has = props.Has.Remove(id)
+			c.r.scratch = encode(c.r.scratch[:0])
+		}
 	}
 	return c.answer(c.r.scratch)
 }

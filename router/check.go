@@ -53,6 +53,7 @@ func (r *Router) CheckInvariants() error {
 		differs("live messages", r.messages.live, len(holders)),
 		checkHolders(holders),
 		r.checkShares(),
+		differs("entries of the idle flow", r.idle.out.open+len(r.idle.out.ring)+int(r.idle.out.next)+r.idle.queue.n+len(r.idle.replays), 0),
 		r.index.CheckInvariants(),
 		r.retained.CheckInvariants(),
 	)
@@ -127,7 +128,7 @@ func (r *Router) checkShares() error {
 func checkHolders(holders map[*Message]int32) error {
 	for m, n := range holders {
 		if m.holders != n {
-			return fmt.Errorf("message on %q: %d holders, %d found", m.topic, m.holders, n)
+			return fmt.Errorf("message on %q: %d holders, %d found", m.Topic(), m.holders, n)
 		}
 	}
 	return nil

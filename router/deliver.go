@@ -65,7 +65,7 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 	ok := false
 	if m != nil {
 		r.scratch = codec.AppendPublishHead(r.scratch[:0], version, p, len(p.Payload))
-		ok = c.conn.SendShared(r.scratch, m.payload)
+		ok = c.conn.SendShared(r.scratch, m.large)
 	} else {
 		r.scratch = codec.AppendPublish(r.scratch[:0], version, p)
 		ok = c.conn.Send(r.scratch)
@@ -90,12 +90,13 @@ func (r *Router) transmit(c *Client, d *delivery, id uint16, dup bool) putResult
 	if len(p.Payload) >= sharedBytesMin {
 		shared = d.msg
 	}
-	return r.put(c, p, d.msg.props, d.msg.expireAt, d.from, shared)
+	return r.put(c, p, d.msg.props(), d.msg.expireAt(), d.from, shared)
 }
 
 // give sends d, of QoS 1 or 2, if the session may get it now, and queues it
 // otherwise. The caller keeps its hold.
 func (r *Router) give(s *Session, d delivery) {
+	s.own()
 	if s.client == nil || s.client.closing || !s.ready() || !r.sendNew(s, &d) {
 		r.enqueue(s, d)
 	}
@@ -156,6 +157,7 @@ func (r *Router) fly(s *Session, d delivery) {
 
 // enqueue keeps d until its session can take it. At a limit the oldest go.
 func (r *Router) enqueue(s *Session, d delivery) {
+	s.own()
 	size := d.msg.bytes()
 	if size > r.limits.QueuedBytesMax {
 		r.hit(LimitQueuedBytes)

@@ -166,16 +166,20 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 			if sub.opts != nil && (sub.opts.entry != nil || sub.opts.noLocal && sub.session == r.fan.p.from) {
 				continue
 			}
-			s := sub.session
-			if s.fanSeq != seq {
-				s.fanSeq, s.fanFirst, s.fanQoS, s.fanRAP = seq, sub, sub.qos, false
-				s.fanIDs = s.fanIDs[:0]
-			} else {
-				s.fanQoS = max(s.fanQoS, sub.qos)
+			f := sub.session.fan
+			switch {
+			case f == nil:
+				f = &overlap{seq: seq, first: sub, qos: sub.qos}
+				sub.session.fan = f
+			case f.seq != seq:
+				f.seq, f.first, f.qos, f.rap = seq, sub, sub.qos, false
+				f.ids = f.ids[:0]
+			default:
+				f.qos = max(f.qos, sub.qos)
 			}
 			if sub.opts != nil {
-				s.fanRAP = s.fanRAP || sub.opts.rap
-				s.fanIDs = append(s.fanIDs, sub.opts.ids...)
+				f.rap = f.rap || sub.opts.rap
+				f.ids = append(f.ids, sub.opts.ids...)
 			}
 		}
 	}
@@ -186,15 +190,16 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 				continue
 			}
 			s := sub.session
-			if s.fanSeq != seq || s.fanFirst != sub {
+			f := s.fan
+			if f == nil || f.seq != seq || f.first != sub {
 				continue
 			}
-			s.fanFirst = nil
+			f.first = nil
 			var o *origin
-			if len(s.fanIDs) > 0 {
-				o = &origin{ids: append([]uint32(nil), s.fanIDs...)}
+			if len(f.ids) > 0 {
+				o = &origin{ids: append([]uint32(nil), f.ids...)}
 			}
-			if r.deliver(s, min(r.fan.p.qos, s.fanQoS), s.fanRAP && r.fan.p.retain, o) == putBlocked {
+			if r.deliver(s, min(r.fan.p.qos, f.qos), f.rap && r.fan.p.retain, o) == putBlocked {
 				r.drop(s, DropOutputFull)
 			}
 		}
@@ -257,6 +262,7 @@ func (r *Router) deliverOwn(c *Client, retain bool, o *origin) putResult {
 // deliverAcked sends the fan's PUBLISH with QoS 1 or 2 if the session may get
 // it now, and queues it otherwise.
 func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putResult {
+	s.own()
 	d := delivery{msg: r.message(), from: o, qos: qos, retain: retain}
 	c := s.client
 	if c == nil || !s.ready() {

@@ -12,25 +12,52 @@ import (
 // Message is one PUBLISH kept beyond its pass: queued, in flight, retained or
 // waiting as a will. All holders share it.
 type Message struct {
-	topic    []byte
-	props    []byte // encoded properties that travel unaltered
-	payload  *buf.Ref
-	expireAt int64 // ns; 0 = never
+	text     []byte       // topic, and behind it the payload of a small one
+	large    *buf.Ref     // payload of a large one, which deliveries share; else nil
+	more     *messageMore // nil: neither properties nor expiry
 	holders  int32
+	topicLen uint16
+}
+
+// messageMore is what few messages have.
+type messageMore struct {
+	props    []byte // encoded properties that travel unaltered
+	expireAt int64  // ns; 0 = never
 }
 
 // Topic returns the topic name; a view that lives as long as the message.
-func (m *Message) Topic() []byte { return m.topic }
+func (m *Message) Topic() []byte { return m.text[:m.topicLen] }
 
 // Payload returns the payload; a view that lives as long as the message.
-func (m *Message) Payload() []byte { return m.payload.Bytes() }
+func (m *Message) Payload() []byte {
+	if m.large != nil {
+		return m.large.Bytes()
+	}
+	return m.text[m.topicLen:]
+}
+
+// props are the encoded properties that travel unaltered.
+func (m *Message) props() []byte {
+	if m.more == nil {
+		return nil
+	}
+	return m.more.props
+}
+
+// expireAt is the instant from which the message is not delivered; 0 = never.
+func (m *Message) expireAt() int64 {
+	if m.more == nil {
+		return 0
+	}
+	return m.more.expireAt
+}
 
 // bytes is what the message counts against limits.
-func (m *Message) bytes() int { return len(m.topic) + len(m.props) + len(m.payload.Bytes()) }
+func (m *Message) bytes() int { return int(m.topicLen) + len(m.props()) + len(m.Payload()) }
 
 // expired reports whether the message must no longer be delivered
 // [MQTT-3.3.2-5].
-func (m *Message) expired(now int64) bool { return m.expireAt != 0 && now >= m.expireAt }
+func (m *Message) expired(now int64) bool { at := m.expireAt(); return at != 0 && now >= at }
 
 // remaining is the Message Expiry that a subscriber is told, in seconds,
 // rounded up: what was received less the time that went by [MQTT-3.3.2-6].
@@ -42,9 +69,9 @@ func remaining(expireAt, now int64) uint32 {
 // messagePoolMax bounds how many released messages are kept for reuse.
 const messagePoolMax = 1024
 
-// reusedTopicBytesMax is the largest topic or property buffer that a pooled
-// message keeps.
-const reusedTopicBytesMax = 128
+// exactTextBytesMax is the longest text that has an allocation of its own size,
+// because messages may be kept for long; a longer one comes from the pool.
+const exactTextBytesMax = 512
 
 // messagePool recycles messages, so that QoS 1 and 2 in the steady state
 // allocate nothing.
@@ -62,10 +89,23 @@ func (r *Router) cloneMessage(p *publication) *Message {
 	} else {
 		m = new(Message)
 	}
-	m.topic = append(m.topic[:0], p.topic...)
-	m.props = append(m.props[:0], p.props...)
-	m.payload = r.pool.NewRef(p.payload)
-	m.expireAt = p.expireAt
+	small := p.payload
+	if len(small) >= sharedBytesMin {
+		small, m.large = nil, r.pool.NewRef(p.payload)
+	}
+	switch n := len(p.topic) + len(small); {
+	case n <= cap(m.text):
+	case n <= exactTextBytesMax:
+		m.text = make([]byte, 0, n)
+	default:
+		m.text = r.pool.Get(n)
+	}
+	m.text = append(append(m.text[:0], p.topic...), small...)
+	m.topicLen = uint16(len(p.topic))
+	m.more = nil
+	if len(p.props) > 0 || p.expireAt != 0 {
+		m.more = &messageMore{props: append([]byte(nil), p.props...), expireAt: p.expireAt}
+	}
 	m.holders = 1
 	r.messages.live++
 	return m
@@ -79,14 +119,21 @@ func (m *Message) hold() *Message {
 // release gives one hold back.
 func (r *Router) release(m *Message) {
 	m.holders--
-	invariant.Check(m.holders >= 0, "message %q released too often", m.topic)
+	invariant.Check(m.holders >= 0, "message %q released too often", m.Topic())
 	if m.holders > 0 {
 		return
 	}
-	m.payload.Release()
-	m.payload = nil
+	if m.large != nil {
+		m.large.Release()
+		m.large = nil
+	}
+	if cap(m.text) > exactTextBytesMax {
+		r.pool.Put(m.text)
+		m.text = nil
+	}
+	m.more = nil
 	r.messages.live--
-	if len(r.messages.free) < messagePoolMax && cap(m.topic) <= reusedTopicBytesMax && cap(m.props) <= reusedTopicBytesMax {
+	if len(r.messages.free) < messagePoolMax {
 		r.messages.free = append(r.messages.free, m)
 	}
 }

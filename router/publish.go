@@ -176,6 +176,7 @@ func (r *Router) route(p *publication) (matched bool) {
 
 // markReceived notes a QoS 2 PacketID until its PUBREL.
 func (s *Session) markReceived(id uint16) {
+	s.own()
 	if s.received == nil {
 		s.received = new(packetSet)
 	}

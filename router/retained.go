@@ -104,6 +104,7 @@ func (r *Router) addReplay(s *Session, sub *Subscription) {
 	if r.retained.Len() == 0 {
 		return
 	}
+	s.own()
 	s.replays = append(s.replays, replay{
 		cursor: r.retained.Cursor(sub.filter), filter: sub.filter, from: sub.origin(), before: r.stored, qos: sub.qos,
 	})

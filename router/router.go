@@ -22,6 +22,7 @@ type Router struct {
 	now      int64 // ns, monotonic, the pass's only clock
 	timers   timer.Queue
 	sessions map[string]*Session
+	idle     flow        // what sessions share that have nothing under way; never written to
 	offline  offlineList // sessions without a connection, by expiry
 	clients  clientList  // every attached connection
 	index    *topic.Index[*Subscription]

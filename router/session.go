@@ -6,33 +6,49 @@ import "github.com/loopmq/loopmq/internal/timer"
 // of QoS 1 and 2 in both directions (section 3.1.2.4). It outlives its
 // connection by expiry.
 type Session struct {
-	r        *Router
-	id       string
-	client   *Client // nil while no connection is there
-	subs     subscriptions
+	r       *Router
+	id      string
+	client  *Client // nil while no connection is there
+	subs    subscriptions
+	*flow         // Router.idle until own
+	will    *will // waits for its delay
+	timer   timer.Timer
+	expiry  int64 // ns; 0 = ends with its connection
+	dropped uint64
+
+	prev, next *Session // Router.offline
+
+	fan       *overlap // nil until filters of it overlapped
+	replaying bool     // is in Router.replays
+}
+
+// flow is what a session has under way. Most sessions have nothing, and share
+// the router's idle one, which is never written to.
+type flow struct {
 	out      inflight
 	queue    queue
 	received *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
 	replays  []replay   // retained messages owed
-	will     *will      // waits for its delay
-	timer    timer.Timer
-	expiry   int64 // ns; 0 = ends with its connection
-	dropped  uint64
+}
 
-	prev, next *Session // Router.offline
+// own gives s a flow of its own, to write to.
+func (s *Session) own() {
+	if s.flow == &s.r.idle {
+		s.flow = new(flow)
+	}
+}
 
-	// Scratch of one fan-out, valid while fanSeq is the router's.
-	fanSeq   uint64
-	fanFirst *Subscription
-	fanIDs   []uint32 // Subscription Identifiers
-	fanQoS   byte
-	fanRAP   bool // Retain As Published
-
-	replaying bool // is in Router.replays
+// overlap is the scratch of one fan-out, valid while seq is the router's.
+type overlap struct {
+	seq   uint64
+	first *Subscription
+	ids   []uint32 // Subscription Identifiers
+	qos   byte
+	rap   bool // Retain As Published
 }
 
 func (r *Router) newSession(id string) *Session {
-	s := &Session{r: r, id: id}
+	s := &Session{r: r, id: id, flow: &r.idle}
 	r.sessions[id] = s
 	return s
 }
@@ -45,7 +61,9 @@ func (r *Router) attachSession(s *Session, c *Client, expiry int64) {
 	r.timers.Stop(&s.timer)
 	s.dropWill()
 	s.client, s.expiry = c, expiry
-	s.out.resend = 0 // all that is open is owed to the new connection
+	if s.flow != &r.idle {
+		s.out.resend = 0 // all that is open is owed to the new connection
+	}
 	c.session = s
 }
 
@@ -122,7 +140,7 @@ func (r *Router) endSession(s *Session) {
 	for i := range s.replays {
 		s.replays[i].cursor.Close()
 	}
-	s.replays, s.received = nil, nil
+	s.flow = &r.idle
 	if w := s.will; w != nil { // a will does not wait longer than its session lives
 		s.will, w.session = nil, nil
 		r.publishWill(w)

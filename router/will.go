@@ -58,7 +58,7 @@ func (r *Router) publishWill(w *will) {
 	r.timers.Stop(&w.timer)
 	r.stats.WillsSent++
 	p := publication{
-		topic: w.msg.Topic(), payload: w.msg.Payload(), props: w.msg.props,
+		topic: w.msg.Topic(), payload: w.msg.Payload(), props: w.msg.props(),
 		qos: w.qos, retain: w.retain, from: w.session,
 	}
 	if w.expiry >= 0 {

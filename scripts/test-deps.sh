@@ -1,16 +1,28 @@
 #!/bin/sh
-# Installs the Debian packages that the tests and benchmarks talk to:
-# mosquitto (a peer broker) and its clients, and a C compiler for the race
-# detector. Does nothing where they are there already. Does not leave a
+# Installs what the tests and benchmarks talk to: of Debian mosquitto (a peer
+# broker) and its clients, Python's Paho, and a C compiler for the race
+# detector; of npm MQTT.js, into the folder of the script that uses it. Does
+# nothing where they are there already. Does not leave a
 # mosquitto service running or enabled: the tests start their own, and port
 # 1883 stays free for LoopMQ.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
+mqttjs=$(dirname "$0")/../conformance/clients/testdata/mqttjs
 
+# npm leaves a copy of the lock file in node_modules, newer than ours when it is up to date.
+npm_client() {
+	[ "$mqttjs/node_modules/.package-lock.json" -nt "$mqttjs/package-lock.json" ] && return
+	command -v npm >/dev/null || { echo "the tests need Node.js and npm, which are not installed" >&2; exit 1; }
+	(cd "$mqttjs" && npm ci --silent --no-audit --no-fund) ||
+		{ echo "the tests need MQTT.js: npm ci failed in $mqttjs" >&2; exit 1; }
+}
+
+npm_client
 missing=
 command -v mosquitto >/dev/null || missing="$missing mosquitto"
 command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
 command -v "${CC:-gcc}" >/dev/null || command -v cc >/dev/null || missing="$missing gcc libc6-dev"
+/usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing="$missing python3-paho-mqtt"
 [ -n "$missing" ] || exit 0
 
 give_up() {

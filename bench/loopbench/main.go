@@ -101,7 +101,8 @@ func (p *plan) choose(only string) error {
 }
 
 func (p *plan) run() error {
-	if err := raiseFileLimit(); err != nil {
+	files, err := raiseFileLimit()
+	if err != nil {
 		return err
 	}
 	generatorCore := min(1, runtime.NumCPU()-1)
@@ -109,7 +110,14 @@ func (p *plan) run() error {
 	var report bench.Report
 	for round := range p.rounds {
 		for _, s := range p.scenarios {
+			if s.Files() > files {
+				fmt.Fprintf(os.Stderr, "round %d of %d: %s needs %d open files and this machine allows %d: not run\n", round+1, p.rounds, s.Name, s.Files(), files)
+				continue
+			}
 			for _, t := range p.targets {
+				if t.Exact && !s.Exact() {
+					continue
+				}
 				fmt.Fprintf(os.Stderr, "round %d of %d: %s on %s\n", round+1, p.rounds, s.Name, t.Name)
 				res, err := p.one(s, t, generatorCore)
 				if err != nil {
@@ -163,16 +171,16 @@ func (p *plan) save(report *bench.Report) (err error) {
 
 // raiseFileLimit makes room for a thousand clients, here and, since a limit
 // that was set is inherited, in the brokers.
-func raiseFileLimit() error {
+func raiseFileLimit() (int, error) {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
-		return fmt.Errorf("limit of open files: %w", err)
+		return 0, fmt.Errorf("limit of open files: %w", err)
 	}
 	l.Cur = l.Max
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
-		return fmt.Errorf("limit of open files: %w", err)
+		return 0, fmt.Errorf("limit of open files: %w", err)
 	}
-	return nil
+	return int(min(l.Cur, 1<<30)), nil
 }
 
 // printMachine says on what the figures were found.

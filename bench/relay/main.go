@@ -52,7 +52,7 @@ func serve(address string) error {
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
 		<-stop
-		engine.Stop(0)
+		os.Exit(0) // forgetting a million topics first would serve nobody
 	}()
 	return engine.Run(loop.Hooks{
 		Serving:   func([]net.Addr) {},
@@ -113,14 +113,13 @@ func (c *client) subscribe(k *codec.Packet) error {
 	if err := s.Decode(k, codec.V311); err != nil {
 		return err
 	}
-	answer := []byte{byte(codec.TypeSuback) << 4, 2, byte(s.PacketID >> 8), byte(s.PacketID)}
+	answer := codec.Suback{PacketID: s.PacketID}
 	for f, ok := s.Next(); ok; f, ok = s.Next() {
 		topic := string(f.Name)
 		c.relay.subscribers[topic] = append(c.relay.subscribers[topic], c)
-		answer = append(answer, f.QoS)
-		answer[1]++
+		answer.Codes = append(answer.Codes, f.QoS)
 	}
-	c.conn.Send(answer)
+	c.conn.Send(codec.AppendSuback(nil, codec.V311, &answer))
 	return nil
 }
 

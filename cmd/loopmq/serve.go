@@ -66,6 +66,9 @@ func serve(c *cli.Context) error {
 	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", "defaults and flags")
 	stopOnSignal(b, log)
 	go announce(b, log)
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	go tidyMemory(ctx)
 	start := time.Now()
 	if err := b.Run(context.Background()); err != nil {
 		code := exitRuntime

@@ -9,24 +9,25 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":         {"broker", "client", "codec", "bench/mqttbench", "bench/report"},
-	"broker":             {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
-	"loop":               {"internal/buf", "internal/invariant"},
-	"router":             {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
-	"router/topic":       {},
-	"codec":              {},
-	"auth":               {},
-	"client":             {"codec"},
-	"conformance":        {"broker", "auth"},
-	"bench":              {"client", "codec", "loop"},
-	"bench/loopbench":    {"bench"},
-	"bench/mqttbench":    {"client", "codec"},
-	"bench/relay":        {"codec", "loop", "internal/buf"},
-	"bench/report":       {},
-	"internal/buf":       {"internal/invariant"},
-	"internal/timer":     {"internal/invariant"},
-	"internal/invariant": {},
-	"internal/tidy":      {},
+	"cmd/loopmq":          {"broker", "client", "codec", "bench/mqttbench", "bench/report"},
+	"broker":              {"loop", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"loop":                {"internal/buf", "internal/invariant"},
+	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
+	"router/topic":        {},
+	"codec":               {},
+	"auth":                {},
+	"client":              {"codec"},
+	"conformance":         {"broker", "auth"},
+	"conformance/clients": {"broker"},
+	"bench":               {"client", "codec", "loop"},
+	"bench/loopbench":     {"bench"},
+	"bench/relay":         {"codec", "loop", "internal/buf"},
+	"internal/buf":        {"internal/invariant"},
+	"internal/timer":      {"internal/invariant"},
+	"internal/invariant":  {},
+	"internal/tidy":       {},
+	"bench/mqttbench":     {"client", "codec"},
+	"bench/report":        {},
 }
 
 // testArrows are what the tests of a package may import besides.
@@ -43,12 +44,14 @@ var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
-	"bench":           {"golang.org/x/sys"},
+	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
 	"bench/loopbench": {"golang.org/x/sys"},
 }
 
 // testModules may be imported by any test.
-var testModules = []string{"github.com/eclipse/paho.mqtt.golang", "golang.org/x/sys"}
+var testModules = []string{
+	"github.com/eclipse/paho.mqtt.golang", "github.com/eclipse/paho.golang", "golang.org/x/sys",
+}
 
 // pure are the packages whose every output follows from their arguments.
 var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer"}
