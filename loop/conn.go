@@ -28,6 +28,7 @@ type conn struct {
 	slot   uint32
 	gen    uint32
 	armed  uint32 // events that the kernel watches
+	socket int16  // index of the listening socket that it came through
 
 	dirty     bool // in the dirty list
 	closed    bool // marked by Close
@@ -210,6 +211,7 @@ func (l *epoll) bury(c *conn) {
 	closeSocket(int(c.fd), c.cause, l.arena[:l.lim.ReadBytes])
 	l.slots.give(c.slot)
 	l.stats.Conns--
+	l.sockets[c.socket].stats.Conns--
 	if c.h != nil {
 		l.stats.Closed++
 		c.h.Closed(c.cause)

@@ -79,6 +79,43 @@ func TestOneFrameMayBeLargerThanTheLimit(t *testing.T) {
 	})
 }
 
+// Both sockets are ready in one pass; the one that comes first pauses the other.
+func TestPausedWhileItsInputIsAnnounced(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		var pair [2]*handler
+		got := make(chan int, 10)
+		accept, handlers := accepting(nil)
+		s := serve(t, kind, config{}, accept)
+		conns := [2]io.Writer{}
+		for i := range pair {
+			conns[i] = s.dial()
+			h := wait(t, handlers, "Accept")
+			pair[i] = h
+			h.data = func(view []byte) (int, error) {
+				pair[1-i].c.Pause()
+				got <- i
+				return len(view), nil
+			}
+		}
+		s.on(func() {
+			mustWrite(t, conns[0], []byte("x"))
+			mustWrite(t, conns[1], []byte("x"))
+		})
+		first := wait(t, got, "the first Data")
+		s.on(func() {})
+		s.on(func() {}) // a pass later: the other has not been called, nor closed
+		s.on(func() {
+			if len(got) > 0 || len(pair[1-first].closed) > 0 {
+				t.Error("input of a paused connection was handed over, or closed it")
+			}
+			pair[1-first].c.Resume()
+		})
+		if second := wait(t, got, "the second Data"); second != 1-first {
+			t.Error("the first one was called again")
+		}
+	})
+}
+
 func TestResumeHandsOverTheKeptTail(t *testing.T) {
 	eachEngine(t, func(t *testing.T, kind string) {
 		var seen []string
@@ -106,6 +143,43 @@ func TestResumeHandsOverTheKeptTail(t *testing.T) {
 		mustWrite(t, c, []byte("d"))
 		s.on(func() { h.c.Resume() })
 		s.until("the new byte is taken", func() bool { return len(seen) == 4 })
+	})
+}
+
+// A filter decodes where the bytes lie, and leaves some of them for later.
+func TestBytesLeftComeAgainAsTheHandlerLeftThem(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		for _, size := range []int{3, 20_000} { // a tail that is copied, and one that is read behind
+			var seen [][]byte
+			accept, handlers := accepting(func(h *handler) {
+				h.data = func(view []byte) (int, error) {
+					seen = append(seen, bytes.Clone(view))
+					for i, b := range view {
+						if b == 'a' {
+							view[i] = 'A'
+						}
+					}
+					if view[len(view)-1] == 'z' {
+						return len(view), nil
+					}
+					return 1, nil
+				}
+			})
+			s := serve(t, kind, config{}, accept)
+			c := s.dial()
+			_ = wait(t, handlers, "Accept")
+			mustWrite(t, c, bytes.Repeat([]byte("a"), size))
+			var calls int
+			s.until("all is read", func() bool { calls = len(seen); return s.e.Stats().BytesIn == uint64(size) })
+			mustWrite(t, c, []byte("z"))
+			s.until("the end is read", func() bool { return len(seen) == calls+1 })
+			s.on(func() {
+				if want := append(bytes.Repeat([]byte("A"), size-calls), 'z'); !bytes.Equal(seen[calls], want) {
+					t.Errorf("of %d bytes in %d calls, then one more: got %.20q… (%d)", size, calls, seen[calls], len(seen[calls]))
+				}
+			})
+			s.stop()
+		}
 	})
 }
 

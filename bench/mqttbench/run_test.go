@@ -23,7 +23,7 @@ const patience = 20 * time.Second
 // startBroker serves in this process until the test ends, and returns its URL.
 func startBroker(t *testing.T) string {
 	t.Helper()
-	b, err := broker.New(broker.Config{Listeners: []string{"mqtt://127.0.0.1:0"}})
+	b, err := broker.New(broker.Config{Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +36,7 @@ func startBroker(t *testing.T) string {
 			t.Errorf("broker: %v", err)
 		}
 	})
+	<-b.Ready()
 	return "tcp://" + b.Addrs()[0].String()
 }
 

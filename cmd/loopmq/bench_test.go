@@ -115,7 +115,7 @@ func TestBenchMistakes(t *testing.T) {
 		}
 	}
 	got := run(t, "", loopmq, "bench", "-broker", "tcp://127.0.0.1:1", "-clients", "1", "-message-interval", "0")
-	if got.status != exitRuntime || !strings.HasPrefix(got.err, "loopmq bench: no message went through: connect to 127.0.0.1:1: ") ||
+	if got.status != exitRuntime || !strings.HasPrefix(got.err, "loopmq bench: no message went through: connect to mqtt://127.0.0.1:1: ") ||
 		!strings.Contains(got.out, "Total Ratio:                 0.000 (0/100)\n") {
 		t.Errorf("nobody there: status %d, %q\n%s", got.status, got.err, got.out)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/loopmq/loopmq/bench/mqttbench"
 	"github.com/loopmq/loopmq/bench/report"
+	"github.com/loopmq/loopmq/client"
 )
 
 // benchRun is what a report shows of one run.
@@ -180,22 +181,22 @@ func latencyPanel(runs []benchRun) report.Panel {
 		seen := int64(0)
 		r.times.Each(func(from, to time.Duration, n int64) {
 			if seen == 0 {
-				series.Points = append(series.Points, report.Point{X: millis(max(from, 1)), Y: 0})
+				series.Points = append(series.Points, report.Point{X: inMillis(max(from, 1)), Y: 0})
 			}
 			seen += n
-			series.Points = append(series.Points, report.Point{X: millis(to), Y: 100 * float64(seen) / float64(r.times.Total())})
+			series.Points = append(series.Points, report.Point{X: inMillis(to), Y: 100 * float64(seen) / float64(r.times.Total())})
 		})
 		p.Series = append(p.Series, series)
 		row := []string{series.Name}
 		for _, q := range quantiles {
-			row = append(row, fmt.Sprintf("%.3f ms", millis(r.times.Quantile(q.q))))
+			row = append(row, fmt.Sprintf("%.3f ms", inMillis(r.times.Quantile(q.q))))
 		}
 		p.Figures.Rows = append(p.Figures.Rows, row)
 	}
 	return p
 }
 
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+func inMillis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // benchPage is the report of loopmq bench.
 func benchPage(c *cli.Context, cfg *mqttbench.Config, r *mqttbench.Results, samples []mqttbench.Sample) *report.Page {
@@ -208,7 +209,7 @@ func benchPage(c *cli.Context, cfg *mqttbench.Config, r *mqttbench.Results, samp
 		intro += fmt.Sprintf(" It sends one message every %v: the rates are those of this pause, not the broker's.", cfg.Interval)
 	}
 	t := &r.Totals
-	facts := append(commonFacts(c, serverName(cfg.Broker)),
+	facts := append(commonFacts(c, brokerURL(cfg.Broker)),
 		report.Fact{Name: "clients", Value: fmt.Sprint(cfg.Clients)},
 		report.Fact{Name: "messages of each", Value: fmt.Sprintf("%d of %d bytes, QoS %d", cfg.Count, size, cfg.QoS)},
 		report.Fact{Name: "went through", Value: fmt.Sprintf("%d of %d", t.Successes, t.Successes+t.Failures)},
@@ -216,8 +217,17 @@ func benchPage(c *cli.Context, cfg *mqttbench.Config, r *mqttbench.Results, samp
 		report.Fact{Name: "run time", Value: fmt.Sprintf("%.3f s", t.TotalRunTime)},
 	)
 	return &report.Page{
-		Title: "loopmq bench of " + serverName(cfg.Broker), Intro: intro, Facts: facts,
+		Title: "loopmq bench of " + brokerURL(cfg.Broker), Intro: intro, Facts: facts,
 		Panels: benchPanels([]benchRun{{samples: samples, times: r.Times}}, "Messages whose handshake is complete, of all clients.",
 			func(s *mqttbench.Sample) float64 { return float64(s.Done) }),
 	}
+}
+
+// brokerURL is a URL to show: without user and password.
+func brokerURL(raw string) string {
+	s, err := client.ParseURL(raw)
+	if err != nil {
+		return raw
+	}
+	return s.URL()
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/lmittmann/tint"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -37,6 +38,10 @@ func serveCommand() *cli.Command {
 		&cli.BoolFlag{Name: "server-moved", Usage: "the other server is for good"},
 		&cli.StringFlag{Name: "response-prefix", Value: "response/", Usage: "beginning of the `TOPIC` that MQTT 5.0 clients are given for responses; - for none"},
 		&cli.BoolFlag{Name: "validate-payloads", Usage: "refuse payloads that are said to be UTF-8 and are not (MQTT 5.0)"},
+		&cli.StringFlag{Name: "password-file", Usage: "`FILE` of users and password hashes; loopmq passwd makes one, mosquitto_passwd too"},
+		&cli.StringFlag{Name: "acl-file", Usage: "`FILE` that says who may publish and subscribe to what, as for Mosquitto; what it does not allow is denied"},
+		&cli.BoolFlag{Name: "anonymous", Usage: "let clients in that give no user name (default: those on this machine, while there are no users)"},
+		&cli.BoolFlag{Name: "deny-closes", Usage: "close the connection of a 3.x client that publishes what it may not"},
 		&cli.DurationFlag{Name: "shutdown-timeout", Value: 5 * time.Second, Usage: "time clients get to read what is queued when the broker stops"},
 	}
 	return &cli.Command{
@@ -54,7 +59,8 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
 	}
-	cfg, err := serveConfig(c)
+	sockets := socketsOfSystemd()
+	cfg, err := serveConfig(c, sockets)
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
 	}
@@ -63,12 +69,21 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitConfig)
 	}
-	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", "defaults and flags")
+	limitMemory(cfg.Limits.MemoryBytesMax)
+	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", "defaults and flags", "memory_limit", cfg.Limits.MemoryBytesMax)
 	stopOnSignal(b, log)
 	go announce(b, log)
+	reloadOnSignal(log, func() error {
+		cfg, err := serveConfig(c, sockets)
+		if err != nil {
+			return err
+		}
+		return b.Reload(cfg)
+	})
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	go tidyMemory(ctx)
+	go feedWatchdog(ctx, b, log)
 	start := time.Now()
 	if err := b.Run(context.Background()); err != nil {
 		code := exitRuntime
@@ -91,15 +106,31 @@ func engineName(flag string) string {
 }
 
 // serveConfig reads the flags.
-func serveConfig(c *cli.Context) (broker.Config, error) {
+func serveConfig(c *cli.Context, sockets []*os.File) (broker.Config, error) {
 	cfg := broker.Config{
-		Listeners: c.StringSlice("listen"), Engine: c.String("engine"),
-		ShutdownTimeout: c.Duration("shutdown-timeout"),
+		Engine:          c.String("engine"),
+		ShutdownTimeout: c.Duration("shutdown-timeout"), Version: c.App.Version,
 		ServerReference: c.String("server-reference"), ServerMoved: c.Bool("server-moved"),
 		ResponsePrefix: c.String("response-prefix"), ValidatePayloads: c.Bool("validate-payloads"),
+		PasswordFile: c.String("password-file"), ACLFile: c.String("acl-file"), DenyCloses: c.Bool("deny-closes"),
+	}
+	if c.IsSet("anonymous") {
+		yes := c.Bool("anonymous")
+		cfg.Anonymous = &yes
 	}
 	if cfg.ServerMoved && cfg.ServerReference == "" {
 		return cfg, errors.New("--server-moved without --server-reference; say where to")
+	}
+	for _, raw := range c.StringSlice("listen") {
+		l, err := broker.ParseListener(raw)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Listeners = append(cfg.Listeners, l)
+	}
+	var err error
+	if cfg.Listeners, err = handedOver(cfg.Listeners, sockets); err != nil {
+		return cfg, err
 	}
 	if c.IsSet("port") {
 		port := c.Int("port")
@@ -111,26 +142,37 @@ func serveConfig(c *cli.Context) (broker.Config, error) {
 		}
 		cfg.Listeners = broker.LoopbackListeners(port)
 	}
-	return cfg, readLimits(c, &cfg.Limits)
+	if err := readLimits(c, &cfg.Limits); err != nil {
+		return cfg, err
+	}
+	if cfg.Limits.MemoryBytesMax == 0 {
+		cfg.Limits.MemoryBytesMax = memoryLimit()
+	}
+	return cfg, nil
 }
 
 // announce says what is served once it is.
 func announce(b *broker.Broker, log *slog.Logger) {
 	<-b.Ready()
-	remote := false
-	for _, a := range b.Addrs() {
-		log.Info("listening on mqtt://" + a.String())
+	tell(log, daemon.SdNotifyReady)
+	urls, remote := b.URLs(), false
+	for i, a := range b.Addrs() {
+		log.Info("listening on " + urls[i])
 		if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
 			remote = true
 		}
 	}
-	if remote {
-		log.Warn("anyone who reaches this machine may connect, without a password; listen on a loopback address, or keep others out with a firewall")
-	} else {
-		log.Info("who may connect: everyone on this machine, without a password")
+	log.Info("who may connect: " + b.WhoMayConnect())
+	if remote && b.Open() {
+		log.Warn("anyone who reaches this machine may connect, without a password; see --password-file")
 	}
-	addr := b.Addrs()[0].(*net.TCPAddr)
-	log.Info(fmt.Sprintf("try it: loopmq sub -h %s -p %d -t '#' -v & loopmq pub -h %s -p %d -t hi -m there", addr.IP, addr.Port, addr.IP, addr.Port))
+	to := "--unix " + b.Addrs()[0].String()
+	if t, ok := b.Addrs()[0].(*net.TCPAddr); ok {
+		to = fmt.Sprintf("-h %s -p %d", t.IP, t.Port)
+	}
+	if strings.HasPrefix(urls[0], "mqtt://") || strings.HasPrefix(urls[0], "unix://") {
+		log.Info(fmt.Sprintf("try it: loopmq sub %s -t '#' -v & loopmq pub %s -t hi -m there", to, to))
+	}
 }
 
 // stopOnSignal ends the broker: the first signal in good order, a second one
@@ -141,6 +183,7 @@ func stopOnSignal(b *broker.Broker, log *slog.Logger) {
 	go func() {
 		for sig := range ch {
 			log.Info("stopping", "signal", sig.String())
+			tell(log, daemon.SdNotifyStopping)
 			b.Shutdown()
 		}
 	}()
@@ -191,7 +234,7 @@ func readLimits(c *cli.Context, l *broker.Limits) error {
 	for _, row := range broker.LimitRows() {
 		switch v := row.Field(l).(type) {
 		case *int:
-			if *v = c.Int(row.Name); *v == 0 {
+			if *v = c.Int(row.Name); *v == 0 && !row.ZeroAllowed() {
 				return fmt.Errorf("--%s 0: must be at least 1", row.Name)
 			}
 		case *time.Duration:

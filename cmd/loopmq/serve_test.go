@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,7 +85,7 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		code int
 		want string
 	}{
-		{"--listen http://localhost", 3, `scheme "http" is not served; write mqtt://HOST:PORT`},
+		{"--listen http://localhost", 2, `scheme "http" is not served; write mqtt://HOST:PORT`},
 		{"--listen mqtt://127.0.0.1:1 --port 1884", 2, "--port and --listen together"},
 		{"--port 70000", 2, "a port is 0 to 65535"},
 		{"--engine steam", 3, "steam"},
@@ -110,4 +112,49 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("serve %s: stderr %q lacks %q", tc.args, last, tc.want)
 		}
 	}
+}
+
+func TestServeReloadsAtSIGHUP(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "passwd")
+	write := func(users string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(users), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hup := func(cmd *exec.Cmd) {
+		t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("")
+	cmd, log := startServe(t, "--port", "0", "--log-format", "logfmt", "--password-file", path)
+	addr := field(t, waitLine(t, log, "listening on"), "mqtt://")
+	login := func(want byte) {
+		t.Helper()
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ack := make([]byte, 4)
+		if _, err := c.Write([]byte("\x10\x13\x00\x04MQTT\x04\xc2\x00\x00\x00\x01d\x00\x01a\x00\x01b")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(ack); err != nil || !bytes.Equal(ack, []byte{0x20, 2, 0, want}) {
+			t.Errorf("CONNACK % x, %v; want code %d", ack, err, want)
+		}
+	}
+	login(4)
+	if out, err := exec.Command(loopmq, "passwd", "-b", path, "a", "b").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	hup(cmd)
+	waitLine(t, log, "msg=reloaded")
+	login(0)
+	write("nonsense\n")
+	hup(cmd)
+	waitLine(t, log, "reload failed; what held before still holds")
+	login(0)
 }

@@ -1,0 +1,82 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/token"
+)
+
+// Tokens let clients in that show a JSON Web Token (RFC 7519) as their
+// password, with any user name.
+type Tokens struct {
+	// Secret is the file of a shared secret, Keys one of public keys: PEM, or a
+	// JSON Web Key Set. One of them is required.
+	Secret, Keys string
+	// Check says what a token must hold.
+	Check token.Config
+}
+
+// tokens is the Backend of Tokens.
+type tokens struct {
+	name     string
+	verifier *token.Verifier
+}
+
+// open reads the keys.
+func (t *Tokens) open() (*tokens, error) {
+	path := t.Keys
+	if t.Secret != "" {
+		path = t.Secret
+	}
+	if path == "" || t.Secret != "" && t.Keys != "" {
+		return nil, fmt.Errorf("tokens: name the file of a secret, or one of public keys")
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("tokens: %w", err)
+	}
+	read := token.PEM
+	switch {
+	case t.Secret != "":
+		read = token.Secret
+	case bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")):
+		read = token.JWKS
+	}
+	keys, err := read(path, text)
+	if err != nil {
+		return nil, fmt.Errorf("tokens: %w", err)
+	}
+	v, err := token.New(keys, t.Check)
+	if err != nil {
+		return nil, fmt.Errorf("tokens: %w", err)
+	}
+	return &tokens{name: "tokens of " + path, verifier: v}, nil
+}
+
+// Name implements auth.Backend.
+func (t *tokens) Name() string { return t.name }
+
+// Check implements auth.Backend. What does not look like a token is somebody
+// else's.
+func (t *tokens) Check(_ context.Context, r *auth.Request) (auth.Answer, error) {
+	if bytes.Count(r.Password, []byte(".")) != 2 || !bytes.HasPrefix(r.Password, []byte("ey")) {
+		return auth.Answer{}, nil
+	}
+	id, err := t.verifier.Verify(strings.TrimSpace(string(r.Password)), time.Now())
+	switch {
+	case err != nil:
+		return auth.Answer{Decision: auth.Deny, Why: err.Error()}, nil
+	case id.ClientID != "" && id.ClientID != r.ClientID:
+		return auth.Answer{Decision: auth.Deny, Why: "the token is for another client identifier"}, nil
+	}
+	return auth.Answer{
+		Decision: auth.Allow, User: id.User, Lifetime: max(time.Until(id.ExpiresAt), time.Nanosecond),
+		Limited: id.Limited, Publish: id.Publish, Subscribe: id.Subscribe,
+	}, nil
+}
