@@ -6,22 +6,27 @@
 // its handshake is complete, and sends the next. So the figures are round trips,
 // not what a broker could carry: package bench measures that. A message of QoS
 // 0 is done when it is queued for the connection, of which 256 kB may wait; the
-// time of a run ends when all of them have left.
+// time of a run ends when the broker has read all of them. It is asked for that
+// with an UNSUBSCRIBE; without its answer all of the client count as failures.
 //
 // What is different from the tool, on purpose: a client that cannot connect
 // counts its messages as failures instead of waiting for ever; TLS needs no
 // client certificate; runs are in the order of their ids; where nothing was
 // measured there is 0, not NaN.
 //
-// Classic runs the three cases that brokers have long been compared with: the
-// broker alone, two clients, one hundred.
+// RunCase measures one of the three cases that brokers have long been compared
+// with: the broker alone, two clients, one hundred. Half of the clients receive
+// there, and each message has a number, so that what is lost is seen.
 //
-// Owner: Run and Classic end what they start before they return. A Meter may be
+// FindProcess and Watch look at the broker's process, if it is on this machine.
+//
+// Owner: Run and RunCase end what they start before they return. A Meter may be
 // read from any goroutine meanwhile.
 //
 // Imports: client, codec.
 //
-// Start with: Config, Run, Results; Meter for what happens meanwhile.
+// Start with: Config, Run, Results; Load, Cases, RunCase; Meter and Watch for
+// what happens meanwhile.
 //
 // Caveats: the clients run in this process and take processor time of the same
 // machine as a local broker.

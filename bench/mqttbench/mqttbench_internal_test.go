@@ -1,10 +1,13 @@
 package mqttbench
 
 import (
+	"encoding/binary"
 	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/loopmq/loopmq/client"
 )
 
 func TestHistogram(t *testing.T) {
@@ -57,6 +60,29 @@ func TestTotals(t *testing.T) {
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// TestReceive: each message counts once, a gap is a loss, and what belongs to
+// others is nothing.
+func TestReceive(t *testing.T) {
+	p := &pair{load: &Load{Config: Config{Size: headBytes}}, meter: new(Meter), base: time.Now(), tag: 7, ahead: make(chan struct{}, aheadMax)}
+	for range 6 {
+		p.ahead <- struct{}{}
+	}
+	message := func(tag, number uint64) *client.Message {
+		m := &client.Message{Payload: binary.BigEndian.AppendUint64(nil, tag)}
+		m.Payload = binary.BigEndian.AppendUint64(m.Payload, number)
+		m.Payload = binary.BigEndian.AppendUint64(m.Payload, 0)
+		return m
+	}
+	p.receive(&client.Message{Payload: []byte("short")})
+	p.receive(message(8, 0))
+	for _, number := range []uint64{0, 1, 1, 4, 3} {
+		p.receive(message(7, number))
+	}
+	if p.delivered != 3 || p.repeated != 2 || p.next != 5 || len(p.ahead) != 1 || p.times.Total() != 3 || p.meter.Delivered.Load() != 3 {
+		t.Errorf("%d delivered, %d repeated, %d expected, %d under way", p.delivered, p.repeated, p.next, len(p.ahead))
 	}
 }
 

@@ -12,9 +12,6 @@ import (
 type Process struct {
 	CPU      time.Duration // user and system, in steps of 10 ms
 	Resident int64         // bytes of memory
-	// BytesIn and BytesOut went through read and write calls. Of a broker that
-	// is its network traffic and little else. -1: the kernel does not tell us.
-	BytesIn, BytesOut int64
 }
 
 // clockTick is the unit of times in /proc; the kernel has answered 100 a second
@@ -41,22 +38,5 @@ func ReadProcess(pid int) (p Process, err error) {
 	}
 	p.CPU = time.Duration(ticks[0]+ticks[1]) * clockTick
 	p.Resident = ticks[2] * int64(os.Getpagesize())
-	p.BytesIn, p.BytesOut = -1, -1
-	// Another user's process does not tell this.
-	if io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid)); err == nil {
-		p.BytesIn, p.BytesOut = ioField(io, "rchar: "), ioField(io, "wchar: ")
-	}
 	return p, nil
-}
-
-// ioField is a number of /proc/PID/io, or -1.
-func ioField(io []byte, name string) int64 {
-	for line := range bytes.Lines(io) {
-		if value, is := bytes.CutPrefix(bytes.TrimSpace(line), []byte(name)); is {
-			if n, err := strconv.ParseInt(string(value), 10, 64); err == nil {
-				return n
-			}
-		}
-	}
-	return -1
 }

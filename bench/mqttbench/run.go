@@ -24,9 +24,12 @@ func Run(ctx context.Context, c *Config, m *Meter) *Results {
 		all.Go(func() {
 			var h Histogram
 			r.Runs[i] = runClient(ctx, c, i, m, &h)
+			if r.Runs[i].Successes == 0 {
+				return
+			}
 			merge.Lock()
+			defer merge.Unlock()
 			r.Times.Merge(&h)
-			merge.Unlock()
 		})
 		if i+1 < c.Clients {
 			pause(ctx, c.RampUp/time.Duration(c.Clients))
@@ -59,6 +62,9 @@ func runClient(ctx context.Context, c *Config, id int, m *Meter, h *Histogram) (
 		lost := int64(c.Count) - r.Successes - r.Failures
 		r.Failures += lost
 		m.Failed.Add(lost)
+		if r.Successes == 0 {
+			times = sample{}
+		}
 		r.close(&times, time.Since(start))
 	}()
 	cl, err := client.Dial(ctx, c.options(id, m))
@@ -89,11 +95,26 @@ func runClient(ctx context.Context, c *Config, id int, m *Meter, h *Histogram) (
 		}
 		pause(ctx, time.Until(next)) // behind the last one too, as the tool does
 	}
-	// Only then have messages of QoS 0 left.
+	r.unsay(c, m, s.arrived(ctx))
 	if err := cl.Close(); err != nil && r.Err == nil {
 		r.Err = err
 	}
 	return r
+}
+
+// unsay makes failures of successes that nobody confirmed, those of QoS 0: who
+// cannot know how many of them arrived does not claim any.
+func (r *Result) unsay(c *Config, m *Meter, err error) {
+	if c.QoS > 0 || err == nil {
+		return
+	}
+	m.Done.Add(-r.Successes)
+	m.Failed.Add(r.Successes)
+	r.Failures += r.Successes
+	r.Successes = 0
+	if r.Err == nil {
+		r.Err = err
+	}
 }
 
 // sender sends the same message again and again.
@@ -102,14 +123,15 @@ type sender struct {
 	message client.Message
 	wait    time.Duration
 	timer   *time.Timer // of the handshake
-	stuck   *time.Timer // of a connection that takes nothing
+	stuck   *time.Timer // ends a connection that takes nothing; runs only while one is sent
 	result  chan error
 	done    func(error)
 }
 
 func newSender(cl *client.Client, c *Config) *sender {
 	s := &sender{client: cl, message: c.message(), wait: c.Wait, timer: time.NewTimer(c.Wait)}
-	s.stuck = time.AfterFunc(2*c.Wait, cl.Abort)
+	s.stuck = time.AfterFunc(c.Wait, cl.Abort)
+	s.stuck.Stop()
 	s.expect()
 	return s
 }
@@ -129,9 +151,14 @@ func (s *sender) expect() {
 // send sends one message and returns the time until its handshake was complete.
 func (s *sender) send(ctx context.Context) (time.Duration, error) {
 	s.timer.Reset(s.wait)
-	s.stuck.Reset(2 * s.wait)
+	s.stuck.Reset(s.wait)
 	start := time.Now()
-	if err := s.client.PublishAsync(ctx, &s.message, s.done); err != nil {
+	err := s.client.PublishAsync(ctx, &s.message, s.done)
+	s.stuck.Stop()
+	switch {
+	case errors.Is(err, client.ErrClosed): // by stuck
+		return 0, fmt.Errorf("publish to %q: %w", s.message.Topic, errTimeout)
+	case err != nil:
 		return 0, err
 	}
 	select {
@@ -144,4 +171,23 @@ func (s *sender) send(ctx context.Context) (time.Duration, error) {
 		s.expect()
 		return 0, fmt.Errorf("publish to %q: %w", s.message.Topic, context.Cause(ctx))
 	}
+}
+
+// arrived returns when the broker has read everything of QoS 0, or with an
+// error. Nothing acknowledges that, but packets are answered in their order: so
+// a filter that nobody has is taken back.
+func (s *sender) arrived(ctx context.Context) error {
+	if s.message.QoS > 0 {
+		return nil
+	}
+	patience := s.wait
+	if ctx.Err() != nil {
+		patience = min(patience, settleTime) // somebody wants to go
+	}
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), patience, errTimeout)
+	defer cancel()
+	if _, err := s.client.Unsubscribe(ctx, s.message.Topic); err != nil {
+		return fmt.Errorf("whether messages of QoS 0 arrived is not known: %w", err)
+	}
+	return nil
 }

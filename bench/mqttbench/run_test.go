@@ -1,11 +1,11 @@
 package mqttbench_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"regexp"
 	"strings"
@@ -194,30 +194,67 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
-// TestWait: a server that never acknowledges costs -wait for each message.
-func TestWait(t *testing.T) {
+// silentServer accepts one client, answers its CONNECT, and then only reads. It
+// closes the connection after so many bytes; 0: never.
+func silentServer(t *testing.T, most int64) (url string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
 		defer conn.Close()
-		r := bufio.NewReader(conn)
 		head := make([]byte, 2)
-		if _, err := r.Read(head); err == nil {
-			conn.Write([]byte{0x20, 2, 0, 0})
+		if _, err := io.ReadFull(conn, head); err == nil {
+			_, _ = conn.Write([]byte{0x20, 2, 0, 0})
 		}
-		_, _ = r.WriteTo(new(bytes.Buffer))
+		if most > 0 {
+			_, _ = io.CopyN(io.Discard, conn, most)
+			return
+		}
+		_, _ = io.Copy(io.Discard, conn)
 	}()
-	c := config("tcp://" + l.Addr().String())
+	return "tcp://" + l.Addr().String()
+}
+
+// TestWait: a server that never acknowledges costs -wait for each message.
+func TestWait(t *testing.T) {
+	c := config(silentServer(t, 0))
 	c.Clients, c.Count, c.Wait = 1, 2, 30*time.Millisecond
 	r := mqttbench.Run(t.Context(), &c, new(mqttbench.Meter))
 	if r.Totals.Failures != 2 || r.Err() == nil || !strings.Contains(r.Err().Error(), "-wait") {
 		t.Errorf("totals %+v, %v", r.Totals, r.Err())
+	}
+}
+
+// TestPauseLongerThanWait: -wait is for messages, not for the pauses between.
+func TestPauseLongerThanWait(t *testing.T) {
+	c := config(startBroker(t))
+	c.Clients, c.Count, c.Wait, c.Interval = 1, 2, 300*time.Millisecond, 700*time.Millisecond
+	r := mqttbench.Run(t.Context(), &c, new(mqttbench.Meter))
+	if r.Totals.Successes != 2 || r.Err() != nil {
+		t.Errorf("totals %+v, %v", r.Totals, r.Err())
+	}
+}
+
+// TestNobodyConfirms: messages of QoS 0 that a server may not have read are no
+// successes, whether it closes the connection or says nothing.
+func TestNobodyConfirms(t *testing.T) {
+	for _, most := range []int64{0, 1000} {
+		c := config(silentServer(t, most))
+		c.Clients, c.Count, c.QoS, c.Wait = 1, 500, 0, 200*time.Millisecond
+		var m mqttbench.Meter
+		r := mqttbench.Run(t.Context(), &c, &m)
+		if r.Totals.Successes != 0 || r.Totals.Failures != 500 || r.Err() == nil || m.Done.Load() != 0 || m.Failed.Load() != 500 {
+			t.Errorf("closed after %d bytes: %+v, %v", most, r.Totals, r.Err())
+		}
+		if r.Totals.MsgTimeMax != 0 || r.Times.Total() != 0 {
+			t.Errorf("times of nothing: %+v", r.Totals)
+		}
 	}
 }

@@ -4,12 +4,12 @@ import "time"
 
 // Sample is what a Meter and the broker's process said at one moment.
 type Sample struct {
-	At                                time.Duration // since Watch began
-	Connected, Done, Failed           int64
-	Delivered                         int64
-	BytesIn, BytesOut                 int64 // as the clients see it
-	Process                           Process
-	ProcessKnown, ProcessTrafficKnown bool
+	At                      time.Duration // since Watch began
+	Connected, Done, Failed int64
+	Delivered               int64
+	BytesIn, BytesOut       int64 // as the clients see it
+	Process                 Process
+	ProcessKnown            bool
 }
 
 // SampleEvery is the usual time between two samples.
@@ -63,7 +63,6 @@ func (w *Watcher) take() {
 	if w.pid != 0 {
 		p, err := ReadProcess(w.pid)
 		s.Process, s.ProcessKnown = p, err == nil
-		s.ProcessTrafficKnown = s.ProcessKnown && p.BytesIn >= 0
 	}
 	w.samples = append(w.samples, s)
 	if w.each != nil {
