@@ -70,6 +70,7 @@ func (r *run) churnUntil(until time.Time) (n int64, err error) {
 			}
 		}
 		n += int64(len(fds))
+		r.tellMore(len(fds), 0)
 	}
 	return n, nil
 }
@@ -97,6 +98,7 @@ func (r *run) idle() (Result, error) {
 		if err := ask(fd, subscribeFrame(0, r.topic(i)), 5, firstSuback, 0x80, "SUBSCRIBE"); err != nil {
 			return Result{}, fmt.Errorf("client %d: %w", i, err)
 		}
+		r.tellMore(1, 0)
 	}
 	to, err := r.mark()
 	if err != nil {

@@ -42,6 +42,9 @@ func (r *run) latency() (Result, error) {
 	res := r.span(from, to, (to.got-from.got)/frame)
 	res.Published, res.Received = r.published()/frame, r.got/frame
 	res.Wanted = res.Published * r.fanOut()
+	for _, b := range times.CumulativeDistribution() {
+		res.Times = append(res.Times, Bracket{time.Duration(b.ValueAt), b.Quantile / 100})
+	}
 	res.Latency = Latencies{
 		P50: time.Duration(times.ValueAtQuantile(50)), P99: time.Duration(times.ValueAtQuantile(99)),
 		P999: time.Duration(times.ValueAtQuantile(99.9)), Max: time.Duration(times.Max()),
@@ -104,5 +107,6 @@ func (r *run) spin(s *subscriber) error {
 		return err
 	}
 	r.got += s.got - before
+	r.tell()
 	return nil
 }
