@@ -88,12 +88,17 @@ func (p *pair) receive(m *client.Message) bool {
 	p.delivered++
 	p.meter.Delivered.Add(1)
 	for ; p.next <= number; p.next++ {
-		select {
-		case <-p.ahead:
-		default: // run has given it up
-		}
+		p.free()
 	}
 	return true
+}
+
+// free gives a place back, unless run has given it up.
+func (p *pair) free() {
+	select {
+	case <-p.ahead:
+	default:
+	}
 }
 
 // run publishes until load ends and waits for what is under way then.
@@ -127,7 +132,8 @@ func (p *pair) run(load, ctx context.Context) error {
 		binary.BigEndian.PutUint64(p.message.Payload[16:], uint64(stamp))
 		if err := p.pub.PublishAsync(load, &p.message, p.acknowledged); err != nil {
 			if load.Err() != nil {
-				break // it was not queued any more
+				p.free() // it was not queued any more
+				break
 			}
 			return err
 		}
@@ -139,10 +145,7 @@ func (p *pair) run(load, ctx context.Context) error {
 // giveUp waits no longer for what is under way, all of which may be lost.
 func (p *pair) giveUp() {
 	for range aheadMax {
-		select {
-		case <-p.ahead:
-		default:
-		}
+		p.free()
 	}
 }
 

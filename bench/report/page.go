@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ type Panel struct {
 	YMax    float64 // the axis reaches at least this far
 	Series  []Series
 	Figures *Table // below the chart; nil: least, mean, most and last of each series
-	Missing string // why there is nothing to draw; instead of Series
+	Missing string // why there is nothing, where there is nothing to draw
 }
 
 // Series is one line of a chart. The series of a panel share a unit.
@@ -135,12 +136,9 @@ func (w *writer) panel(id int, p *Panel) {
 	for i := range p.Series {
 		points += len(p.finite(&p.Series[i]))
 	}
-	switch {
-	case p.Missing != "":
-		w.element("p", ` class="missing"`, p.Missing)
-	case points == 0:
-		w.element("p", ` class="missing"`, "Nothing was measured.")
-	default:
+	if points == 0 {
+		w.element("p", ` class="missing"`, cmp.Or(p.Missing, "Nothing was measured."))
+	} else {
 		w.legend(p)
 		w.chart(id, p)
 		w.summary(p)

@@ -27,13 +27,21 @@ func benchCommand() *cli.Command {
 		&cli.StringFlag{Name: "format", Value: "text", Usage: "text or json"},
 	}
 	return &cli.Command{
-		Name: "bench", Usage: "measure a broker, with the flags and output of mqtt-benchmark", ArgsUsage: " ",
-		Description: "Each client publishes, waits until its message is acknowledged (QoS 1: PUBACK, QoS 2: PUBCOMP), and\n" +
-			"publishes the next. Prints what github.com/krylovsk/mqtt-benchmark prints, as text or JSON.\n" +
+		Name: "bench", Usage: "measure a broker: as mqtt-benchmark does, in classic cases, or by scenario",
+		UsageText: "loopmq bench [OPTIONS]             the flags and the output of mqtt-benchmark\n" +
+			"loopmq bench classic [OPTIONS]     the broker alone, two clients, one hundred\n" +
+			"loopmq bench SCENARIO [OPTIONS]    how much a broker carries, and at what cost\n" +
+			"loopmq bench list                  the scenarios",
+		ArgsUsage: " ",
+		Description: "Without a scenario each client publishes, waits until its message is acknowledged (QoS 1: PUBACK,\n" +
+			"QoS 2: PUBCOMP), and publishes the next. Prints what github.com/krylovsk/mqtt-benchmark prints, as text\n" +
+			"or JSON. Flags may have one dash or two.\n" +
 			"Like there --message-interval is 1 s unless you say 0, and then the rates are those of the pause.\n" +
-			"A message of QoS 0 is done when it is queued for the connection; the run ends when all have left.\n" +
+			"A message of QoS 0 is done when it is queued; the run ends when the broker has read all of them, and if\n" +
+			"it does not say that it has, all of that client count as failures.\n" +
 			"Exit status: 0 messages went through, see Ratio; none did: 1, or the return code of a server that refused; 2 usage.",
 		Flags: append(flags, benchFlags()...), Action: bench, OnUsageError: oneLineUsage, HideHelpCommand: true,
+		Subcommands: append([]*cli.Command{classicCommand()}, scenarioCommands()...),
 	}
 }
 
@@ -43,8 +51,7 @@ func benchFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.IntFlag{Name: "qos", Value: 1, Usage: "`QOS` of the messages"},
 		&cli.BoolFlag{Name: "quiet", Usage: "no progress and no notes on standard error"},
-		&cli.StringFlag{Name: "report", Usage: "also write charts to `FILE`, a page of HTML"},
-		&cli.IntFlag{Name: "broker-pid", Usage: "`PID` of the broker, if it runs on this machine, for its processor time, memory and traffic"},
+		reportFlag(), pidFlag(),
 		&cli.StringFlag{Category: cat, Name: "broker", Value: "tcp://localhost:1883", Usage: "`URL`: tcp, mqtt, ssl, tls, mqtts://HOST[:PORT] or unix:///PATH"},
 		&cli.StringFlag{Category: cat, Name: "username", Usage: "user `NAME`"},
 		&cli.StringFlag{Category: cat, Name: "password", Usage: "`PASSWORD`"},
@@ -56,13 +63,48 @@ func benchFlags() []cli.Flag {
 	}
 }
 
+func reportFlag() cli.Flag {
+	return &cli.StringFlag{Name: "report", Usage: "also write charts to `FILE`, a page of HTML"}
+}
+
+func pidFlag() cli.Flag {
+	return &cli.IntFlag{Name: "pid", Usage: "`PID` of the broker for its processor time and memory; found by itself where the broker is on this machine and may be looked into"}
+}
+
 // oneLineUsage is for a flag that cannot be read: one line, not all the help.
-func oneLineUsage(c *cli.Context, err error, _ bool) error { return usageError(c, err) }
+func oneLineUsage(c *cli.Context, err error, _ bool) error { return benchUsage(c, err) }
+
+// benchName is what stands behind loopmq on the command line.
+func benchName(c *cli.Context) string {
+	if c.Command.Name == "bench" {
+		return "bench"
+	}
+	return "bench " + c.Command.Name
+}
+
+// benchUsage is usageError for commands below another.
+func benchUsage(c *cli.Context, err error) error {
+	return cli.Exit(fmt.Sprintf("loopmq %s: %v; see loopmq %[1]s --help", benchName(c), err), exitUsage)
+}
+
+// lostFlags are flags that stand before the name of a command below bench,
+// where it does not see them.
+func lostFlags(c *cli.Context) error {
+	for _, outer := range c.Lineage()[1:] {
+		if outer.Command != nil && outer.Command.Name == "bench" && outer.NumFlags() > 0 {
+			return fmt.Errorf("its flags stand behind it: loopmq %s [OPTIONS]", benchName(c))
+		}
+	}
+	return nil
+}
 
 // readBench reads the flags of benchFlags.
 func readBench(c *cli.Context) (*mqttbench.Config, error) {
 	if c.Args().Present() {
-		return nil, fmt.Errorf("unexpected argument %q", c.Args().First())
+		return nil, fmt.Errorf("unexpected argument %q; loopmq bench list tells the scenarios", c.Args().First())
+	}
+	if err := lostFlags(c); err != nil {
+		return nil, err
 	}
 	qos, err := readQoS(c, "qos")
 	if err != nil {
@@ -71,11 +113,6 @@ func readBench(c *cli.Context) (*mqttbench.Config, error) {
 	cfg := &mqttbench.Config{
 		Broker: c.String("broker"), QoS: qos, Username: c.String("username"), Password: c.String("password"),
 		ClientPrefix: c.String("client-prefix"),
-	}
-	if pid := c.Int("broker-pid"); c.IsSet("broker-pid") {
-		if _, err := mqttbench.ReadProcess(pid); err != nil {
-			return nil, fmt.Errorf("--broker-pid %d: %w", pid, err)
-		}
 	}
 	cfg.TLS, err = mqttbench.ReadTLS(c.String("broker-ca-cert"), c.String("client-cert"), c.String("client-key"), c.Bool("insecure"))
 	return cfg, err
@@ -104,7 +141,7 @@ func seconds(c *cli.Context, flag string) time.Duration {
 func bench(c *cli.Context) error {
 	cfg, err := readBench(c)
 	if err != nil {
-		return usageError(c, err)
+		return benchUsage(c, err)
 	}
 	cfg.Clients, cfg.Count, cfg.Size, cfg.Topic = c.Int("clients"), c.Int("count"), c.Int("size"), c.String("topic")
 	if p := c.String("payload"); p != "" {
@@ -114,14 +151,18 @@ func bench(c *cli.Context) error {
 	cfg.Wait = time.Duration(c.Int("wait")) * time.Millisecond
 	format := c.String("format")
 	if format != "text" && format != "json" {
-		return usageError(c, fmt.Errorf("-format %q: text or json", format))
+		return benchUsage(c, fmt.Errorf("-format %q: text or json", format))
 	}
 	if err := cfg.Check(); err != nil {
-		return usageError(c, err)
+		return benchUsage(c, err)
+	}
+	process, err := brokerProcess(c, cfg.Broker)
+	if err != nil {
+		return benchUsage(c, err)
 	}
 	page, err := createReport(c)
 	if err != nil {
-		return usageError(c, err)
+		return benchUsage(c, err)
 	}
 	noteNoTLS(c)
 	if cfg.Interval > 0 && !c.Bool("quiet") {
@@ -131,12 +172,12 @@ func bench(c *cli.Context) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	var meter mqttbench.Meter
-	bar := newProgress(c, int64(cfg.Clients)*int64(cfg.Count))
-	watcher := mqttbench.Watch(&meter, c.Int("broker-pid"), mqttbench.SampleEvery, bar.show)
+	progress := newProgress(c.Bool("quiet"), goal{messages: int64(cfg.Clients) * int64(cfg.Count), count: acknowledged})
+	watcher := mqttbench.Watch(&meter, process.pid, mqttbench.SampleEvery, progress.show)
 	results := mqttbench.Run(ctx, cfg, &meter)
 	samples := watcher.Stop()
-	bar.end()
-	if err := writeReport(page, benchPage(c, cfg, results, samples)); err != nil {
+	progress.end()
+	if err := writeReport(page, benchPage(c, cfg, results, samples, &process)); err != nil {
 		fmt.Fprintln(os.Stderr, "loopmq bench:", err) // the results come all the same
 	}
 	return printBench(c, results, format)

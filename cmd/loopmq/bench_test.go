@@ -107,7 +107,7 @@ func TestBenchMistakes(t *testing.T) {
 		{"-format xml", `loopmq bench: -format "xml": text or json; see loopmq bench --help` + "\n"},
 		{"-nothing", "loopmq bench: flag provided but not defined: -nothing; see loopmq bench --help\n"},
 		{"-client-key k", "loopmq bench: -client-key without -client-cert; see loopmq bench --help\n"},
-		{"stray", `loopmq bench: unexpected argument "stray"; see loopmq bench --help` + "\n"},
+		{"stray", `loopmq bench: unexpected argument "stray"; loopmq bench list tells the scenarios; see loopmq bench --help` + "\n"},
 	} {
 		got := run(t, "", append([]string{loopmq, "bench"}, strings.Fields(row.args)...)...)
 		if got.status != exitUsage || got.err != row.want || got.out != "" {
@@ -122,20 +122,24 @@ func TestBenchMistakes(t *testing.T) {
 }
 
 func TestProgressText(t *testing.T) {
-	before := mqttbench.Sample{At: time.Second, Done: 1000}
-	now := mqttbench.Sample{At: 3 * time.Second, Done: 5000}
+	now := mqttbench.Sample{At: 3 * time.Second, Done: 5000, Delivered: 600}
+	some := goal{messages: 10000, count: acknowledged}
+	timed := goal{name: "two clients", lasts: 12 * time.Second, count: delivered}
 	for _, row := range []struct {
-		total int64
+		goal
 		width int
 		want  string
 	}{
-		{10000, 80, "[====================                    ] 3s: 5000 of 10000 messages, 2000/s"},
-		{10000, 50, "[======       ] 3s: 5000 of 10000 messages, 2000/s"},
-		{10000, 20, "3s: 5000 of 10000 me"},
-		{0, 80, "3s: 5000 messages, 2000/s"},
+		{some, 80, "[====================                    ] 3s: 5000 of 10000 messages, 2000/s"},
+		{some, 50, "[======       ] 3s: 5000 of 10000 messages, 2000/s"},
+		{some, 20, "3s: 5000 of 10000 me"},
+		{goal{count: acknowledged}, 80, "3s: 5000 messages, 2000/s"},
+		{timed, 90, "[==========                              ] two clients, 3s of 12s: 600 messages, 250/s"},
+		{goal{name: "churn", count: delivered, what: "clients"}, 80, "churn, 3s: 600 clients, 250/s"},
 	} {
-		if got := bar(&before, &now, row.total, row.width); got != row.want {
-			t.Errorf("%d columns: %q", row.width, got)
+		p := progress{goal: row.goal, before: mqttbench.Sample{At: time.Second, Done: 1000, Delivered: 100}}
+		if got := p.bar(&now, row.width); got != row.want {
+			t.Errorf("%d columns: %q, want %q", row.width, got, row.want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
@@ -17,7 +18,30 @@ import (
 type benchRun struct {
 	name    string // "" where there is only one
 	samples []mqttbench.Sample
-	times   *mqttbench.Histogram
+	times   *times // nil: it has none
+}
+
+// times are how long messages took.
+type times struct {
+	points []report.Point // milliseconds, percent that took this long or less
+	of     func(q float64) time.Duration
+}
+
+// distribution is what a histogram knows.
+func distribution(h *mqttbench.Histogram) *times {
+	if h.Total() == 0 {
+		return nil
+	}
+	t := &times{of: h.Quantile}
+	seen := int64(0)
+	h.Each(func(from, to time.Duration, n int64) {
+		if seen == 0 {
+			t.points = append(t.points, report.Point{X: inMillis(max(from, 1)), Y: 0})
+		}
+		seen += n
+		t.points = append(t.points, report.Point{X: inMillis(to), Y: 100 * float64(seen) / float64(h.Total())})
+	})
+	return t
 }
 
 // createReport opens the file of --report before anything is measured, so that
@@ -51,104 +75,95 @@ func writeReport(f *os.File, p *report.Page) error {
 
 // commonFacts are those of every report. Of the broker's URL it tells neither
 // user nor password.
-func commonFacts(c *cli.Context, broker string) []report.Fact {
+func commonFacts(c *cli.Context, broker string, p *process) []report.Fact {
 	return []report.Fact{
 		{Name: "broker", Value: broker},
+		{Name: "its process", Value: p.name},
 		{Name: "measured", Value: time.Now().Format(time.RFC1123Z)},
 		{Name: "by", Value: fmt.Sprintf("loopmq %s, %s/%s, %d processors", c.App.Version, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())},
 	}
 }
 
-// benchPanels are the charts of some runs. count is what a sample's rate is of.
-func benchPanels(runs []benchRun, what string, count func(*mqttbench.Sample) float64) []report.Panel {
-	return []report.Panel{
-		timePanel("Rate over time", what, runs, "msg/s", "", always, perSecond(1, count)),
-		latencyPanel(runs),
-		processorPanel(runs),
-		memoryPanel(runs),
-		trafficPanel("Network bytes to the broker", runs,
-			func(s *mqttbench.Sample) float64 { return float64(s.BytesOut) },
-			func(s *mqttbench.Sample) float64 { return float64(s.Process.BytesIn) }),
-		trafficPanel("Network bytes from the broker", runs,
-			func(s *mqttbench.Sample) float64 { return float64(s.BytesIn) },
-			func(s *mqttbench.Sample) float64 { return float64(s.Process.BytesOut) }),
+// counter is one count of a sample.
+type counter func(*mqttbench.Sample) int64
+
+// benchPanels are the charts of some runs. what says what is counted.
+func benchPanels(prefix string, runs []benchRun, p *process, what string, count counter) []report.Panel {
+	panels := []report.Panel{timePanel("Rate over time", what, runs, "msg/s", perSecond(count))}
+	if l := latencyPanel(runs); len(l.Series) > 0 {
+		panels = append(panels, l)
 	}
+	panels = append(
+		panels, processorPanel(runs, p), memoryPanel(runs, p),
+		timePanel("Network bytes to the broker", trafficNote, runs, "B/s", perSecond(func(s *mqttbench.Sample) int64 { return s.BytesOut })),
+		timePanel("Network bytes from the broker", trafficNote, runs, "B/s", perSecond(func(s *mqttbench.Sample) int64 { return s.BytesIn })),
+	)
+	for i := range panels {
+		panels[i].Title = prefix + panels[i].Title
+	}
+	return panels
 }
 
-func always(*mqttbench.Sample) bool { return true }
+const trafficNote = "As these clients count: what they write to their connections and read from them, without the headers of TCP and IP."
 
-// unknownProcess is why there are no charts of the broker's process.
-const unknownProcess = "Not known: it can be read when the broker runs on this machine and --broker-pid says which process it is."
-
-func processorPanel(runs []benchRun) report.Panel {
-	p := timePanel("Processor time of the broker", "100 % is one core; the kernel counts in steps of 10 ms.", runs, "%", unknownProcess,
-		func(s *mqttbench.Sample) bool { return s.ProcessKnown },
-		perSecond(100, func(s *mqttbench.Sample) float64 { return s.Process.CPU.Seconds() }))
-	p.YMax = 100
-	return p
+func processorPanel(runs []benchRun, p *process) report.Panel {
+	cpu := perSecond(func(s *mqttbench.Sample) int64 { return int64(s.Process.CPU) })
+	panel := timePanel("Processor time of the broker", "100 % is one core; the kernel counts in steps of 10 ms.", withProcess(runs), "%",
+		func(before, s *mqttbench.Sample) float64 { return 100 * cpu(before, s) / float64(time.Second) })
+	panel.YMax, panel.Missing = 100, p.missing()
+	return panel
 }
 
-func memoryPanel(runs []benchRun) report.Panel {
-	return timePanel("Memory of the broker", "What it holds in RAM (resident set).", runs, "B", unknownProcess,
-		func(s *mqttbench.Sample) bool { return s.ProcessKnown },
+func memoryPanel(runs []benchRun, p *process) report.Panel {
+	panel := timePanel("Memory of the broker", "What it holds in RAM (resident set).", withProcess(runs), "B",
 		func(_, s *mqttbench.Sample) float64 { return float64(s.Process.Resident) })
+	panel.Missing = p.missing()
+	return panel
 }
 
-// trafficPanel shows what the broker's process moved, or else what the clients
-// did.
-func trafficPanel(title string, runs []benchRun, clients, process func(*mqttbench.Sample) float64) report.Panel {
-	note, value := "As the kernel counts for the broker's process.", process
+// withProcess are the samples in which the broker's process was seen.
+func withProcess(runs []benchRun) []benchRun {
+	var out []benchRun
 	for _, r := range runs {
+		seen := benchRun{name: r.name}
 		for i := range r.samples {
-			if !r.samples[i].ProcessTrafficKnown {
-				note, value = "As the clients count.", clients
+			if r.samples[i].ProcessKnown {
+				seen.samples = append(seen.samples, r.samples[i])
 			}
 		}
+		out = append(out, seen)
 	}
-	return timePanel(title, note, runs, "B/s", "", always, perSecond(1, value))
+	return out
 }
 
 // change makes a value of two samples.
 type change func(before, s *mqttbench.Sample) float64
 
-// perSecond is how fast a count grows, times a factor.
-func perSecond(factor float64, count func(*mqttbench.Sample) float64) change {
+// perSecond is how fast a count grows.
+func perSecond(count counter) change {
 	return func(before, s *mqttbench.Sample) float64 {
-		return factor * (count(s) - count(before)) / (s.At - before.At).Seconds()
+		return float64(count(s)-count(before)) / (s.At - before.At).Seconds()
 	}
 }
 
 // timePanel has a line for each run. A sample that follows too soon on the one
 // before tells no rate.
-func timePanel(title, note string, runs []benchRun, unit, missing string, known func(*mqttbench.Sample) bool, value change) report.Panel {
+func timePanel(title, note string, runs []benchRun, unit string, value change) report.Panel {
 	p := report.Panel{Title: title, Note: note, XName: "time", XUnit: "s"}
 	for _, r := range runs {
-		series := report.Series{Name: r.name, Unit: unit}
-		if series.Name == "" {
-			series.Name = title
-		}
-		before := -1
-		for i := range r.samples {
-			s := &r.samples[i]
-			if !known(s) {
+		series := report.Series{Name: cmp.Or(r.name, title), Unit: unit}
+		for i, before := 1, 0; i < len(r.samples); i++ {
+			s, last := &r.samples[i], &r.samples[before]
+			apart := s.At - last.At
+			if apart < mqttbench.SampleEvery/2 && len(series.Points) > 0 || apart <= 0 {
 				continue
 			}
-			if before >= 0 {
-				last := &r.samples[before]
-				apart := s.At - last.At
-				if apart < mqttbench.SampleEvery/2 && len(series.Points) > 0 || apart <= 0 {
-					continue
-				}
-				series.Points = append(series.Points, report.Point{X: s.At.Seconds(), Y: value(last, s)})
-			}
+			series.Points = append(series.Points, report.Point{X: s.At.Seconds(), Y: value(last, s)})
 			before = i
 		}
 		if len(series.Points) > 0 {
 			p.Series = append(p.Series, series)
 		}
-	}
-	if len(p.Series) == 0 {
-		p.Missing = missing
 	}
 	return p
 }
@@ -171,25 +186,14 @@ func latencyPanel(runs []benchRun) report.Panel {
 		p.Figures.Head = append(p.Figures.Head, q.name)
 	}
 	for _, r := range runs {
-		if r.times == nil || r.times.Total() == 0 {
+		if r.times == nil {
 			continue
 		}
-		series := report.Series{Name: r.name, Unit: "%"}
-		if series.Name == "" {
-			series.Name = "all messages"
-		}
-		seen := int64(0)
-		r.times.Each(func(from, to time.Duration, n int64) {
-			if seen == 0 {
-				series.Points = append(series.Points, report.Point{X: inMillis(max(from, 1)), Y: 0})
-			}
-			seen += n
-			series.Points = append(series.Points, report.Point{X: inMillis(to), Y: 100 * float64(seen) / float64(r.times.Total())})
-		})
+		series := report.Series{Name: cmp.Or(r.name, "all messages"), Unit: "%", Points: r.times.points}
 		p.Series = append(p.Series, series)
 		row := []string{series.Name}
 		for _, q := range quantiles {
-			row = append(row, fmt.Sprintf("%.3f ms", inMillis(r.times.Quantile(q.q))))
+			row = append(row, fmt.Sprintf("%.3f ms", inMillis(r.times.of(q.q))))
 		}
 		p.Figures.Rows = append(p.Figures.Rows, row)
 	}
@@ -199,7 +203,7 @@ func latencyPanel(runs []benchRun) report.Panel {
 func inMillis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // benchPage is the report of loopmq bench.
-func benchPage(c *cli.Context, cfg *mqttbench.Config, r *mqttbench.Results, samples []mqttbench.Sample) *report.Page {
+func benchPage(c *cli.Context, cfg *mqttbench.Config, r *mqttbench.Results, samples []mqttbench.Sample, p *process) *report.Page {
 	size := cfg.Size
 	if cfg.Payload != nil {
 		size = len(cfg.Payload)
@@ -209,7 +213,7 @@ func benchPage(c *cli.Context, cfg *mqttbench.Config, r *mqttbench.Results, samp
 		intro += fmt.Sprintf(" It sends one message every %v: the rates are those of this pause, not the broker's.", cfg.Interval)
 	}
 	t := &r.Totals
-	facts := append(commonFacts(c, brokerURL(cfg.Broker)),
+	facts := append(commonFacts(c, brokerURL(cfg.Broker), p),
 		report.Fact{Name: "clients", Value: fmt.Sprint(cfg.Clients)},
 		report.Fact{Name: "messages of each", Value: fmt.Sprintf("%d of %d bytes, QoS %d", cfg.Count, size, cfg.QoS)},
 		report.Fact{Name: "went through", Value: fmt.Sprintf("%d of %d", t.Successes, t.Successes+t.Failures)},
@@ -218,8 +222,8 @@ func benchPage(c *cli.Context, cfg *mqttbench.Config, r *mqttbench.Results, samp
 	)
 	return &report.Page{
 		Title: "loopmq bench of " + brokerURL(cfg.Broker), Intro: intro, Facts: facts,
-		Panels: benchPanels([]benchRun{{samples: samples, times: r.Times}}, "Messages whose handshake is complete, of all clients.",
-			func(s *mqttbench.Sample) float64 { return float64(s.Done) }),
+		Panels: benchPanels("", []benchRun{{samples: samples, times: distribution(r.Times)}}, p,
+			"Messages whose handshake is complete, of all clients.", acknowledged),
 	}
 }
 

@@ -1,23 +1,35 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
 	"github.com/loopmq/loopmq/bench/mqttbench"
 )
 
+// goal is what a measurement is on its way to.
+type goal struct {
+	name     string        // what is measured; may be empty
+	messages int64         // 0: not known
+	lasts    time.Duration // 0: until the messages are done
+	count    func(*mqttbench.Sample) int64
+	what     string // that count counts; empty: messages
+}
+
+func acknowledged(s *mqttbench.Sample) int64 { return s.Done }
+func delivered(s *mqttbench.Sample) int64    { return s.Delivered }
+
 // progress tells on standard error how far a measurement is: a bar that is
 // rewritten on a terminal, otherwise a line from time to time.
 type progress struct {
+	goal
 	quiet, terminal bool
 	width           int
-	total           int64 // messages; 0: not known
 	next            time.Duration
 	before          mqttbench.Sample
 	drawn           bool
@@ -26,8 +38,8 @@ type progress struct {
 // progressEvery is the time between two lines in a file or pipe.
 const progressEvery = 10 * time.Second
 
-func newProgress(c *cli.Context, total int64) *progress {
-	p := &progress{quiet: c.Bool("quiet"), total: total, next: progressEvery, width: 80}
+func newProgress(quiet bool, g goal) *progress {
+	p := &progress{goal: g, quiet: quiet, next: progressEvery, width: 80}
 	fd := int(os.Stderr.Fd())
 	if p.terminal = term.IsTerminal(fd); p.terminal {
 		if w, _, err := term.GetSize(fd); err == nil && w > 0 {
@@ -43,11 +55,11 @@ func (p *progress) show(s mqttbench.Sample) {
 	case p.quiet || s.At == 0:
 	case p.terminal && s.At > time.Second/5:
 		// To the left edge, the text, and delete what is behind it.
-		fmt.Fprintf(os.Stderr, "\r%s\x1b[K", bar(&p.before, &s, p.total, p.width-1))
+		fmt.Fprintf(os.Stderr, "\r%s\x1b[K", p.bar(&s, p.width-1))
 		p.drawn = true
 	case !p.terminal && s.At >= p.next:
 		p.next += progressEvery
-		fmt.Fprintln(os.Stderr, summary(&p.before, &s, p.total))
+		fmt.Fprintln(os.Stderr, p.summary(&s))
 	default:
 		return // keeps before: a rate over the whole time since the last line
 	}
@@ -62,31 +74,51 @@ func (p *progress) end() {
 }
 
 // summary is the state in words.
-func summary(before, s *mqttbench.Sample, total int64) string {
-	done := fmt.Sprint(s.Done)
-	if total > 0 {
-		done = fmt.Sprintf("%d of %d", s.Done, total)
+func (p *progress) summary(s *mqttbench.Sample) string {
+	text := s.At.Round(time.Second).String()
+	if p.lasts > 0 {
+		text += " of " + p.lasts.String()
 	}
-	text := fmt.Sprintf("%v: %s messages, %.0f/s", s.At.Round(time.Second), done, rate(before, s))
+	if p.name != "" {
+		text = p.name + ", " + text
+	}
+	text += fmt.Sprintf(": %d", p.count(s))
+	if p.messages > 0 {
+		text += fmt.Sprintf(" of %d", p.messages)
+	}
+	text += fmt.Sprintf(" %s, %.0f/s", cmp.Or(p.what, "messages"), p.rate(s))
 	if s.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", s.Failed)
 	}
 	return text
 }
 
-func rate(before, s *mqttbench.Sample) float64 {
-	if s.At <= before.At {
+func (p *progress) rate(s *mqttbench.Sample) float64 {
+	if s.At <= p.before.At {
 		return 0
 	}
-	return float64(s.Done-before.Done) / (s.At - before.At).Seconds()
+	return float64(p.count(s)-p.count(&p.before)) / (s.At - p.before.At).Seconds()
+}
+
+// share is how much is done, 0 to 1; known is false if that cannot be said.
+func (p *progress) share(s *mqttbench.Sample) (share float64, known bool) {
+	switch {
+	case p.messages > 0:
+		share = float64(p.count(s)+s.Failed) / float64(p.messages)
+	case p.lasts > 0:
+		share = float64(s.At) / float64(p.lasts)
+	default:
+		return 0, false
+	}
+	return min(share, 1), true
 }
 
 // bar is the state in at most width columns.
-func bar(before, s *mqttbench.Sample, total int64, width int) string {
-	text := summary(before, s, total)
+func (p *progress) bar(s *mqttbench.Sample, width int) string {
+	text := p.summary(s)
 	room := min(width-len(text)-3, 40)
-	if total > 0 && room >= 8 {
-		full := int(int64(room) * min(s.Done+s.Failed, total) / total)
+	if share, known := p.share(s); known && room >= 8 {
+		full := int(float64(room) * share)
 		text = "[" + strings.Repeat("=", full) + strings.Repeat(" ", room-full) + "] " + text
 	}
 	return text[:min(len(text), max(width, 0))]
