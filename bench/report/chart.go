@@ -45,6 +45,9 @@ func (p *Panel) axes() (x, y axis) {
 	if p.LogX {
 		return logarithmic(xLeast, xMost), linear(yLeast, yMost, 5)
 	}
+	if xLeast == xMost {
+		xLeast = min(xLeast, 0) // one point alone shows where it is from 0
+	}
 	return tight(xLeast, xMost, 8), linear(yLeast, yMost, 5)
 }
 
@@ -74,7 +77,7 @@ func (w *writer) chart(id int, p *Panel) {
 	w.label(plotRight, plotBottom+34, "end", named(p.XName, p.XUnit))
 	w.label(plotLeft, plotTop-4, "start", unit)
 	for i := range p.Series {
-		w.series(i, p, &x, &y)
+		w.series(&p.Series[i], p, &x, &y)
 	}
 	w.put("</svg>\n")
 }
@@ -137,10 +140,9 @@ func thin(points []Point, n int) []Point {
 }
 
 // series draws one line, and over it what tells the values.
-func (w *writer) series(i int, p *Panel, x, y *axis) {
-	s := &p.Series[i]
+func (w *writer) series(s *Series, p *Panel, x, y *axis) {
 	points := thin(s.Points, pointsMax)
-	w.putf("<path class=\"line s%d\" d=\"", i%styles)
+	w.putf("<path class=\"line s%d\" d=\"", s.Style%styles)
 	pen := byte('M')
 	for _, pt := range points {
 		if !p.drawable(pt) {
@@ -154,7 +156,11 @@ func (w *writer) series(i int, p *Panel, x, y *axis) {
 	if len(points) > hoverMax {
 		return
 	}
-	w.putf("<g class=\"dots s%d\">\n", i%styles)
+	kind := "dots"
+	if len(points) == 1 {
+		kind = "dot" // a line of one point is not seen
+	}
+	w.putf("<g class=\"%s s%d\">\n", kind, s.Style%styles)
 	for _, pt := range points {
 		if !p.drawable(pt) {
 			continue

@@ -43,6 +43,7 @@ type Panel struct {
 // Series is one line of a chart. The series of a panel share a unit.
 type Series struct {
 	Name, Unit string
+	Style      int     // which colour and dashes; lines of one thing have the same in all panels
 	Points     []Point // in the order of X; a Y that is not a number is a gap
 }
 
@@ -153,7 +154,7 @@ func (w *writer) legend(p *Panel) {
 	}
 	w.put("<ul class=\"legend\">")
 	for i := range p.Series {
-		w.putf("<li><svg width=\"28\" height=\"10\" aria-hidden=\"true\"><line class=\"line s%d\" x1=\"0\" y1=\"5\" x2=\"28\" y2=\"5\"/></svg> ", i%styles)
+		w.putf("<li><svg width=\"28\" height=\"10\" aria-hidden=\"true\"><line class=\"line s%d\" x1=\"0\" y1=\"5\" x2=\"28\" y2=\"5\"/></svg> ", p.Series[i].Style%styles)
 		w.text(p.Series[i].Name)
 		w.put("</li>\n")
 	}

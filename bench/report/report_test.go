@@ -26,7 +26,7 @@ func page() *report.Page {
 		Panels: []report.Panel{
 			{Title: "Rate", Note: "of all clients", XName: "time", XUnit: "s", Series: []report.Series{
 				{Name: "one", Unit: "msg/s", Points: []report.Point{{0, 0}, {1, 12000}, {2, math.NaN()}, {3, 34000}, {4, 30000}}},
-				{Name: "two", Unit: "msg/s", Points: []report.Point{{0, 5}, {4, 10}}},
+				{Name: "two", Unit: "msg/s", Style: 1, Points: []report.Point{{0, 5}, {4, 10}}},
 			}},
 			{Title: "Latency", XName: "time of a message", XUnit: "ms", LogX: true, YMax: 100, Series: []report.Series{
 				{Name: "share", Unit: "%", Points: []report.Point{{0, 0}, {0.05, 1}, {0.4, 50}, {800, 100}}},
@@ -102,6 +102,7 @@ func TestPage(t *testing.T) {
 	for _, must := range []string{
 		`<html xmlns="http://www.w3.org/1999/xhtml" lang="en">`, "prefers-color-scheme: dark",
 		`role="img" aria-labelledby="t0 d0"`, `<th scope="row">two clients</th>`,
+		`<path class="line s1"`, `<line class="line s1"`,
 	} {
 		if !bytes.Contains(doc.Bytes(), []byte(must)) {
 			t.Errorf("no %s", must)
@@ -119,6 +120,19 @@ func TestGap(t *testing.T) {
 	path, _, _ = strings.Cut(path, `"`)
 	if strings.Count(path, "M") != 2 || strings.Count(path, "L") != 2 || strings.Contains(path, "NaN") {
 		t.Errorf("path %q", path)
+	}
+}
+
+// TestOnePoint: one value alone is a dot that can be seen, at the end of an
+// axis from 0.
+func TestOnePoint(t *testing.T) {
+	p := report.Page{Panels: []report.Panel{{Title: "x", Series: []report.Series{{Name: "y", Points: []report.Point{{0.2, 5}}}}}}}
+	var doc bytes.Buffer
+	if err := p.Write(&doc); err != nil {
+		t.Fatal(err)
+	}
+	if lines, _ := outline(t, doc.Bytes()); !slices.Contains(lines, "text: 0.1") || !strings.Contains(doc.String(), `<g class="dot s0">`) {
+		t.Errorf("%v in %s", lines, doc.String())
 	}
 }
 

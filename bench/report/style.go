@@ -30,17 +30,19 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .grid line { stroke: var(--grid); stroke-width: 1; }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .dots circle { fill: transparent; stroke: none; }
-.dots circle:hover { fill: currentColor; }
+.dots circle:hover, .dot circle { fill: currentColor; }
+.dot circle { stroke: none; }
 .s0 { stroke: var(--c0); color: var(--c0); }
 .s1 { stroke: var(--c1); color: var(--c1); stroke-dasharray: 7 3; }
 .s2 { stroke: var(--c2); color: var(--c2); stroke-dasharray: 2 3; }
 .s3 { stroke: var(--c3); color: var(--c3); stroke-dasharray: 10 3 2 3; }
 .s4 { stroke: var(--c4); color: var(--c4); stroke-dasharray: 14 4; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { font-size: .9rem; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: .25rem; }
-th, td { padding: .2rem .9rem .2rem 0; text-align: right; white-space: nowrap; }
+th, td { padding: .2rem .75rem .2rem 0; text-align: right; white-space: nowrap; }
+th:last-child, td:last-child { padding-right: 0; }
 th[scope=row], th:first-child { text-align: left; font-weight: 500; }
-thead th { color: var(--faint); font-weight: 500; border-bottom: 1px solid var(--grid); }
+thead th { white-space: normal; vertical-align: bottom; color: var(--faint); font-weight: 500; border-bottom: 1px solid var(--grid); }
 details table { margin-top: .5rem; }
 summary { cursor: pointer; color: var(--faint); font-size: .9rem; }
 @media print { section { break-inside: avoid; } }

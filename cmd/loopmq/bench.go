@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -68,11 +70,16 @@ func reportFlag() cli.Flag {
 }
 
 func pidFlag() cli.Flag {
-	return &cli.IntFlag{Name: "pid", Usage: "`PID` of the broker for its processor time and memory; found by itself where the broker is on this machine and may be looked into"}
+	return &cli.IntFlag{Name: "pid", DefaultText: "who listens there", Usage: "`PID` of a broker on this machine, for its processor time and memory"}
 }
 
 // oneLineUsage is for a flag that cannot be read: one line, not all the help.
-func oneLineUsage(c *cli.Context, err error, _ bool) error { return benchUsage(c, err) }
+func oneLineUsage(c *cli.Context, err error, _ bool) error {
+	if errors.Is(err, flag.ErrHelp) { // -h, which the tool has
+		return cli.ShowSubcommandHelp(c)
+	}
+	return benchUsage(c, err)
+}
 
 // benchName is what stands behind loopmq on the command line.
 func benchName(c *cli.Context) string {

@@ -186,6 +186,8 @@ func classicPage(c *cli.Context, l *mqttbench.Load, results []*mqttbench.CaseRes
 		Title: "loopmq bench classic of " + brokerURL(l.Broker),
 		Intro: "The broker alone, two clients, one hundred clients. Half of them publish and half receive, each pair on a topic of its own.",
 		Facts: facts, Tables: []report.Table{table},
-		Panels: benchPanels("", runs, p, "Messages delivered to the subscribers of a case.", delivered),
+		Panels: benchPanels(runs, p, &counted{
+			what: "Messages delivered to the subscribers of a case.", unit: "msg/s", count: delivered, traffic: clientTraffic,
+		}),
 	}
 }

@@ -17,11 +17,15 @@ func (p *plan) page(c *cli.Context) *report.Page {
 	if p.url != "" {
 		broker = brokerURL(p.url)
 	}
+	times := "once"
+	if p.rounds > 1 {
+		times = fmt.Sprintf("%d times", p.rounds)
+	}
 	page := &report.Page{
 		Title: "loopmq bench of " + p.brokerName(),
 		Intro: "Each scenario sends as much as the broker takes, or at a steady rate, and counts every delivery.",
 		Facts: append(commonFacts(c, broker, &p.process), report.Fact{
-			Name: "each run", Value: fmt.Sprintf("%v warm-up, %v measured, %d times", p.options.WarmUp, p.options.Measure, p.rounds),
+			Name: "each run", Value: fmt.Sprintf("%v warm-up, %v measured, %s", p.options.WarmUp, p.options.Measure, times),
 		}),
 	}
 	table := report.Table{Title: "All scenarios"}
@@ -39,7 +43,11 @@ func (p *plan) page(c *cli.Context) *report.Page {
 		if p.rounds == 1 {
 			runs[0].name = ""
 		}
-		page.Panels = append(page.Panels, benchPanels(prefix, runs, &p.process, s.Describe()+".", delivered)...)
+		n := &counted{prefix: prefix, what: "Deliveries: " + s.Describe() + ".", unit: "msg/s", count: delivered, traffic: "Of PUBLISH packets."}
+		if what := unit(&s); what != "deliveries" {
+			n.what, n.unit = "Clients: "+s.Describe()+".", "clients/s"
+		}
+		page.Panels = append(page.Panels, benchPanels(runs, &p.process, n)...)
 	}
 	return page
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -87,24 +88,49 @@ func commonFacts(c *cli.Context, broker string, p *process) []report.Fact {
 // counter is one count of a sample.
 type counter func(*mqttbench.Sample) int64
 
-// benchPanels are the charts of some runs. what says what is counted.
-func benchPanels(prefix string, runs []benchRun, p *process, what string, count counter) []report.Panel {
-	panels := []report.Panel{timePanel("Rate over time", what, runs, "msg/s", perSecond(count))}
+// counted says what the charts of some runs count.
+type counted struct {
+	prefix  string // of their titles
+	what    string // the rate is of
+	unit    string // of the rate
+	count   counter
+	traffic string // what the network bytes are
+}
+
+// benchPanels are the charts of some runs. Those that would say nothing are
+// left out, but for what is not known of the broker's process.
+func benchPanels(runs []benchRun, p *process, n *counted) []report.Panel {
+	panels := []report.Panel{timePanel("Rate over time", n.what, runs, n.unit, perSecond(n.count))}
 	if l := latencyPanel(runs); len(l.Series) > 0 {
 		panels = append(panels, l)
 	}
-	panels = append(
-		panels, processorPanel(runs, p), memoryPanel(runs, p),
-		timePanel("Network bytes to the broker", trafficNote, runs, "B/s", perSecond(func(s *mqttbench.Sample) int64 { return s.BytesOut })),
-		timePanel("Network bytes from the broker", trafficNote, runs, "B/s", perSecond(func(s *mqttbench.Sample) int64 { return s.BytesIn })),
-	)
+	panels = append(panels, processorPanel(runs, p), memoryPanel(runs, p))
+	for _, way := range []struct {
+		title string
+		count counter
+	}{
+		{"Network bytes to the broker", func(s *mqttbench.Sample) int64 { return s.BytesOut }},
+		{"Network bytes from the broker", func(s *mqttbench.Sample) int64 { return s.BytesIn }},
+	} {
+		if moved(runs, way.count) {
+			panels = append(panels, timePanel(way.title, n.traffic, runs, "B/s", perSecond(way.count)))
+		}
+	}
 	for i := range panels {
-		panels[i].Title = prefix + panels[i].Title
+		panels[i].Title = n.prefix + panels[i].Title
 	}
 	return panels
 }
 
-const trafficNote = "As these clients count: what they write to their connections and read from them, without the headers of TCP and IP."
+// moved reports whether any of the runs counted any.
+func moved(runs []benchRun, count counter) bool {
+	return slices.ContainsFunc(runs, func(r benchRun) bool {
+		return len(r.samples) > 0 && count(&r.samples[len(r.samples)-1]) > 0
+	})
+}
+
+// clientTraffic is what a Meter counts.
+const clientTraffic = "As these clients count: all that they write to their connections and read from them, without the headers of TCP and IP."
 
 func processorPanel(runs []benchRun, p *process) report.Panel {
 	cpu := perSecond(func(s *mqttbench.Sample) int64 { return int64(s.Process.CPU) })
@@ -150,8 +176,8 @@ func perSecond(count counter) change {
 // before tells no rate.
 func timePanel(title, note string, runs []benchRun, unit string, value change) report.Panel {
 	p := report.Panel{Title: title, Note: note, XName: "time", XUnit: "s"}
-	for _, r := range runs {
-		series := report.Series{Name: cmp.Or(r.name, title), Unit: unit}
+	for style, r := range runs {
+		series := report.Series{Name: cmp.Or(r.name, title), Unit: unit, Style: style}
 		for i, before := 1, 0; i < len(r.samples); i++ {
 			s, last := &r.samples[i], &r.samples[before]
 			apart := s.At - last.At
@@ -185,11 +211,11 @@ func latencyPanel(runs []benchRun) report.Panel {
 	for _, q := range quantiles {
 		p.Figures.Head = append(p.Figures.Head, q.name)
 	}
-	for _, r := range runs {
+	for style, r := range runs {
 		if r.times == nil {
 			continue
 		}
-		series := report.Series{Name: cmp.Or(r.name, "all messages"), Unit: "%", Points: r.times.points}
+		series := report.Series{Name: cmp.Or(r.name, "all messages"), Unit: "%", Style: style, Points: r.times.points}
 		p.Series = append(p.Series, series)
 		row := []string{series.Name}
 		for _, q := range quantiles {
@@ -222,8 +248,9 @@ func benchPage(c *cli.Context, cfg *mqttbench.Config, r *mqttbench.Results, samp
 	)
 	return &report.Page{
 		Title: "loopmq bench of " + brokerURL(cfg.Broker), Intro: intro, Facts: facts,
-		Panels: benchPanels("", []benchRun{{samples: samples, times: distribution(r.Times)}}, p,
-			"Messages whose handshake is complete, of all clients.", acknowledged),
+		Panels: benchPanels([]benchRun{{samples: samples, times: distribution(r.Times)}}, p, &counted{
+			what: "Messages whose handshake is complete, of all clients.", unit: "msg/s", count: acknowledged, traffic: clientTraffic,
+		}),
 	}
 }
 

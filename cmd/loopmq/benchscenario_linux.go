@@ -55,6 +55,7 @@ func scenarioCommand(name, usage string) *cli.Command {
 		Description: "Runs against a broker that is started for it, this program with serve and nothing set but the bounds of\n" +
 			"queues, which are lifted; or against the one of --broker, of which only topics below bench/ are used, and\n" +
 			"where nothing stays behind. The generator counts every delivery: less than 100 % delivered is a loss.\n" +
+			"drain-50k loses what the bound on queued messages of a running broker is below 50000.\n" +
 			"With more scenarios behind the first, they run one after the other.\n" +
 			"generator busy: near 100 % the rate is the generator's, not the broker's. broker CPU s/M: seconds of\n" +
 			"processor time for a million deliveries.\n" +
