@@ -40,7 +40,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 table { font-size: .9rem; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: .25rem; }
 th, td { padding: .2rem .75rem .2rem 0; text-align: right; white-space: nowrap; }
-th:last-child, td:last-child { padding-right: 0; }
+th:last-child, td:last-child { padding-right: 0; white-space: normal; }
 th[scope=row], th:first-child { text-align: left; font-weight: 500; }
 thead th { white-space: normal; vertical-align: bottom; color: var(--faint); font-weight: 500; border-bottom: 1px solid var(--grid); }
 details table { margin-top: .5rem; }

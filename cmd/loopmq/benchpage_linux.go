@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -22,7 +23,7 @@ func (p *plan) page(c *cli.Context) *report.Page {
 		times = fmt.Sprintf("%d times", p.rounds)
 	}
 	page := &report.Page{
-		Title: "loopmq bench of " + p.brokerName(),
+		Title: p.title(),
 		Intro: "Each scenario sends as much as the broker takes, or at a steady rate, and counts every delivery.",
 		Facts: append(commonFacts(c, broker, &p.process), report.Fact{
 			Name: "each run", Value: fmt.Sprintf("%v warm-up, %v measured, %s", p.options.WarmUp, p.options.Measure, times),
@@ -50,6 +51,18 @@ func (p *plan) page(c *cli.Context) *report.Page {
 		page.Panels = append(page.Panels, benchPanels(runs, &p.process, n)...)
 	}
 	return page
+}
+
+// title names the scenarios, if they are few.
+func (p *plan) title() string {
+	if len(p.scenarios) > 4 {
+		return fmt.Sprintf("loopmq bench: %d scenarios", len(p.scenarios))
+	}
+	var names []string
+	for _, s := range p.scenarios {
+		names = append(names, s.Name)
+	}
+	return "loopmq bench: " + strings.Join(names, ", ")
 }
 
 // brackets are the times of a scenario that has some.
