@@ -54,7 +54,7 @@ func benchFlags() []cli.Flag {
 		&cli.IntFlag{Name: "qos", Value: 1, Usage: "`QOS` of the messages"},
 		&cli.BoolFlag{Name: "quiet", Usage: "no progress and no notes on standard error"},
 		reportFlag(), pidFlag(),
-		&cli.StringFlag{Category: cat, Name: "broker", Value: "tcp://localhost:1883", Usage: "`URL`: tcp, mqtt, ssl, tls, mqtts://HOST[:PORT] or unix:///PATH"},
+		&cli.StringFlag{Category: cat, Name: "broker", Value: "tcp://localhost:1883", Usage: "`URL`: tcp, mqtt, ssl, tls, mqtts://HOST[:PORT], ws, wss://HOST[:PORT]/PATH or unix:///PATH"},
 		&cli.StringFlag{Category: cat, Name: "username", Usage: "user `NAME`"},
 		&cli.StringFlag{Category: cat, Name: "password", Usage: "`PASSWORD`"},
 		&cli.StringFlag{Category: cat, Name: "client-prefix", Value: "mqtt-benchmark", Usage: "client identifiers are `PREFIX`-0, PREFIX-1, ..."},

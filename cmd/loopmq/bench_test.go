@@ -131,7 +131,7 @@ func TestProgressText(t *testing.T) {
 		want  string
 	}{
 		{some, 80, "[====================                    ] 3s: 5000 of 10000 messages, 2000/s"},
-		{some, 50, "[======       ] 3s: 5000 of 10000 messages, 2000/s"},
+		{some, 50, "[====    ] 3s: 5000 of 10000 messages, 2000/s"},
 		{some, 20, "3s: 5000 of 10000 me"},
 		{goal{count: acknowledged}, 80, "3s: 5000 messages, 2000/s"},
 		{timed, 90, "[==========                              ] two clients, 3s of 12s: 600 messages, 250/s"},

@@ -116,7 +116,7 @@ func (p *progress) share(s *mqttbench.Sample) (share float64, known bool) {
 // bar is the state in at most width columns.
 func (p *progress) bar(s *mqttbench.Sample, width int) string {
 	text := p.summary(s)
-	room := min(width-len(text)-3, 40)
+	room := min(width-len(text)-3, 40) / 8 * 8 // not another width with each digit
 	if share, known := p.share(s); known && room >= 8 {
 		full := int(float64(room) * share)
 		text = "[" + strings.Repeat("=", full) + strings.Repeat(" ", room-full) + "] " + text
