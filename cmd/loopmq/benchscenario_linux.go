@@ -54,11 +54,11 @@ func scenarioCommand(name, usage string) *cli.Command {
 		UsageText: "loopmq bench " + name + " [OPTIONS] [SCENARIO ...]",
 		Description: "Runs against a broker that is started for it, this program with serve and nothing set but the bounds of\n" +
 			"queues, which are lifted; or against the one of --broker, of which only topics below bench/ are used, and\n" +
-			"where nothing stays behind. The generator counts every delivery: less than 100 % delivered is a loss.\n" +
+			"where nothing stays behind unless it is interrupted. The generator counts every delivery: less than 100 % delivered is a loss.\n" +
 			"drain-50k loses what the bound on queued messages of a running broker is below 50000.\n" +
 			"With more scenarios behind the first, they run one after the other.\n" +
 			"generator busy: near 100 % the rate is the generator's, not the broker's. broker CPU s/M: seconds of\n" +
-			"processor time for a million deliveries.\n" +
+			"processor time for a million deliveries. churn and idle count clients instead of deliveries.\n" +
 			"Exit status: 0 every message was delivered; 1 some were lost, or a scenario did not run; 2 usage.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "broker", Usage: "`URL` of a running broker, mqtt://HOST[:PORT]; without, one is started for each run"},
@@ -241,6 +241,7 @@ func (p *plan) start() (*scenarios.Process, error) {
 // interrupt ends what a signal should end.
 func (p *plan) interrupt(pid int) {
 	if p.url != "" {
+		fmt.Fprintln(os.Stderr, "\nloopmq bench: interrupted; messages or a session may stay behind in topics below bench/")
 		os.Exit(exitRuntime) // the broker is not ours
 	}
 	_ = unix.Kill(pid, unix.SIGTERM) // if it has ended, all the better
