@@ -94,6 +94,9 @@ func (r *run) idle() (Result, error) {
 		return Result{}, err
 	}
 	for i := range r.Count {
+		if err := r.late(); err != nil {
+			return Result{}, fmt.Errorf("%w: %d clients of %d", err, i, r.Count)
+		}
 		fd, err := dialFrom(r.Addr, 1+i/clientsOfSource, fmt.Sprintf("bench-i%06d", i), true)
 		if err != nil {
 			return Result{}, fmt.Errorf("client %d: %w", i, err)

@@ -11,7 +11,7 @@ func TestDescribe(t *testing.T) {
 		"50x50":         "50 publishers each with one subscriber of its own, QoS 0, 64B",
 		"100to1":        "100 publishers, one subscriber to all of them by a wildcard, QoS 0, 64B",
 		"shared":        "one publisher, 10 subscribers that share one subscription, QoS 0, 64B",
-		"filters-100k":  "one publisher to 100000 filters of 100 subscribers, QoS 0, 64B",
+		"filters-100k":  "one publisher to 100000 filters of 10 subscribers, QoS 0, 64B",
 		"latency":       "5000 messages/s of 64B to one subscriber: how long each takes",
 		"churn":         "64 clients at a time connect, get their CONNACK and leave",
 		"idle-10k":      "10000 clients with a subscription each connect and then do nothing: what one costs",

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -21,7 +23,7 @@ type TLS struct {
 	// order; one that is missing is in the certificate's file.
 	Certificates, Keys []string
 	// ClientCertificates is "none" (or ""), "optional" or "required"; ClientCAs
-	// are PEM files of who must have signed them, CRLs lists of revoked ones.
+	// are PEM files, or directories of them, of who must have signed them, CRLs lists of revoked ones.
 	ClientCertificates string
 	ClientCAs, CRLs    []string
 	// UserFrom is what of a client's certificate is its user name: "" nothing,
@@ -58,7 +60,10 @@ func (t *TLS) options(webSocket bool) (o certs.Options, err error) {
 		}
 		o.Pairs = append(o.Pairs, pair)
 	}
-	o.ClientCAs, o.CRLs, o.ALPN = t.ClientCAs, t.CRLs, t.ALPN
+	o.CRLs, o.ALPN = t.CRLs, t.ALPN
+	if o.ClientCAs, err = certificateFiles(t.ClientCAs); err != nil {
+		return o, err
+	}
 	if o.ALPN == nil && webSocket {
 		o.ALPN = []string{"http/1.1"}
 	}
@@ -91,6 +96,30 @@ func (t *TLS) options(webSocket bool) (o certs.Options, err error) {
 		return o, fmt.Errorf("user-from %q: use cn or subject", t.UserFrom)
 	}
 	return o, nil
+}
+
+// certificateFiles puts the files of directories in the place of those.
+func certificateFiles(paths []string) (files []string, err error) {
+	for _, path := range paths {
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			files = append(files, path) // what is wrong with it is found when it is read
+			continue
+		}
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			return nil, err
+		}
+		before := len(files)
+		for _, e := range entries {
+			if ext := filepath.Ext(e.Name()); ext == ".pem" || ext == ".crt" {
+				files = append(files, filepath.Join(path, e.Name()))
+			}
+		}
+		if len(files) == before {
+			return nil, fmt.Errorf("%s: no file of this directory is called .pem or .crt", path)
+		}
+	}
+	return files, nil
 }
 
 // secure is the TLS side of a door.

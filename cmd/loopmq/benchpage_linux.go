@@ -48,6 +48,9 @@ func (p *plan) page(c *cli.Context) *report.Page {
 		if what := unit(&s); what != "deliveries" {
 			n.what, n.unit = "Clients: "+s.Describe()+".", "clients/s"
 		}
+		if s.Kind == scenarios.Daemon {
+			n.count = nil
+		}
 		page.Panels = append(page.Panels, benchPanels(runs, &p.process, n)...)
 	}
 	return page

@@ -90,17 +90,20 @@ type counter func(*mqttbench.Sample) int64
 
 // counted says what the charts of some runs count.
 type counted struct {
-	prefix  string // of their titles
-	what    string // the rate is of
-	unit    string // of the rate
-	count   counter
-	traffic string // what the network bytes are
+	prefix  string  // of their titles
+	what    string  // the rate is of
+	unit    string  // of the rate
+	count   counter // nil: nothing
+	traffic string  // what the network bytes are
 }
 
 // benchPanels are the charts of some runs. Those that would say nothing are
 // left out, but for what is not known of the broker's process.
 func benchPanels(runs []benchRun, p *process, n *counted) []report.Panel {
-	panels := []report.Panel{timePanel("Rate over time", n.what, runs, n.unit, perSecond(n.count))}
+	var panels []report.Panel
+	if n.count != nil {
+		panels = append(panels, timePanel("Rate over time", n.what, runs, n.unit, perSecond(n.count)))
+	}
 	if l := latencyPanel(runs); len(l.Series) > 0 {
 		panels = append(panels, l)
 	}

@@ -53,7 +53,7 @@ func scenarioCommand(name, usage string) *cli.Command {
 		Name: name, Usage: usage, HideHelpCommand: true, OnUsageError: oneLineUsage,
 		UsageText: "loopmq bench " + name + " [OPTIONS] [SCENARIO ...]",
 		Description: "Runs against a broker that is started for it, this program with serve and nothing set but the bounds of\n" +
-			"queues, which are lifted; or against the one of --broker, of which only topics below bench/ are used, and\n" +
+			"queues and filters, which are lifted; or against the one of --broker, of which only topics below bench/ are used, and\n" +
 			"where nothing stays behind unless it is interrupted. The generator counts every delivery: less than 100 % delivered is a loss.\n" +
 			"drain-50k loses what the bound on queued messages of a running broker is below 50000.\n" +
 			"With more scenarios behind the first, they run one after the other.\n" +
@@ -183,6 +183,9 @@ func scenario(c *cli.Context) error {
 func (p *plan) all(ctx context.Context) (errs error) {
 	for round := range p.rounds {
 		for _, s := range p.scenarios {
+			if round > 0 && s.Once {
+				continue
+			}
 			if err := p.one(ctx, s, round); err != nil {
 				errs = errors.Join(errs, err)
 			}
@@ -203,24 +206,33 @@ func (p *plan) one(ctx context.Context, s scenarios.Scenario, round int) (err er
 	if uint64(s.Files()) > limit.Cur {
 		return fmt.Errorf("%s needs %d open files, the limit is %d (ulimit -n): not run", s.Name, s.Files(), limit.Cur)
 	}
-	options, watched := p.options, p.process
-	if p.url == "" {
-		broker, err := p.start()
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, broker.Stop()) }()
-		options.Addr, options.PID = broker.Addr, broker.PID
-		watched = process{pid: broker.PID, name: "loopmq serve, started for each run"}
-		p.process = watched
+	if p.url != "" {
+		return p.against(ctx, s, round, p.options, 0)
 	}
-	// A scenario hears of no signal; without its broker, or without this
-	// program, it ends.
-	defer context.AfterFunc(ctx, func() { p.interrupt(options.PID) })()
-	res, samples, err := p.measure(s, options, watched.pid, round)
+	broker, err := p.start()
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, broker.Stop()) }()
+	o := p.options
+	o.Addr, o.PID = broker.Addr, broker.PID
+	p.process = process{pid: broker.PID, name: "loopmq serve, started for each run"}
+	return p.against(ctx, s, round, o, broker.Ready)
+}
+
+// against runs it against a broker that took so long to be ready.
+func (p *plan) against(ctx context.Context, s scenarios.Scenario, round int, o scenarios.Options, ready time.Duration) error {
+	if s.Kind == scenarios.Daemon && o.PID == 0 {
+		return fmt.Errorf("%s needs to look into the broker's process, as its owner or root: not run", s.Name)
+	}
+	// A scenario hears of no signal; without its broker, or without this
+	// program, it ends.
+	defer context.AfterFunc(ctx, func() { p.interrupt(o.PID) })()
+	res, samples, err := p.measure(s, o, round)
+	if err != nil {
+		return err
+	}
+	res.Ready = ready
 	p.table.Add(s.Name, p.brokerName(), res)
 	p.runs[s.Name] = append(p.runs[s.Name], benchRun{name: fmt.Sprintf("round %d", round+1), samples: samples, times: brackets(&res)})
 	if res.Share() < 1 {
@@ -255,7 +267,7 @@ func (p *plan) brokerName() string {
 }
 
 // measure runs a scenario while others look.
-func (p *plan) measure(s scenarios.Scenario, o scenarios.Options, pid, round int) (scenarios.Result, []mqttbench.Sample, error) {
+func (p *plan) measure(s scenarios.Scenario, o scenarios.Options, round int) (scenarios.Result, []mqttbench.Sample, error) {
 	var m mqttbench.Meter
 	o.Live = &scenarios.Live{Deliveries: &m.Delivered, BytesIn: &m.BytesIn, BytesOut: &m.BytesOut}
 	name := s.Name
@@ -263,7 +275,7 @@ func (p *plan) measure(s scenarios.Scenario, o scenarios.Options, pid, round int
 		name = fmt.Sprintf("round %d of %d, %s", round+1, p.rounds, s.Name)
 	}
 	progress := newProgress(p.quiet, goal{name: name, lasts: planned(&s, &o), count: delivered, what: unit(&s)})
-	watcher := mqttbench.Watch(&m, pid, mqttbench.SampleEvery, progress.show)
+	watcher := mqttbench.Watch(&m, p.process.pid, mqttbench.SampleEvery, progress.show)
 	res, err := scenarios.Run(s, o)
 	samples := watcher.Stop()
 	progress.end()
@@ -283,7 +295,7 @@ func planned(s *scenarios.Scenario, o *scenarios.Options) time.Duration {
 	switch s.Kind {
 	case scenarios.Stream, scenarios.Latency, scenarios.Churn:
 		return o.WarmUp + o.Measure
-	case scenarios.Idle, scenarios.Retained, scenarios.Drain:
+	case scenarios.Idle, scenarios.Retained, scenarios.Drain, scenarios.Daemon:
 	}
 	return 0
 }

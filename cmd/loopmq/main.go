@@ -34,7 +34,8 @@ func main() {
 		Name: "loopmq", Usage: "an MQTT broker on one event loop, and its clients", Version: version,
 		EnableBashCompletion: true,
 		Commands: []*cli.Command{
-			serveCommand(), pubCommand(), subCommand(), rrCommand(), checkCommand(), passwdCommand(), aclCommand(), benchCommand(),
+			serveCommand(), pubCommand(), subCommand(), rrCommand(), checkCommand(), passwdCommand(), aclCommand(),
+			configCommand(), storeCommand(), benchCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {},
 		// Topics and payloads hold commas.

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -272,5 +273,47 @@ func TestTLSNotAccepted(t *testing.T) {
 		if got, err := io.ReadAll(c); err != nil || len(got) > 0 {
 			s.t.Errorf("%q, %v", got, err)
 		}
+	})
+}
+
+func TestTLSEngineStopsInTheMiddle(t *testing.T) {
+	eachTLS(t, tlsOptions{limits: transport.TLSLimits{HandshakesMax: 2}}, func(s *secured) {
+		first := hello(s.t, s.id)
+		before := runtime.NumGoroutine()
+		for range 5 {
+			if _, err := s.raw().Write(first); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		s.until("all have begun", func() bool { return s.tls.Stats().Running == 2 && s.tls.Stats().Waiting == 3 })
+		s.e.Stop(time.Millisecond)
+		for range 5 {
+			if why := wait(s.t, s.failures, "failed"); !errors.Is(why, loop.ErrStopped) {
+				s.t.Error(why)
+			}
+		}
+		s.end <- wait(s.t, s.end, "the end of Run") // for the harness
+		for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				s.t.Fatalf("%d goroutines left", runtime.NumGoroutine()-before)
+			}
+		}
+	})
+}
+
+func TestTLSPausedFromTheStart(t *testing.T) {
+	eachTLS(t, tlsOptions{packets: func(p *packets) { p.c.Pause() }}, func(s *secured) {
+		c := s.dialTLS(s.id.client())
+		p := wait(s.t, s.handlers, "accept")
+		if _, err := c.Write(packet("hello")); err != nil {
+			s.t.Fatal(err)
+		}
+		for range 10 {
+			if s.on(func() {}); len(p.got) > 0 {
+				s.t.Fatal("called while paused")
+			}
+		}
+		s.on(func() { p.c.Resume() })
+		s.until("the packet is taken", func() bool { return len(p.got) == 1 })
 	})
 }
