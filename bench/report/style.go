@@ -14,7 +14,7 @@ const style = `
     --c0: #56b4e9; --c1: #ff9a4d; --c2: #2fd0a0; --c3: #e79bcb; --c4: #e0dc5a; }
 }
 body { margin: 0; background: var(--ground); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 56rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; }
 h2 { font-size: 1.15rem; margin: 0 0 .25rem; }
 section { margin: 1.5rem 0; padding: 1rem; background: var(--card); border-radius: .5rem; overflow-x: auto; }
@@ -39,7 +39,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .s4 { stroke: var(--c4); color: var(--c4); stroke-dasharray: 14 4; }
 table { font-size: .9rem; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: .25rem; }
-th, td { padding: .2rem .75rem .2rem 0; text-align: right; white-space: nowrap; }
+th, td { padding: .2rem .6rem .2rem 0; text-align: right; white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; white-space: normal; }
 th[scope=row], th:first-child { text-align: left; font-weight: 500; }
 thead th { white-space: normal; vertical-align: bottom; color: var(--faint); font-weight: 500; border-bottom: 1px solid var(--grid); }
