@@ -9,7 +9,7 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
+	"cmd/loopmq":          {"auth/acl", "auth/password", "bench", "bench/mqttbench", "bench/report", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
 	"broker":              {"auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
 	"config/mosquitto":    {"config"},
@@ -32,6 +32,8 @@ var arrows = map[string][]string{
 	"internal/invariant":  {},
 	"internal/sim":        {"router", "internal/buf"},
 	"internal/tidy":       {},
+	"bench/mqttbench":     {"client", "codec"},
+	"bench/report":        {},
 	"auth/password":       {},
 	"auth/callout":        {"auth"},
 	"auth/acl":            {"router/topic"},
@@ -42,10 +44,11 @@ var arrows = map[string][]string{
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
-	"auth/acl":   {"client", "codec"},
-	"bench":      {"broker"},
-	"broker":     {"client"},
-	"cmd/loopmq": {"codec"},
+	"auth/acl":        {"client", "codec"},
+	"bench":           {"broker"},
+	"bench/mqttbench": {"broker"},
+	"broker":          {"client"},
+	"cmd/loopmq":      {"codec"},
 }
 
 // modules are the modules of others that each package may import; who is not
@@ -84,11 +87,12 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 
 // starters are the files that may start goroutines.
 var starters = []string{
-	"auth/certs/watch.go", // reads files every few seconds
-	"bench/relay/main.go", // waits for the signal to stop
-	"bench/target.go",     // waits for the process it started
-	"broker/loginpool.go", // checks passwords, which takes time
-	"broker/logqueue.go",  // hands records to a logger that may block
+	"auth/certs/watch.go",      // reads files every few seconds
+	"bench/mqttbench/watch.go", // takes samples while clients run
+	"bench/relay/main.go",      // waits for the signal to stop
+	"bench/target.go",          // waits for the process it started
+	"broker/loginpool.go",      // checks passwords, which takes time
+	"broker/logqueue.go",       // hands records to a logger that may block
 	"client/conn.go",
 	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
