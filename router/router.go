@@ -87,7 +87,10 @@ func New(cfg Config) *Router {
 func (r *Router) Limits() Limits { return r.limits }
 
 // BeginPass starts a pass at now, in nanoseconds of a monotonic clock.
-func (r *Router) BeginPass(now int64) { r.now = now }
+func (r *Router) BeginPass(now int64) {
+	r.now = now
+	r.fan.beginPass()
+}
 
 // EndPass does what is due and returns when it wants to be called next, in the
 // clock of BeginPass; 0 means not before something arrives.
