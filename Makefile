@@ -12,6 +12,8 @@ TOOL     := $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 ROUNDS   ?= 3
 MEASURE  ?= 2s
+SEEDS    ?= 20000
+SEED     ?= 0
 SCENARIO ?= .
 REF      ?= HEAD
 
@@ -24,7 +26,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-peers bench-baseline bench-diff bench-compare pgo fuzz docs cover cross clean
+	bench bench-peers bench-baseline bench-diff bench-compare pgo fuzz sim docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,8 +122,12 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 		done; \
 	done
 
-docs: ## write docs/conformance.md anew from conformance/statements.tsv
+sim: ## the router in simulation: SEEDS=20000 runs from SEED (0: from the clock); a failing seed is shrunk and shown
+	$(GO) test -count=1 -v -timeout 1h -run '^TestSeeds$$' ./internal/sim -seeds $(SEEDS) -seed $(SEED)
+
+docs: ## write docs/conformance.md, docs/configuration.md, the man page and the example file anew
 	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update
+	$(GO) test -count=1 -run 'TestDocumentation|TestBadConfigurations|TestSamples' ./config/... -update
 
 cover: test-deps ## test coverage by function, and cover.html
 	$(GO) test -tags invariant -coverpkg=./... -coverprofile=cover.out ./...

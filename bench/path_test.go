@@ -16,7 +16,7 @@ import (
 // startBroker serves in this process until the test ends.
 func startBroker(tb testing.TB) netip.AddrPort {
 	tb.Helper()
-	b, err := broker.New(broker.Config{Listeners: []string{"mqtt://127.0.0.1:0"}})
+	b, err := broker.New(broker.Config{Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -3,16 +3,20 @@ package broker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/netip"
+	"runtime/metrics"
+	"slices"
+	"sync"
+	"time"
 
 	crand "crypto/rand"
 
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/loop"
+	"github.com/loopmq/loopmq/loop/transport"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -25,53 +29,85 @@ const idleBytesMax = 4 << 20
 
 // Broker is one MQTT broker.
 type Broker struct {
-	cfg    Config
-	engine loop.Engine
-	router *router.Router
-	log    *logQueue
-	pool   *buf.Pool
+	cfg        Config
+	engine     loop.Engine
+	router     *router.Router
+	log        *logQueue
+	pool       *buf.Pool
+	logins     *loginPool
+	users      userBook // belongs to the loop once it runs
+	rules      ruleBook // likewise
+	made       time.Time
+	guard      *guard.Guard
+	bans       guard.Bans
+	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
+	doors      []*door              // likewise; their sockets are there once ready is closed
+
+	reloading sync.Mutex // one Reload at a time
 
 	ready chan struct{}
-	addrs []net.Addr // written before ready is closed
 	done  chan struct{}
 }
 
 // New makes a broker from cfg; nothing is opened yet. An error names the
 // setting.
 func New(cfg Config) (*Broker, error) {
-	listeners, err := cfg.listeners()
+	b := &Broker{made: time.Now(), ready: make(chan struct{}), done: make(chan struct{}), pool: buf.NewPool(idleBytesMax)}
+	b.log = newLogQueue(cfg.Log)
+	b.logins = newLoginPool()
+	b.rules.none = emptyRules()
+	s, err := b.prepare(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.Limits.Validate(); err != nil {
-		return nil, fmt.Errorf("limit %w", err)
-	}
-	if cfg.ShutdownTimeout == 0 {
-		cfg.ShutdownTimeout = defaultShutdownTimeout
-	}
-	b := &Broker{cfg: cfg, ready: make(chan struct{}), done: make(chan struct{}), pool: buf.NewPool(idleBytesMax)}
-	b.log = newLogQueue(cfg.Log)
+	cfg = s.cfg
 	if cfg.LoopLimits.InputBytesMax == 0 {
 		limit := max(cfg.Limits.PacketBytesMax, router.DefaultLimits().PacketBytesMax)
-		cfg.LoopLimits.InputBytesMax = limit + 64<<10
+		cfg.LoopLimits.InputBytesMax = limit + limit/8 + 64<<10 // an eighth for the headers of tiny WebSocket frames
 	}
-	b.engine, err = loop.New(cfg.Engine, loop.Options{
-		Listeners: listeners, Limits: cfg.LoopLimits, Log: slog.New(b.log), Pool: b.pool,
-	})
-	if err != nil {
+	b.guard = guard.New(cfg.Guard)
+	b.bans = s.bans
+	b.cfg, b.doors, b.users.backends, b.rules.rules = cfg, s.doors, s.backends, s.rules
+	options := loop.Options{Limits: cfg.LoopLimits, Log: b.logger(), Pool: b.pool}
+	for _, d := range s.doors {
+		options.Listeners = append(options.Listeners, d.loop)
+	}
+	if b.engine, err = loop.New(cfg.Engine, options); err != nil {
 		return nil, err
 	}
-	prefix, err := cfg.responsePrefix()
-	if err != nil {
-		return nil, err
+	rc := s.routerConfig()
+	rc.Rand, rc.Events, rc.Pool, rc.AuthMethods = newRand(), b.log.event, b.pool, cfg.AuthMethods
+	rc.Identify = func(user, clientID string, from router.Peer) *router.Identity {
+		return b.rules.identity(user, true, clientID, from.Remote.Addr(), nil)
 	}
-	b.router = router.New(router.Config{
-		Limits: cfg.Limits, Rand: newRand(), Events: b.log.event, Pool: b.pool,
-		ServerReference: cfg.ServerReference, ServerMoved: cfg.ServerMoved, ResponsePrefix: prefix,
-		ValidatePayloads: cfg.ValidatePayloads, AuthMethods: cfg.AuthMethods,
-	})
+	rc.Version, rc.Traffic = cfg.Version, b.traffic
+	b.router = router.New(rc)
 	return b, nil
 }
+
+// routerConfig is what of the settings can change while the router runs.
+func (s *settings) routerConfig() router.Config {
+	return router.Config{
+		Limits: s.cfg.Limits, ServerReference: s.cfg.ServerReference, ServerMoved: s.cfg.ServerMoved,
+		ResponsePrefix: s.prefix, ValidatePayloads: s.cfg.ValidatePayloads, DenyCloses: s.cfg.DenyCloses,
+	}
+}
+
+// traffic is what $SYS tells of the engine and the process.
+func (b *Broker) traffic() router.Traffic {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	s := b.engine.Stats()
+	return router.Traffic{
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Sockets: s.Conns, Accepted: s.Accepted, Heap: heap[0].Value.Uint64(),
+	}
+}
+
+// monotonic is a clock that does not go back, in nanoseconds.
+func (b *Broker) monotonic() int64 { return int64(time.Since(b.made)) }
+
+// logger writes to the log from the loop.
+func (b *Broker) logger() *slog.Logger { return slog.New(b.log) }
 
 // newRand seeds a generator for client identifiers, which must not be guessed
 // by others.
@@ -91,25 +127,43 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer close(b.done)
 	b.log.start()
 	defer b.log.close()
+	b.logins.start(b.engine.Complete)
+	defer b.logins.stop()
+	b.encrypt(b.doors)
+	watch(b.doors, nil)
+	defer func() { watch(nil, b.doors) }()
+	for _, warning := range b.cfg.insecure() {
+		b.logger().Warn(warning)
+	}
 	return b.engine.Run(loop.Hooks{
-		Serving: func(addrs []net.Addr) {
-			b.addrs = addrs
+		Serving: func(sockets []*loop.Socket) {
+			for i, d := range b.doors {
+				d.socket = sockets[i]
+			}
 			close(b.ready)
 		},
-		Accept: func(c loop.Conn, from loop.Peer) loop.Handler {
-			return b.router.Attach(c, router.Peer{Listener: from.Listener, Addr: peerAddr(from.Remote)})
-		},
 		BeginPass: b.router.BeginPass,
-		EndPass:   b.router.EndPass,
+		EndPass:   b.endPass,
 		Stopping:  b.router.Stopping,
 	})
 }
 
-func peerAddr(a netip.AddrPort) string {
-	if !a.IsValid() {
-		return ""
+// endPass runs what is due, then encrypts what this pass sends.
+func (b *Broker) endPass() (wake int64) {
+	wake = b.router.EndPass()
+	for _, d := range b.encrypting {
+		d.Flush()
 	}
-	return a.String()
+	return wake
+}
+
+// encrypt adds the doors whose output is to be encrypted.
+func (b *Broker) encrypt(doors []*door) {
+	for _, d := range doors {
+		if d.secure != nil && !slices.Contains(b.encrypting, d.secure.door) {
+			b.encrypting = append(b.encrypting, d.secure.door)
+		}
+	}
 }
 
 // Shutdown makes Run end: wills are sent, what is queued for clients is
@@ -121,10 +175,25 @@ func (b *Broker) Shutdown() { b.engine.Stop(b.cfg.ShutdownTimeout) }
 func (b *Broker) Ready() <-chan struct{} { return b.ready }
 
 // Addrs returns the addresses of the listeners, in their order; valid once
-// Ready is closed.
+// Ready is closed, and until a Reload.
 func (b *Broker) Addrs() []net.Addr {
 	<-b.ready
-	return b.addrs
+	var addrs []net.Addr
+	for _, d := range b.doors {
+		addrs = append(addrs, d.socket.Addr())
+	}
+	return addrs
+}
+
+// URLs returns where the listeners are, in their order, as a client would
+// write it; valid like Addrs.
+func (b *Broker) URLs() []string {
+	<-b.ready
+	var urls []string
+	for _, d := range b.doors {
+		urls = append(urls, d.url())
+	}
+	return urls
 }
 
 // Do runs f on the loop, where it may look at all state, and waits for it. f
@@ -145,4 +214,10 @@ func (b *Broker) Do(ctx context.Context, f func(*router.Router, *loop.Stats)) er
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Alive waits for one turn of the loop. An error means that there was none
+// until ctx was done, or that the broker does not run.
+func (b *Broker) Alive(ctx context.Context) error {
+	return b.Do(ctx, func(*router.Router, *loop.Stats) {})
 }

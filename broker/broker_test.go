@@ -19,7 +19,7 @@ import (
 func start(t *testing.T, cfg broker.Config) *broker.Broker {
 	t.Helper()
 	if cfg.Listeners == nil {
-		cfg.Listeners = []string{"mqtt://127.0.0.1:0"}
+		cfg.Listeners = []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}
 	}
 	b, err := broker.New(cfg)
 	if err != nil {
@@ -64,7 +64,7 @@ func TestBadConfigIsRefusedWithTheWayOut(t *testing.T) {
 		{"mqtt://bob@127.0.0.1", `a user does not belong here`},
 		{"mqtt://127.0.0.1/a", `something behind the port`},
 	} {
-		_, err := broker.New(broker.Config{Listeners: []string{tc.url}})
+		_, err := broker.New(broker.Config{Listeners: []broker.Listener{{URL: tc.url}}})
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want %q in it", tc.url, err, tc.want)
 		}
@@ -81,7 +81,7 @@ func TestPortInUseNamesTheListener(t *testing.T) {
 	for _, engine := range loop.Kinds() {
 		b := start(t, broker.Config{Engine: engine})
 		addr := b.Addrs()[0].String()
-		second, err := broker.New(broker.Config{Engine: engine, Listeners: []string{"mqtt://" + addr}})
+		second, err := broker.New(broker.Config{Engine: engine, Listeners: []broker.Listener{{URL: "mqtt://" + addr}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func TestLogTellsConnectsAndCannotBeForged(t *testing.T) {
 	for _, engine := range loop.Kinds() {
 		var out lines
 		b, err := broker.New(broker.Config{
-			Engine: engine, Listeners: []string{"mqtt://127.0.0.1:0"},
+			Engine: engine, Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}},
 			Log: slog.New(slog.NewTextHandler(&out, nil)),
 		})
 		if err != nil {

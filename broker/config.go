@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/router"
 )
@@ -16,11 +17,9 @@ import (
 // Config says what to serve. The zero value serves 127.0.0.1:1883 and
 // [::1]:1883.
 type Config struct {
-	// Listeners are URLs: mqtt://HOST:PORT or tcp://HOST:PORT. Without a port
-	// 1883 is taken, port 0 lets the system choose, an empty host means every
-	// address. With no listener at all the broker serves the loopback
-	// addresses of both families, as far as the machine has them.
-	Listeners []string
+	// Listeners are the ways in; see ParseListener. With none the broker serves
+	// the loopback addresses of both families, as far as the machine has them.
+	Listeners []Listener
 	// Engine is "epoll" or "evio"; "" takes the platform's default.
 	Engine string
 	// Log gets what an operator wants to see; nil discards. It is called from
@@ -44,6 +43,34 @@ type Config struct {
 	// AuthMethods start enhanced authentications (MQTT 5.0, section 4.12), by
 	// the name of their method; see package auth.
 	AuthMethods map[string]func() Exchange
+	// PasswordFile holds users and hashes of their passwords; see package
+	// auth/password.
+	PasswordFile string
+	// Tokens lets in who has a signed token; nil: that is not looked at.
+	Tokens *Tokens
+	// Backends are asked, in turn, for clients that PasswordFile does not know
+	// and that have no token.
+	Backends []auth.Backend
+	// Processes names the clients on unix sockets by the number of the user that
+	// their process runs as; who has a name here needs no password.
+	Processes map[uint32]string
+	// Guard says how patient to be with failed logins; its zero value is a
+	// sensible one.
+	Guard guard.Config
+	// Bans keep somebody out. Their Until is in nanoseconds since 1970.
+	Bans []guard.Ban
+	// Anonymous lets clients in that give no user name, or keeps them out. nil:
+	// with neither PasswordFile nor Backends clients on this machine are let
+	// in, by loopback addresses and unix sockets; otherwise nobody is.
+	Anonymous *bool
+	// ACLFile says who may publish and subscribe to what; see package auth/acl.
+	// With one, what no rule allows is denied.
+	ACLFile string
+	// DenyCloses closes the connection of a 3.x client that publishes what it
+	// may not; otherwise its message is acknowledged and goes nowhere.
+	DenyCloses bool
+	// Version is what $SYS/broker/version says.
+	Version string
 	// ShutdownTimeout is the time that clients get to read what is queued for
 	// them when the broker stops; 0 means 5 s.
 	ShutdownTimeout time.Duration
@@ -69,9 +96,6 @@ func DefaultLimits() Limits { return router.DefaultLimits() }
 // Engines lists the event loops of this platform, the default one first.
 func Engines() []string { return loop.Kinds() }
 
-// DefaultPort is the port of a listener URL that has none.
-const DefaultPort = 1883
-
 // defaultResponsePrefix is Config.ResponsePrefix where that is empty;
 // noResponsePrefix says that there is to be none.
 const (
@@ -96,67 +120,14 @@ func (c *Config) responsePrefix() (string, error) {
 // defaultShutdownTimeout is Config.ShutdownTimeout where that is 0.
 const defaultShutdownTimeout = 5 * time.Second
 
-// ParseListener reads a listener's URL.
-func ParseListener(raw string) (loop.Listener, error) {
-	bad := func(why string) (loop.Listener, error) {
-		return loop.Listener{}, fmt.Errorf("listener %q: %s; write mqtt://HOST:PORT, for instance mqtt://127.0.0.1:1883", raw, why)
-	}
-	if !strings.Contains(raw, "://") {
-		return bad("no scheme")
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return bad(strings.TrimPrefix(err.Error(), "parse "+strconv.Quote(raw)+": "))
-	case u.Scheme != "mqtt" && u.Scheme != "tcp":
-		return bad(fmt.Sprintf("scheme %q is not served", u.Scheme))
-	case u.User != nil:
-		return bad("a user does not belong here")
-	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
-		return bad("there is something behind the port")
-	}
-	port := u.Port()
-	if port == "" {
-		port = strconv.Itoa(DefaultPort)
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return bad("the port must be 0 to 65535")
-	}
-	l := loop.Listener{Name: "mqtt", Network: "tcp", Address: net.JoinHostPort(u.Hostname(), port)}
-	if ip := net.ParseIP(u.Hostname()); ip != nil {
-		l.Network = "tcp6"
-		if ip.To4() != nil {
-			l.Network = "tcp4"
-		}
-	}
-	return l, nil
-}
-
-// listeners reads all URLs, or makes the default ones.
-func (c *Config) listeners() ([]loop.Listener, error) {
-	urls := c.Listeners
-	if len(urls) == 0 {
-		urls = LoopbackListeners(DefaultPort)
-	}
-	var list []loop.Listener
-	for _, raw := range urls {
-		l, err := ParseListener(raw)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, l)
-	}
-	return list, nil
-}
-
-// LoopbackListeners are the URLs of the loopback addresses. A machine without
+// LoopbackListeners are the loopback addresses. A machine without
 // IPv6 is no reason not to start.
-func LoopbackListeners(port int) []string {
+func LoopbackListeners(port int) []Listener {
 	p := strconv.Itoa(port)
-	urls := []string{"mqtt://127.0.0.1:" + p}
+	list := []Listener{{URL: "mqtt://127.0.0.1:" + p}}
 	if probe, err := net.Listen("tcp6", "[::1]:0"); err == nil {
 		probe.Close()
-		urls = append(urls, "mqtt://[::1]:"+p)
+		list = append(list, Listener{URL: "mqtt://[::1]:" + p})
 	}
-	return urls
+	return list
 }

@@ -10,7 +10,7 @@ import (
 
 // A program that carries its own broker.
 func Example() {
-	b, err := broker.New(broker.Config{Listeners: []string{"mqtt://127.0.0.1:0"}})
+	b, err := broker.New(broker.Config{Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -106,7 +106,17 @@ func (q *logQueue) event(e *router.Event) {
 	case router.EventCrowded:
 		level, text = slog.LevelWarn, "client sends more QoS 2 messages than it was told to; it is cut off at twice as many"
 	case router.EventAuth:
-		level, text = slog.LevelWarn, "authentication failed"
+		level, text = slog.LevelWarn, "login failed"
+	case router.EventDeny:
+		level, text = slog.LevelWarn, "not allowed"
+	case router.EventUnacked:
+		level, text = slog.LevelWarn, "client does not acknowledge; messages wait behind a full window"
+	case router.EventDuel:
+		level, text = slog.LevelWarn, "two clients have the same identifier and take the session from each other; give each its own"
+	case router.EventMemory:
+		level, text = slog.LevelWarn, "near the memory limit: "+e.Detail
+	case router.EventStranger:
+		level, text = slog.LevelWarn, "refused: the session belongs to another user"
 	}
 	if !q.to.Enabled(context.Background(), level) {
 		return
@@ -118,11 +128,14 @@ func (q *logQueue) event(e *router.Event) {
 
 func addEvent(r *slog.Record, e *router.Event) {
 	r.Add("client", quote(e.ClientID))
-	if e.Peer.Addr != "" {
-		r.Add("addr", e.Peer.Addr)
+	if user := e.Peer.User(); user != "" {
+		r.Add("user", quote(user))
 	}
-	if e.Peer.Listener != "" {
-		r.Add("listener", e.Peer.Listener)
+	if addr := e.Peer.Addr(); addr != "" {
+		r.Add("addr", addr)
+	}
+	if l := e.Peer.Listener; l != nil {
+		r.Add("listener", l.Name)
 	}
 	switch e.Kind {
 	case router.EventConnect:
@@ -143,8 +156,29 @@ func addEvent(r *slog.Record, e *router.Event) {
 	case router.EventCrowded:
 		r.Add("receive-maximum", e.Detail)
 	case router.EventAuth:
+		if e.User != "" {
+			r.Add("user", quote(e.User))
+		}
 		r.Add("reason", quote(e.Err.Error()))
+	case router.EventDeny:
+		r.Add("action", e.Action, "topic", quote(e.Detail), "rule", ruleOr(e.Rule), "times", e.Count)
+	case router.EventUnacked:
+		r.Add("inflight", e.Count, "waiting", e.Waiting)
+	case router.EventDuel:
+		r.Add("other", e.Other.Addr(), "times", e.Count)
+	case router.EventMemory:
+		r.Add("used", e.Count, "limit", e.Waiting)
+	case router.EventStranger:
+		r.Add("owner", quote(e.User))
 	}
+}
+
+// ruleOr names the rule that denied.
+func ruleOr(rule fmt.Stringer) string {
+	if rule == nil {
+		return "no rule allows it"
+	}
+	return rule.String()
 }
 
 // protocolName is the version as people write it.

@@ -53,7 +53,9 @@ func TestConnectFails(t *testing.T) {
 		"":               "not speak MQTT 3.1.1",
 		"30 03 0001 't'": "the answer to CONNECT is PUBLISH",
 		"20 02 02 00":    "reserved flags",
-		"'HTTP/1.1'":     "flags", // 0x48: PUBACK with flags
+		"'HTTP/1.1'":     "speaks HTTP there; use ws://",
+		"48 00":          "flags",
+		"15 0303 0002":   "speaks TLS there; use mqtts://",
 	} {
 		p, o := listen(t, options(codec.V311))
 		go func() { _ = p.say(connack); p.Close() }()

@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/loopmq/loopmq/codec"
@@ -17,7 +15,9 @@ import (
 // Client is one connection to a server.
 type Client struct {
 	opts    Options
+	server  Server
 	conn    net.Conn
+	web     *wsConn // conn, if it is a WebSocket
 	connack codec.Connack
 
 	mu       sync.Mutex
@@ -55,15 +55,18 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.ConnectTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, o.ConnectTimeout, timeoutError(o.ConnectTimeout))
 	defer cancel()
 	conn, err := o.open(ctx, &server)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", server.Address, err)
+		return nil, fmt.Errorf("connect to %s: %w", server.URL(), err)
 	}
 	c := &Client{
-		opts: o, conn: conn, room: make(chan struct{}), kick: make(chan struct{}, 1), done: make(chan struct{}),
+		opts: o, server: server, conn: conn, room: make(chan struct{}), kick: make(chan struct{}, 1), done: make(chan struct{}),
 		waiting: make(map[uint16]*waiter), received: make(map[uint16]bool), aliases: make(map[uint16]string),
+	}
+	if w, ok := conn.(*wsConn); ok {
+		c.web, w.wake = w, c.wake
 	}
 	rest, err := c.handshake(ctx)
 	if err != nil {
@@ -71,7 +74,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("no CONNACK in time: %w", context.Cause(ctx))
 		}
-		return nil, fmt.Errorf("connect to %s: %w", server.Address, err)
+		return nil, fmt.Errorf("connect to %s: %w", server.URL(), err)
 	}
 	window := o.InflightMax
 	if p := &c.connack.Props; p.Has.Has(codec.PropReceiveMaximum) {
@@ -84,36 +87,17 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	return c, nil
 }
 
-// open makes the connection, TLS included.
-func (o *Options) open(ctx context.Context, s *Server) (net.Conn, error) {
-	dial := o.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	conn, err := dial(ctx, s.Network, s.Address)
-	if err != nil || !s.TLS {
-		return conn, err
-	}
-	cfg := o.TLS.Clone()
-	if cfg == nil {
-		cfg = new(tls.Config)
-	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = s.Host
-	}
-	t := tls.Client(conn, cfg)
-	if err := t.HandshakeContext(ctx); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("TLS: %w", err)
-	}
-	return t, nil
-}
-
 // handshake sends CONNECT and reads CONNACK. rest is what came behind it.
 func (c *Client) handshake(ctx context.Context) (rest []byte, err error) {
-	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(time.Unix(1, 0)) })
+	stop := interrupted(ctx, c.conn)
 	defer stop()
 	if _, err := c.conn.Write(c.opts.connect()); err != nil {
+		switch alert := lastAlert(c.conn, err); {
+		case alert != nil:
+			return nil, alert
+		case ended(err):
+			return nil, c.turnedAway(err)
+		}
 		return nil, fmt.Errorf("send CONNECT: %w", err)
 	}
 	buf := make([]byte, 0, 512)
@@ -125,6 +109,8 @@ func (c *Client) handshake(ctx context.Context) (rest []byte, err error) {
 		buf = buf[:len(buf)+n]
 		k, used, bad := codec.Next(buf, c.opts.PacketBytesMax)
 		switch {
+		case bad != nil && stranger(&c.server, buf) != nil:
+			return nil, stranger(&c.server, buf)
 		case bad != nil:
 			return nil, fmt.Errorf("in the answer to CONNECT: %w", bad)
 		case used > 0:
@@ -132,12 +118,26 @@ func (c *Client) handshake(ctx context.Context) (rest []byte, err error) {
 				return nil, err
 			}
 			return buf[used:], nil
-		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-			return nil, errors.New("server closed the connection without a CONNACK; it may not speak MQTT " + c.opts.Version.String())
+		case ended(err):
+			return nil, c.turnedAway(err)
+		case remoteAlert(err) != nil:
+			return nil, remoteAlert(err)
 		case err != nil:
 			return nil, fmt.Errorf("wait for CONNACK: %w", err)
 		}
 	}
+}
+
+// turnedAway is why the server may have closed the connection before CONNACK.
+func (c *Client) turnedAway(err error) error {
+	why := "it may not speak MQTT " + c.opts.Version.String()
+	switch {
+	case c.server.TLS && (c.opts.TLS == nil || len(c.opts.TLS.Certificates) == 0):
+		why += ", or ask for a client certificate"
+	case c.server.Network == "tcp" && !c.server.TLS && !c.server.WebSocket:
+		why += ", or TLS only (" + withTLS(&c.server) + ")"
+	}
+	return explain(err, "server closed the connection without a CONNACK; %s", why)
 }
 
 // welcome reads CONNACK.
@@ -164,6 +164,18 @@ func (c *Client) SessionPresent() bool { return c.connack.SessionPresent }
 
 // Connack returns what the server answered; it must not be written to.
 func (c *Client) Connack() *codec.Connack { return &c.connack }
+
+// TLS returns what was agreed on with a server behind TLS; ok is false without.
+func (c *Client) TLS() (state tls.ConnectionState, ok bool) {
+	conn := c.conn
+	if c.web != nil {
+		conn = c.web.Conn
+	}
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.ConnectionState(), true
+	}
+	return state, false
+}
 
 // Done is closed when the connection has ended.
 func (c *Client) Done() <-chan struct{} { return c.done }
@@ -276,8 +288,13 @@ func (c *Client) lost(err error) error {
 	switch {
 	case c.parting:
 		return ErrClosed
-	case errors.Is(err, io.EOF):
-		return errors.New("server closed the connection")
+	case ended(err):
+		return explain(err, "server closed the connection")
+	case remoteAlert(err) != nil:
+		return remoteAlert(err)
+	}
+	if e, ok := errors.AsType[*CloseError](err); ok {
+		return e
 	}
 	return fmt.Errorf("receive: %w", err)
 }
@@ -308,9 +325,14 @@ func (c *Client) write() {
 		close(c.room)
 		c.room = make(chan struct{})
 		c.mu.Unlock()
-		if len(buf) > 0 {
+		if len(buf) > 0 || c.web.owes() {
 			if _, err := c.conn.Write(buf); err != nil {
-				c.fail(fmt.Errorf("send: %w", err))
+				if ended(err) {
+					err = explain(err, "server closed the connection")
+				} else {
+					err = fmt.Errorf("send: %w", err)
+				}
+				c.fail(err)
 				return
 			}
 			if keep > 0 && !c.unanswered() {

@@ -5,7 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/url"
+	"net/http"
 	"strings"
 	"time"
 
@@ -25,8 +25,9 @@ type Message struct {
 
 // Options say where to connect and how. URL is required.
 type Options struct {
-	// URL is mqtt://HOST[:1883], mqtts://HOST[:8883] or unix:///PATH; tcp, ssl
-	// and tls are taken as well. It may hold USER:PASSWORD@.
+	// URL is mqtt://HOST[:1883], mqtts://HOST[:8883], ws://HOST[:80][/mqtt],
+	// wss://HOST[:443][/mqtt] or unix:///PATH; tcp, ssl and tls are taken as
+	// well. It may hold USER:PASSWORD@.
 	URL      string
 	ClientID string // empty: the server makes one, which 3.1 does not allow
 	Username string // "" with a nil Password: none
@@ -41,6 +42,9 @@ type Options struct {
 	Will      *Message         // its Props are the will properties
 	Props     codec.Properties // of CONNECT in 5.0
 	TLS       *tls.Config      // nil: the system's roots and the URL's host name
+	// Header is sent with the request that opens a WebSocket, besides what
+	// makes it one.
+	Header http.Header
 	// ConnectTimeout bounds everything up to CONNACK; 0: 10 s.
 	ConnectTimeout time.Duration
 	// InflightMax is how many messages of QoS 1 and 2 are sent and not
@@ -57,7 +61,21 @@ type Options struct {
 	OnMessage func(*Message) (more bool)
 	// Dial opens the connection below TLS; nil: a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// OnStage hears from Dial that a stage is complete: first the connection
+	// of the network, then TLS and WebSocket if the URL asks for them. conn is
+	// not to be used, only looked at.
+	OnStage func(s Stage, conn net.Conn)
 }
+
+// Stage is a part of Dial's way to CONNECT.
+type Stage byte
+
+// Stages in their order.
+const (
+	StageNetwork   Stage = iota // TCP or unix socket
+	StageTLS                    // conn is a *tls.Conn
+	StageWebSocket              // the server speaks subprotocol mqtt
+)
 
 // Defaults of Options.
 const (
@@ -65,59 +83,6 @@ const (
 	defaultConnectTimeout = 10 * time.Second
 	defaultInflightMax    = 20
 )
-
-// Server is what a URL says.
-type Server struct {
-	Network  string // tcp or unix
-	Address  string // HOST:PORT or a path
-	Host     string // for TLS
-	TLS      bool
-	Username string
-	Password []byte // nil: none
-	Path     string // behind the host, without its slash
-}
-
-// ParseURL reads the URL of a server. The error says what is expected.
-func ParseURL(raw string) (Server, error) {
-	bad := func(why string) (Server, error) {
-		return Server{}, fmt.Errorf("server %q: %s; write mqtt://[USER:PASSWORD@]HOST[:PORT], mqtts://... or unix:///PATH", raw, why)
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		return bad(strings.TrimPrefix(err.Error(), fmt.Sprintf("parse %q: ", raw)))
-	}
-	s := Server{Network: "tcp", Host: u.Hostname(), Path: strings.TrimPrefix(u.Path, "/")}
-	port := "1883"
-	switch u.Scheme {
-	case "mqtt", "tcp":
-	case "mqtts", "ssl", "tls":
-		s.TLS, port = true, "8883"
-	case "unix":
-		s.Network, s.Address, s.Path = "unix", u.Host+u.Path, ""
-	case "":
-		return bad("no scheme")
-	default:
-		return bad(fmt.Sprintf("scheme %q is not known", u.Scheme))
-	}
-	if u.User != nil {
-		s.Username = u.User.Username()
-		if pw, is := u.User.Password(); is {
-			s.Password = []byte(pw)
-		}
-	}
-	switch {
-	case s.Network == "unix" && s.Address == "":
-		return bad("no path")
-	case s.Network == "tcp" && s.Host == "":
-		return bad("no host")
-	case s.Network == "tcp":
-		if p := u.Port(); p != "" {
-			port = p
-		}
-		s.Address = net.JoinHostPort(s.Host, port)
-	}
-	return s, nil
-}
 
 // withDefaults fills what was left out and checks the rest.
 func (o Options) withDefaults() (Options, Server, error) {

@@ -74,7 +74,7 @@ func startLoopMQ(engine string) func(testing.TB, options) target {
 	return func(t testing.TB, o options) target {
 		t.Helper()
 		b, err := broker.New(broker.Config{
-			Listeners: []string{"mqtt://127.0.0.1:0"}, Engine: engine, Limits: o.limits(),
+			Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}, Engine: engine, Limits: o.limits(),
 			ShutdownTimeout: time.Millisecond, ServerReference: o.serverReference, AuthMethods: o.authMethods(t),
 		})
 		if err != nil {

@@ -128,7 +128,7 @@ func TestStopping5(t *testing.T) {
 	const other = "another-server-with-a-long-name.example:1883"
 	for reference, want := range map[string]string{"": "e0{8b}", other: "e0{9c {1c <'" + other + "'>}}"} {
 		for _, engine := range broker.Engines() {
-			b, err := broker.New(broker.Config{Listeners: []string{"mqtt://127.0.0.1:0"}, Engine: engine, ServerReference: reference, ShutdownTimeout: time.Second})
+			b, err := broker.New(broker.Config{Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}, Engine: engine, ServerReference: reference, ShutdownTimeout: time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,43 +1,116 @@
 package loop
 
 import (
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
+// Serve implements Engine.
+func (l *epoll) Serve(s *Socket) error {
+	l.assertOwner()
+	if l.stopping {
+		s.Close()
+		return ErrStopped
+	}
+	i := l.socketIndex(s)
+	if err := l.control(unix.EPOLL_CTL_ADD, s.sys.fd, unix.EPOLLIN, socketSlot(i), 0); err != nil {
+		l.sockets[i] = nil
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// socketIndex gives s a place. Those of sockets that are gone are used again, once nobody is left who came through
+// them.
+func (l *epoll) socketIndex(s *Socket) int32 {
+	for i, old := range l.sockets {
+		if old == nil || old.sys.fd < 0 && old.stats.Conns == 0 {
+			l.sockets[i] = s
+			s.sys.index = int32(i)
+			return s.sys.index
+		}
+	}
+	l.sockets = append(l.sockets, s)
+	s.sys.index = int32(len(l.sockets) - 1)
+	return s.sys.index
+}
+
+// Withdraw implements Engine.
+func (l *epoll) Withdraw(s *Socket) {
+	l.assertOwner()
+	s.Close()
+}
+
 // accept takes at most AcceptBatch connections; what waits longer is reported again in the next pass.
-func (l *epoll) accept(ln *listener) {
+func (l *epoll) accept(s *Socket) {
+	if s == nil {
+		return
+	}
 	for range l.lim.AcceptBatch {
-		if ln.fd < 0 || ln.resumeAt != 0 {
+		if s.sys.fd < 0 || s.sys.resumeAt != 0 {
 			return
 		}
-		fd, sa, err := unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		if !l.paced(s) {
+			return
+		}
+		fd, sa, err := unix.Accept4(s.sys.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		if err == nil {
-			l.admit(ln, fd, sa)
+			s.sys.tokens--
+			l.admit(s, fd, sa)
 			continue
 		}
-		if !l.acceptFailed(ln, err) {
+		if !l.acceptFailed(s, err) {
 			return
 		}
 	}
 }
 
+// paced tells whether AcceptRate lets one more connection in; if not, the socket is paused until it does.
+func (l *epoll) paced(s *Socket) bool {
+	rate := s.spec.AcceptRate
+	if rate <= 0 {
+		return true
+	}
+	more := int64(float64(l.now-s.sys.filledAt) * float64(rate) / 1e9)
+	if more > 0 {
+		s.sys.tokens = int(min(int64(max(s.sys.tokens, 0))+more, int64(rate)))
+		s.sys.filledAt = l.now
+	}
+	if s.sys.tokens > 0 {
+		return true
+	}
+	l.stats.AcceptsPaced++
+	l.pause(s, max(int64(1e9)/int64(rate), paceNanosMin))
+	return false
+}
+
 // admit gives a connection to the owner, or closes it.
-func (l *epoll) admit(ln *listener, fd int, sa unix.Sockaddr) {
+func (l *epoll) admit(s *Socket, fd int, sa unix.Sockaddr) {
 	if l.stats.Conns >= uint64(l.connsMax) {
 		unix.Close(fd)
 		l.stats.Refused++
+		s.stats.Refused++
 		l.grumble("connection limit reached, closing new connections", "limit", l.connsMax)
 		return
 	}
-	from := Peer{Listener: ln.name, Remote: addrPort(sa)}
-	if local, err := unix.Getsockname(fd); err == nil {
-		from.Local = addrPort(local)
+	if !s.admits() {
+		unix.Close(fd)
+		l.stats.Refused++
+		l.grumble("connection limit of a listener reached, closing new connections", "listener", s.spec.Name, "limit", s.spec.ConnsMax)
+		return
+	}
+	from := Peer{Listener: s.spec.Name, Remote: addrPort(sa)}
+	if _, local := sa.(*unix.SockaddrUnix); local {
+		from.Process = processOf(fd)
+	} else if name, err := unix.Getsockname(fd); err == nil {
+		from.Local = addrPort(name)
 	}
 	c := l.attach(fd)
+	c.socket = int16(s.sys.index)
 	l.stats.Accepted++
-	h := l.hooks.Accept(c, from)
+	h := s.welcome(c, from, l.hooks.Accept)
 	if h == nil {
 		l.stats.Refused++
 		c.Close(nil)
@@ -54,7 +127,7 @@ func (l *epoll) admit(ln *listener, fd int, sa unix.Sockaddr) {
 }
 
 // acceptFailed deals with an error of accept and tells whether to go on at once.
-func (l *epoll) acceptFailed(ln *listener, err error) bool {
+func (l *epoll) acceptFailed(s *Socket, err error) bool {
 	switch err {
 	case unix.EAGAIN:
 		return false
@@ -66,7 +139,7 @@ func (l *epoll) acceptFailed(ln *listener, err error) bool {
 		return true
 	case unix.EMFILE, unix.ENFILE:
 		l.stats.AcceptNoFiles++
-		switch l.shed(ln) {
+		switch l.shed(s) {
 		case nil:
 			l.grumble("out of file descriptors, closing new connections", "error", err)
 			return true
@@ -81,7 +154,7 @@ func (l *epoll) acceptFailed(ln *listener, err error) bool {
 		l.stats.AcceptOther++
 		l.grumble("accept failed, waiting", "error", err)
 	}
-	l.pause(ln)
+	l.pause(s, pauseNanos)
 	return false
 }
 
@@ -89,13 +162,13 @@ func (l *epoll) acceptFailed(ln *listener, err error) bool {
 // learns and the listener does not stay ready. It returns what accept said: EAGAIN after the last one (the kernel
 // misses the descriptor before it looks whether there is a connection), and EMFILE or ENFILE again when another
 // goroutine was quicker to take what we gave up.
-func (l *epoll) shed(ln *listener) error {
+func (l *epoll) shed(s *Socket) error {
 	if l.reserve < 0 {
 		return unix.EMFILE
 	}
 	unix.Close(l.reserve)
 	l.reserve = -1
-	fd, _, err := unix.Accept4(ln.fd, unix.SOCK_CLOEXEC)
+	fd, _, err := unix.Accept4(s.sys.fd, unix.SOCK_CLOEXEC)
 	if err == nil {
 		unix.Close(fd)
 		l.stats.AcceptShed++
@@ -114,39 +187,29 @@ func (l *epoll) openReserve() {
 	}
 }
 
-// pause stops asking about a listener for a while.
-func (l *epoll) pause(ln *listener) {
-	i := l.indexOf(ln)
-	if err := l.control(unix.EPOLL_CTL_MOD, ln.fd, 0, listenerSlot(i), 0); err != nil {
-		l.log.Error("pause of listener failed", "listener", ln.name, "error", err)
+// pause stops asking about a socket for so many ns.
+func (l *epoll) pause(s *Socket, ns int64) {
+	if err := l.control(unix.EPOLL_CTL_MOD, s.sys.fd, 0, socketSlot(s.sys.index), 0); err != nil {
+		l.log.Error("pause of listener failed", "listener", s.spec.Name, "error", err)
 		return
 	}
-	ln.resumeAt = l.now + pauseNanos
+	s.sys.resumeAt = l.now + ns
 	l.stats.ListenersPaused++
 }
 
 // resumeListeners ends the pauses that are over.
 func (l *epoll) resumeListeners() {
-	for i, ln := range l.listeners {
-		if ln.resumeAt == 0 || l.now < ln.resumeAt {
+	for _, s := range l.sockets {
+		if s == nil || s.sys.resumeAt == 0 || l.now < s.sys.resumeAt {
 			continue
 		}
 		l.openReserve()
-		if err := l.control(unix.EPOLL_CTL_MOD, ln.fd, unix.EPOLLIN, listenerSlot(i), 0); err != nil {
-			ln.resumeAt = l.now + pauseNanos
+		if err := l.control(unix.EPOLL_CTL_MOD, s.sys.fd, unix.EPOLLIN, socketSlot(s.sys.index), 0); err != nil {
+			s.sys.resumeAt = l.now + pauseNanos
 			continue
 		}
-		ln.resumeAt = 0
+		s.sys.resumeAt = 0
 	}
-}
-
-func (l *epoll) indexOf(ln *listener) int {
-	for i := range l.listeners {
-		if l.listeners[i] == ln {
-			return i
-		}
-	}
-	return 0
 }
 
 // grumble logs trouble with accepting, at most once a minute: a storm of it must not become a storm of lines.

@@ -12,12 +12,22 @@ import (
 func (s Listener) check() error {
 	switch s.Network {
 	case "tcp", "tcp4", "tcp6":
-	default:
-		return fmt.Errorf("unknown network %q; use tcp, tcp4 or tcp6", s.Network)
+		_, _, err := net.SplitHostPort(s.Address)
+		return err
+	case "unix":
+		if s.Address == "" || len(s.Address) > unixPathMax {
+			return fmt.Errorf("path of %d bytes; a unix socket's has 1 to %d", len(s.Address), unixPathMax)
+		}
+		return nil
 	}
-	_, _, err := net.SplitHostPort(s.Address)
-	return err
+	return fmt.Errorf("unknown network %q; use tcp, tcp4, tcp6 or unix", s.Network)
 }
+
+// unixPathMax is the room in struct sockaddr_un on the narrowest system, less the NUL.
+const unixPathMax = 103
+
+// String is what the listener is called in errors.
+func (s Listener) String() string { return s.Name + " " + s.Address }
 
 // anyAddress tells whether the listener is for every address of both families.
 func (s Listener) anyAddress() bool {
@@ -31,6 +41,10 @@ func bindError(s Listener, err error) error {
 	errors.As(err, &errno)
 	var way string
 	switch {
+	case s.Network == "unix" && errors.Is(err, fs.ErrPermission):
+		way = "permission denied; the directory must be writable for the broker"
+	case s.Network == "unix" && errors.Is(err, fs.ErrNotExist):
+		way = "there is no such directory; make it, or choose another path"
 	case errno == syscall.EADDRINUSE:
 		way = "address in use" + holderOf(s.Address) + "; stop it or choose another port with --listen"
 	case errors.Is(err, fs.ErrPermission):

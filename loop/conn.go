@@ -28,6 +28,7 @@ type conn struct {
 	gen    uint32
 	armed  uint8 // events that the kernel watches
 	grown  uint8 // doublings of the first output chunk that the last flush would have filled
+	socket int16 // index of the listening socket that it came through
 
 	views     bool // segs may hold views
 	dirty     bool // in the dirty list
@@ -211,6 +212,7 @@ func (l *epoll) bury(c *conn) {
 	closeSocket(int(c.fd), c.cause, l.arena[:l.lim.ReadBytes])
 	l.slots.give(c.slot)
 	l.stats.Conns--
+	l.sockets[c.socket].stats.Conns--
 	if c.h != nil {
 		l.stats.Closed++
 		c.h.Closed(c.cause)

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -62,8 +62,8 @@ type epoll struct {
 	iov                  [iovMax]unix.Iovec
 	blocked              int // connections that wait for EPOLLOUT
 
-	listeners []*listener
-	reserve   int // descriptor kept for shedding, -1 = none
+	sockets   []*Socket // by index; nil = free
+	reserve   int       // descriptor kept for shedding, -1 = none
 	connsMax  int
 	grumbleAt int64 // when accept trouble may be logged again
 	grumbles  uint64
@@ -128,22 +128,20 @@ func (l *epoll) open() error {
 	l.events = make([]unix.EpollEvent, eventBatch)
 	l.arena = make([]byte, l.lim.ArenaBytes)
 	l.openReserve()
-	var addrs []net.Addr
 	for _, spec := range l.opts.Listeners {
-		ln, err := listen(spec)
+		s, err := listen(spec)
 		if err != nil {
 			return err
 		}
-		l.listeners = append(l.listeners, ln)
-		addrs = append(addrs, ln.addr)
+		l.socketIndex(s)
 	}
 	l.now = l.clock()
-	l.hooks.Serving(addrs)
+	l.hooks.Serving(slices.Clone(l.sockets))
 	if err := l.control(unix.EPOLL_CTL_ADD, l.waker.fd, unix.EPOLLIN, wakerSlot, 0); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
-	for i, ln := range l.listeners {
-		if err := l.control(unix.EPOLL_CTL_ADD, ln.fd, unix.EPOLLIN, listenerSlot(i), 0); err != nil {
+	for i, s := range l.sockets {
+		if err := l.control(unix.EPOLL_CTL_ADD, s.sys.fd, unix.EPOLLIN, socketSlot(int32(i)), 0); err != nil {
 			return fmt.Errorf("epoll_ctl: %w", err)
 		}
 	}
@@ -229,9 +227,9 @@ func (l *epoll) stopAsked() bool {
 // timeout returns the milliseconds until the next deadline, rounded up; -1 means for ever.
 func (l *epoll) timeout() int {
 	at := l.wake
-	for _, ln := range l.listeners {
-		if ln.resumeAt != 0 && (at == 0 || ln.resumeAt < at) {
-			at = ln.resumeAt
+	for _, s := range l.sockets {
+		if s != nil && s.sys.resumeAt != 0 && (at == 0 || s.sys.resumeAt < at) {
+			at = s.sys.resumeAt
 		}
 	}
 	if l.stopping && (at == 0 || l.stopBefore < at) {
@@ -265,7 +263,7 @@ func (l *epoll) dispatch(ev *unix.EpollEvent) {
 		if ev.Fd == wakerSlot {
 			l.waker.clear()
 		} else {
-			l.accept(l.listeners[listenerSlot(int(ev.Fd))])
+			l.accept(l.sockets[socketSlot(ev.Fd)])
 		}
 		return
 	}
@@ -279,7 +277,9 @@ func (l *epoll) dispatch(ev *unix.EpollEvent) {
 	}
 	if ev.Events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		if c.paused && !c.closed {
-			c.hungUp()
+			if ev.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 { // otherwise it was paused after the kernel was asked
+				c.hungUp()
+			}
 			return
 		}
 		l.readable(c)
@@ -292,8 +292,8 @@ func (l *epoll) control(op, fd int, events uint32, slot int32, gen uint32) error
 	return unix.EpollCtl(l.epfd, op, fd, &ev)
 }
 
-// listenerSlot maps a listener's index to EpollEvent.Fd and back.
-func listenerSlot[T int | int32](i T) int32 { return int32(-1 - i) }
+// socketSlot maps a listening socket's index to EpollEvent.Fd and back.
+func socketSlot(i int32) int32 { return -1 - i }
 
 // Post implements Engine.
 func (l *epoll) Post(f func()) bool { return l.posts.add(f, true) }

@@ -48,7 +48,9 @@ func pair(t testing.TB, l *epoll) (*scripted, *conn, int) {
 	}
 	s := &scripted{}
 	l.hooks.Accept = func(c Conn, _ Peer) Handler { s.c = c; return s }
-	l.admit(&listener{name: "pair"}, fds[0], &unix.SockaddrUnix{})
+	socket := &Socket{spec: Listener{Name: "pair"}, sys: socketSys{fd: -1}}
+	l.socketIndex(socket)
+	l.admit(socket, fds[0], &unix.SockaddrUnix{})
 	return s, s.c.(*conn), fds[1]
 }
 
@@ -160,14 +162,13 @@ func TestAcceptErrors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.listeners = append(l.listeners, ln)
-		if err := l.control(unix.EPOLL_CTL_ADD, ln.fd, unix.EPOLLIN, listenerSlot(0), 0); err != nil {
+		if err := l.Serve(ln); err != nil {
 			t.Fatal(err)
 		}
 		if got := l.acceptFailed(ln, c.err); got != c.goesOn {
 			t.Errorf("%v: goes on %v, want %v", c.err, got, c.goesOn)
 		}
-		if got := ln.resumeAt != 0; got != c.paused {
+		if got := ln.sys.resumeAt != 0; got != c.paused {
 			t.Errorf("%v: paused %v, want %v", c.err, got, c.paused)
 		}
 		if c.count != nil && c.count(&l.stats) != 1 {
@@ -176,17 +177,17 @@ func TestAcceptErrors(t *testing.T) {
 		if c.err == unix.ENFILE { // and without the reserve
 			unix.Close(l.reserve)
 			l.reserve = -1
-			if l.acceptFailed(ln, c.err) || ln.resumeAt == 0 {
+			if l.acceptFailed(ln, c.err) || ln.sys.resumeAt == 0 {
 				t.Error("not paused although no connection can be shed")
 			}
-			l.now = ln.resumeAt
+			l.now = ln.sys.resumeAt
 			if l.resumeListeners(); l.reserve < 0 {
 				t.Error("the reserve was not taken again")
 			}
 		}
 		if c.paused {
-			l.now = ln.resumeAt
-			if l.resumeListeners(); ln.resumeAt != 0 {
+			l.now = ln.sys.resumeAt
+			if l.resumeListeners(); ln.sys.resumeAt != 0 {
 				t.Errorf("%v: not resumed", c.err)
 			}
 		}
@@ -199,7 +200,7 @@ func TestAcceptedSocketsInheritOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.listeners = append(l.listeners, ln)
+	l.socketIndex(ln)
 	peer, err := net.Dial("tcp", ln.addr.String())
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ type evioLoop struct {
 	timerAt   int64
 	connsMax  int
 	control   net.Conn // our end; its other end is a connection of the loop
-	addrs     []net.Addr
+	sockets   []*Socket
 	serving   bool // the control connection is open
 	slots     slotTable[evConn]
 	open      int       // connections between evio's Opened and Closed
@@ -103,8 +103,8 @@ func (e *evioLoop) serve() error {
 	takeDescriptorZero()
 	addrs := []string{"tcp4://127.0.0.1:0"} // the control listener first
 	for _, spec := range e.opts.Listeners {
-		if err := spec.check(); err != nil {
-			return fmt.Errorf("listen %s %s: %w", spec.Name, spec.Address, err)
+		if err := checkForEvio(spec); err != nil {
+			return fmt.Errorf("listen %s: %w", spec, err)
 		}
 		addrs = append(addrs, spec.network()+"://"+spec.Address)
 	}
@@ -134,6 +134,42 @@ func (e *evioLoop) serve() error {
 }
 
 var errEvioEnded = errors.New("evio engine ended by itself, after an error of accept; raise the descriptor limit or lower the connection limit")
+
+// checkForEvio refuses what this engine cannot do, and makes sure that evio, which removes any file in the way of a
+// unix socket, removes nothing but a stale one.
+func checkForEvio(spec Listener) error {
+	if spec.File != nil {
+		return errors.New("the engine evio cannot take sockets over; use the engine epoll")
+	}
+	if err := spec.check(); err != nil {
+		return err
+	}
+	if spec.Network == "unix" {
+		return removeStale(spec.Address)
+	}
+	return nil
+}
+
+// openUnix gives the socket that evio has made to whom it is for. For a moment it was as the umask wanted.
+func openUnix(spec Listener) error {
+	uid, gid, err := spec.owner()
+	if err == nil {
+		err = spec.openTo(uid, gid)
+	}
+	if err != nil {
+		return fmt.Errorf("listen %s: %w", spec, err)
+	}
+	return nil
+}
+
+// Bind implements Engine.
+func (e *evioLoop) Bind(Listener) (*Socket, error) { return nil, ErrBindLate }
+
+// Serve implements Engine.
+func (e *evioLoop) Serve(*Socket) error { return ErrBindLate }
+
+// Withdraw implements Engine. evio goes on accepting; who comes is sent away.
+func (e *evioLoop) Withdraw(s *Socket) { s.withdrawn = true }
 
 // endPosts runs what was posted until now and refuses the rest.
 func (e *evioLoop) endPosts() {
@@ -189,7 +225,15 @@ func takeDescriptorZero() {
 
 // onServing dials the control connection. evio accepts it when its loop starts.
 func (e *evioLoop) onServing(s evio.Server) evio.Action {
-	e.addrs = s.Addrs[1:]
+	for i, addr := range s.Addrs[1:] {
+		spec := e.opts.Listeners[i]
+		e.sockets = append(e.sockets, &Socket{spec: spec, addr: addr})
+		if spec.Network == "unix" {
+			if e.failure = openUnix(spec); e.failure != nil {
+				return evio.Shutdown
+			}
+		}
+	}
 	control, err := net.Dial("tcp4", s.Addrs[0].String())
 	if err != nil {
 		e.failure = fmt.Errorf("evio engine: control connection: %w", err)

@@ -26,7 +26,7 @@ func TestEvioCutsOffWhoDoesNotTakeItsLastWords(t *testing.T) {
 	s := &scripted{}
 	go func() {
 		end <- e.Run(Hooks{
-			Serving: func(addrs []net.Addr) { ready <- addrs[0] },
+			Serving: func(s []*Socket) { ready <- s[0].Addr() },
 			Accept: func(c Conn, _ Peer) Handler {
 				c.Send(make([]byte, 32<<20))
 				c.Close(errors.New("not wanted"))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/tidwall/evio"
@@ -51,7 +52,7 @@ func (e *evioLoop) openControl(ec evio.Conn) evio.Action {
 	ec.SetContext(controlEnd{})
 	e.serving = true
 	e.now = e.clock()
-	e.hooks.Serving(e.addrs)
+	e.hooks.Serving(slices.Clone(e.sockets))
 	early := e.early
 	e.early = nil
 	e.beginPass()
@@ -69,17 +70,19 @@ func (e *evioLoop) openControl(ec evio.Conn) evio.Action {
 
 // attach makes our end of a connection.
 func (e *evioLoop) attach(ec evio.Conn) (*evConn, error) {
-	if e.open >= e.connsMax || e.stopping {
+	socket := e.sockets[ec.AddrIndex()-1]
+	if e.open >= e.connsMax || e.stopping || socket.withdrawn || !socket.admits() {
 		e.stats.Refused++
 		return nil, errors.New("connection limit reached")
 	}
 	out, fd, err := outOf(ec)
 	if err != nil {
+		socket.stats.Conns--
 		return nil, err
 	}
 	unix.CloseOnExec(fd)
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // a connection that is gone already tells soon
-	c := &evConn{e: e, ec: ec, out: out, fd: fd}
+	c := &evConn{e: e, ec: ec, out: out, fd: fd, socket: socket}
 	c.slot, c.gen = e.slots.take(c)
 	e.open++
 	e.stats.Conns++
@@ -89,13 +92,15 @@ func (e *evioLoop) attach(ec evio.Conn) (*evConn, error) {
 
 // admit asks the owner for a handler.
 func (e *evioLoop) admit(c *evConn) {
-	from := Peer{Listener: e.opts.Listeners[c.ec.AddrIndex()-1].Name}
+	from := Peer{Listener: c.socket.spec.Name}
 	if a, ok := c.ec.RemoteAddr().(*net.TCPAddr); ok {
 		from.Remote = unmapped(a.AddrPort())
+		from.Local = localAddr(c.fd)
+	} else {
+		from.Process = processOf(c.fd)
 	}
-	from.Local = localAddr(c.fd)
 	e.stats.Accepted++
-	if c.h = e.hooks.Accept(c, from); c.h == nil {
+	if c.h = c.socket.welcome(c, from, e.hooks.Accept); c.h == nil {
 		e.stats.Refused++
 		c.Close(nil)
 	}
@@ -157,6 +162,7 @@ func (e *evioLoop) onClosed(ec evio.Conn, err error) evio.Action {
 	}
 	c.gone = true
 	e.open--
+	c.socket.stats.Conns--
 	e.beginPass()
 	c.Close(err)
 	e.endPass(nil)

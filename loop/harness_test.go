@@ -54,7 +54,7 @@ func serve(t *testing.T, kind string, cfg config, accept func(loop.Conn) loop.Ha
 	s.e = e
 	ready := make(chan []net.Addr, 1)
 	h := cfg.hooks
-	h.Serving = func(addrs []net.Addr) { ready <- addrs }
+	h.Serving = func(sockets []*loop.Socket) { ready <- addrsOf(sockets) }
 	if h.Accept == nil {
 		h.Accept = func(c loop.Conn, _ loop.Peer) loop.Handler { return accept(c) }
 	}
@@ -249,4 +249,11 @@ func mustWrite(t *testing.T, w io.Writer, b []byte) {
 	if _, err := w.Write(b); err != nil {
 		t.Fatal("write:", err)
 	}
+}
+
+func addrsOf(sockets []*loop.Socket) (addrs []net.Addr) {
+	for _, s := range sockets {
+		addrs = append(addrs, s.Addr())
+	}
+	return addrs
 }

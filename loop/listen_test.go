@@ -45,7 +45,7 @@ func TestListenErrorsNameTheListener(t *testing.T) {
 		for _, c := range []struct{ network, address, want string }{
 			{"tcp", "192.0.2.1:0", "listen mqtt 192.0.2.1:0: this host has no such address"},
 			{"tcp", "127.0.0.1", "listen mqtt 127.0.0.1: address 127.0.0.1: missing port in address"},
-			{"udp", "127.0.0.1:0", `listen mqtt 127.0.0.1:0: unknown network "udp"; use tcp, tcp4 or tcp6`},
+			{"udp", "127.0.0.1:0", `listen mqtt 127.0.0.1:0: unknown network "udp"; use tcp, tcp4, tcp6 or unix`},
 		} {
 			e, err := loop.New(kind, loop.Options{Listeners: []loop.Listener{{Name: "mqtt", Network: c.network, Address: c.address}}})
 			if err != nil {

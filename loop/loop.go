@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -49,6 +48,9 @@ type Conn interface {
 	// SendControl is Send that may exceed the output limit by Limits.ControlBytesMax, for acknowledgements and last
 	// words.
 	SendControl(frame []byte) bool
+	// Room tells whether Send would queue n bytes now. As a send does, it asks the kernel before it says no; after false,
+	// Drained is called once there is room. For filters, whose output depends on what was sent before.
+	Room(n int) bool
 	// Queued returns the number of unsent output bytes.
 	Queued() int
 	// Pause stops reading: no Data until Resume.
@@ -65,13 +67,21 @@ type Peer struct {
 	Listener string         // Listener.Name
 	Remote   netip.AddrPort // zero for unix sockets
 	Local    netip.AddrPort // zero for unix sockets
+	Process  *Process       // the other end of a unix socket, where the system tells; otherwise nil
+}
+
+// Process is who opened a connection on a unix socket, as the kernel has noted it (SO_PEERCRED).
+type Process struct {
+	PID      int
+	UID, GID uint32
 }
 
 // Hooks are the owner's callbacks. All run on the loop goroutine; only Accept is required.
 type Hooks struct {
-	// Serving is called once, when all listeners are bound and before the first accept; addrs is in their order.
-	Serving func(addrs []net.Addr)
-	// Accept returns the handler of a new connection; nil refuses it, after sending what was queued.
+	// Serving is called once, when all listeners are bound and before the first accept; sockets are in their order.
+	Serving func(sockets []*Socket)
+	// Accept returns the handler of a new connection; nil refuses it, after sending what was queued. Listeners may
+	// have their own.
 	Accept func(c Conn, from Peer) Handler
 	// BeginPass opens a pass. now is monotonic, in nanoseconds, never 0: the pass's only clock.
 	BeginPass func(now int64)
@@ -79,13 +89,6 @@ type Hooks struct {
 	EndPass func() (wake int64)
 	// Stopping is called once, after Stop: the time to queue last words and close connections.
 	Stopping func()
-}
-
-// Listener is an address to listen on.
-type Listener struct {
-	Name    string // used in errors and in Peer, for instance "mqtt"
-	Network string // "tcp" (both families where the host allows), "tcp4" or "tcp6"
-	Address string // host:port; an empty host means every address, port 0 lets the kernel choose
 }
 
 // Options are given to New. The zero value of each field means its default.
@@ -109,6 +112,13 @@ type Engine interface {
 	// Stop ends Run: no more accepts, Hooks.Stopping, then all queued output is flushed for at most this long, then
 	// all connections are closed and Run returns nil. Any goroutine. A second call ends the flushing at once.
 	Stop(flush time.Duration)
+	// Bind opens a listening socket that is not served yet, or says what is in the way. Any goroutine; it may block. An
+	// engine that cannot listen anew while it runs returns ErrBindLate.
+	Bind(Listener) (*Socket, error)
+	// Serve starts accepting on a socket of Bind. Loop goroutine only.
+	Serve(*Socket) error
+	// Withdraw closes a listening socket, also one of Options; its connections stay. Loop goroutine only.
+	Withdraw(*Socket)
 	// Stats returns the engine's counters. Loop goroutine only.
 	Stats() *Stats
 }
@@ -157,7 +167,7 @@ type engineKind struct {
 // withDefaults fills the hooks that the owner left out.
 func (h Hooks) withDefaults() Hooks {
 	if h.Serving == nil {
-		h.Serving = func([]net.Addr) {}
+		h.Serving = func([]*Socket) {}
 	}
 	if h.Accept == nil {
 		h.Accept = func(Conn, Peer) Handler { return nil }

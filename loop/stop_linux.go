@@ -24,9 +24,7 @@ func (l *epoll) checkStop() {
 	if !l.stopping {
 		l.stopping = true
 		l.stopBefore = l.now + l.stopFlush.Load()
-		for _, ln := range l.listeners {
-			ln.close()
-		}
+		l.closeSockets()
 		l.hooks.Stopping()
 	}
 	if calls > 1 {
@@ -63,9 +61,7 @@ func (l *epoll) shutdown() {
 
 // release closes the engine's own descriptors.
 func (l *epoll) release() {
-	for _, ln := range l.listeners {
-		ln.close()
-	}
+	l.closeSockets()
 	if l.waker != nil {
 		l.waker.close()
 	}
@@ -76,4 +72,12 @@ func (l *epoll) release() {
 	}
 	l.epfd, l.reserve = -1, -1
 	l.arena = nil
+}
+
+func (l *epoll) closeSockets() {
+	for _, s := range l.sockets {
+		if s != nil {
+			s.Close()
+		}
+	}
 }

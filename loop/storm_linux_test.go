@@ -42,7 +42,7 @@ func stormServer() {
 		panic(err)
 	}
 	err = e.Run(loop.Hooks{
-		Serving: func(addrs []net.Addr) { os.Stdout.WriteString(addrs[0].String() + "\n") },
+		Serving: func(s []*loop.Socket) { os.Stdout.WriteString(s[0].Addr().String() + "\n") },
 		Accept: func(c loop.Conn, _ loop.Peer) loop.Handler {
 			h := newHandler(c)
 			echoing(h)

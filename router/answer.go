@@ -14,6 +14,7 @@ func (c *Client) answer(frame []byte) error {
 	if !c.conn.SendControl(frame) {
 		return errAnswersUnread
 	}
+	c.r.stats.Answers++
 	return nil
 }
 

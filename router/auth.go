@@ -24,6 +24,7 @@ type authentication struct {
 	identity string
 	exchange Exchange // nil when none is going on
 	last     []byte   // server's final data, for CONNACK
+	verdict  Verdict  // once it has succeeded
 }
 
 // errNotAuthorized is what a failed authentication is told; more would help a
@@ -113,5 +114,10 @@ func (c *Client) finishAuth(last []byte) error {
 	if err := p.Decode(&k); err != nil {
 		return err
 	}
-	return c.admit(&p)
+	if c.r.identify != nil {
+		c.v5.auth.verdict.Identity = c.r.identify(c.v5.auth.identity, string(p.ClientID), c.peer)
+	} else {
+		c.v5.auth.verdict.Identity = &Identity{User: c.v5.auth.identity}
+	}
+	return c.admit(&k, &p)
 }

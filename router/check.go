@@ -7,7 +7,7 @@ import "fmt"
 // message is held by those who say so.
 func (r *Router) CheckInvariants() error {
 	holders := map[*Message]int32{}
-	var n struct{ subs, queued, inflight, offline, clients int }
+	var n struct{ subs, queued, inflight, offline, clients, late, lateBytes int }
 	var queuedBytes int64
 	for id, s := range r.sessions {
 		if s.id != id {
@@ -27,6 +27,11 @@ func (r *Router) CheckInvariants() error {
 		n.subs += s.subs.len()
 		n.queued += s.queue.n
 		n.inflight += s.out.open
+		n.late += s.late.n
+		n.lateBytes += s.late.bytes
+		if s.late.n > 0 && (s.client == nil || !s.client.behind) {
+			return fmt.Errorf("session %q: messages are late for nobody", id)
+		}
 		queuedBytes += int64(s.queue.bytes)
 		if s.will != nil {
 			holders[s.will.msg]++
@@ -47,6 +52,8 @@ func (r *Router) CheckInvariants() error {
 		differs("absent sessions", r.offline.n, n.offline),
 		differs("clients", r.clients.n, n.clients),
 		differs("queued messages", r.stats.Queued, n.queued),
+		differs("late messages", r.stats.Late, n.late),
+		differs("late bytes", int(r.stats.LateBytes), n.lateBytes),
 		differs("queued bytes", int(r.stats.QueuedBytes), int(queuedBytes)),
 		differs("messages in flight", r.stats.Inflight, n.inflight),
 		differs("retained bytes", r.stats.RetainedBytes, retainedBytes),
@@ -66,6 +73,9 @@ func (r *Router) checkSession(s *Session, holders map[*Message]int32) error {
 		d := s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
 		holders[d.msg]++
 		bytes += d.msg.bytes()
+	}
+	for i := range s.late.n {
+		holders[s.late.ring[(s.late.head+i)&(len(s.late.ring)-1)].msg]++
 	}
 	ids := map[uint16]bool{}
 	for i := range s.out.open {
@@ -96,14 +106,16 @@ func (r *Router) checkSession(s *Session, holders map[*Message]int32) error {
 
 // holdRetained adds the holds of retained messages and returns their bytes.
 func (r *Router) holdRetained(holders map[*Message]int32) (bytes int) {
-	c := r.retained.Cursor("#")
-	defer c.Close()
-	for done := false; !done; {
-		done = c.Next(1024, func(m *retainedMessage) bool {
-			holders[m.msg]++
-			bytes += m.msg.bytes()
-			return true
-		})
+	for _, all := range []string{"#", "$SYS/#"} {
+		c := r.retained.Cursor(all)
+		for done := false; !done; {
+			done = c.Next(1024, func(m *retainedMessage) bool {
+				holders[m.msg]++
+				bytes += m.msg.bytes()
+				return true
+			})
+		}
+		c.Close()
 	}
 	return bytes
 }
@@ -148,4 +160,17 @@ func firstError(errs ...error) error {
 		}
 	}
 	return nil
+}
+
+// Waiting tells of each message in the queue of a session, oldest first. The
+// slices are views. It is for tests and for people who look.
+func (r *Router) Waiting(clientID string, each func(topic, payload []byte, qos byte)) {
+	s := r.sessions[clientID]
+	if s == nil {
+		return
+	}
+	for i := range s.queue.n {
+		d := &s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
+		each(d.msg.Topic(), d.msg.Payload(), d.qos)
+	}
 }

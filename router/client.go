@@ -18,6 +18,9 @@ type Client struct {
 	id      string
 	peer    Peer
 	will    *will
+	stuck   *stuck      // nil: it takes what it is sent
+	held    *held       // nil: its CONNECT does not wait in a duel
+	expires *lifetime   // nil: the connection may last for ever
 	timer   timer.Timer // CONNECT deadline, then keep alive
 
 	prev, next *Client // Router.clients
@@ -25,11 +28,15 @@ type Client struct {
 	packetMax int   // bytes of a packet from the client; small until CONNECT is accepted
 	sendMax   int   // bytes of a packet to the client [MQTT-3.1.2-24]
 	window    int   // messages with QoS > 0 that may be sent and not finished
+	denied    int   // what it wanted to do and was not allowed to
 	keepAlive int64 // ns of silence that are too many; 0 = any
 	seenAt    int64 // ns, when the last whole packet came
 	version   codec.Version
 	group     formGroup
 	connected bool // CONNECT was accepted
+	behind    bool // QoS 0 messages are late: new ones must not overtake them
+	paused    bool // not read from, for want of memory
+	waiting   bool // for the verdict on its CONNECT
 	closing   bool // Close was called; nothing is handled any more
 	orderly   bool // ended by a DISCONNECT packet
 }
@@ -44,11 +51,16 @@ type peer5 struct {
 	pending []byte          // CONNECT that waits for the end of its authentication
 }
 
+// Through says that the connection goes through conn from now on, with what
+// has become known of the peer: TLS, WebSocket or a PROXY header came first.
+// CONNECT has not come yet, and the time for it goes on.
+func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
+
 // Data handles the packets in view and returns how many bytes they had.
 //
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
-	for !c.closing {
+	for !c.closing && !c.waiting && !c.paused {
 		k, n, err := codec.Next(view[used:], c.packetMax)
 		if err != nil {
 			return used, c.fail(err)
@@ -58,6 +70,7 @@ func (c *Client) Data(view []byte) (used int, err error) {
 		}
 		used += n
 		c.seenAt = c.r.now
+		c.r.stats.PacketsIn++
 		if err := c.handle(&k); err != nil {
 			return used, c.fail(err)
 		}
@@ -158,6 +171,12 @@ func (c *Client) Drained() {
 func (c *Client) Closed(why error) {
 	c.closing = true
 	c.r.timers.Stop(&c.timer)
+	if c.held != nil {
+		c.r.timers.Stop(&c.held.timer)
+	}
+	if c.expires != nil {
+		c.r.timers.Stop(&c.expires.timer)
+	}
 	c.r.clients.remove(c)
 	if !c.connected {
 		c.r.event(&Event{Kind: EventRefuse, ClientID: c.id, Peer: c.peer, Err: why})
@@ -184,9 +203,9 @@ func (c *Client) Due(now int64) {
 	case !c.connected:
 		c.r.hit(LimitConnectTimeout)
 		c.close(errConnectTimeout)
-	case now-c.seenAt >= c.keepAlive:
+	case now-c.seenAt >= c.keepAlive && !c.paused:
 		c.close(errKeepAlive)
 	default:
-		c.r.timers.Set(&c.timer, c, c.seenAt+c.keepAlive)
+		c.r.timers.Set(&c.timer, c, max(c.seenAt, now-c.keepAlive+1)+c.keepAlive)
 	}
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -21,10 +22,16 @@ func (c *Client) handleConnect(k *codec.Packet) error {
 		return c.refuseBroken(&p, err)
 	}
 	c.greet(&p)
+	if l := c.peer.Listener; l != nil && l.Versions != nil && !bytes.Contains(l.Versions, []byte{byte(p.Version)}) {
+		return c.refuse(errVersionNotServed)
+	}
+	if c.r.memory.level >= memoryRefuse {
+		return c.refuse(errNoMemory)
+	}
 	if p.Props.Has.Has(codec.PropAuthMethod) {
 		return c.beginAuth(k, &p)
 	}
-	return c.admit(&p)
+	return c.admit(k, &p)
 }
 
 // refuseBroken answers a CONNECT that is not right, where its version is
@@ -65,8 +72,8 @@ func (c *Client) greet(p *codec.Connect) {
 	}
 }
 
-// admit lets a client in whose CONNECT was read and who is who he says.
-func (c *Client) admit(p *codec.Connect) error {
+// admit checks what CONNECT asks for, before anybody asks who it is.
+func (c *Client) admit(k *codec.Packet, p *codec.Connect) error {
 	id, assigned, err := c.clientID(p)
 	if err != nil {
 		return c.refuse(err) // [MQTT-3.1.3-8], [MQTT-3.1.3-9]
@@ -81,7 +88,7 @@ func (c *Client) admit(p *codec.Connect) error {
 		}
 		c.will = cloneWill(c.r, p)
 	}
-	return c.accept(p, id, assigned)
+	return c.identify(k, p, id, assigned)
 }
 
 // clientID checks the client identifier and makes one where the client may
@@ -133,6 +140,10 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 	if s == nil {
 		s = r.newSession(id)
 	}
+	s.identity = c.peer.Identity
+	if id := s.identity; c.will != nil && id != nil && id.Access != nil {
+		c.will.writer, c.will.id = id, s.id
+	}
 	r.attachSession(s, c, r.sessionExpiry(p))
 	c.id, c.connected = s.id, true
 	c.packetMax = r.limits.PacketBytesMax
@@ -140,7 +151,10 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 	r.stats.Connects++
 	r.stats.Clients++
 	if err := c.connack(p, s, present, assigned, keep); err != nil {
-		return err
+		// Without CONNACK there is no DISCONNECT either [MQTT-3.14.0-1].
+		c.closing = true
+		c.conn.Close(err)
+		return nil
 	}
 	r.event(&Event{
 		Kind: EventConnect, ClientID: id, Peer: c.peer, Version: byte(p.Version),

@@ -71,6 +71,7 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 		ok = c.conn.Send(r.scratch)
 	}
 	if !ok {
+		r.blocked(c)
 		return putBlocked
 	}
 	switch {
@@ -109,6 +110,10 @@ func (r *Router) sendNew(s *Session, d *delivery) bool {
 		r.drop(s, DropExpired)
 		return true
 	}
+	if !r.stillAllowed(s, d.msg) {
+		r.drop(s, DropNoRight)
+		return true
+	}
 	switch r.transmit(s.client, d, s.out.nextID(), false) {
 	case putBlocked:
 		return false
@@ -122,13 +127,21 @@ func (r *Router) sendNew(s *Session, d *delivery) bool {
 
 // sendUnacked sends d with QoS 0 to a session that is there. False: not now.
 func (r *Router) sendUnacked(s *Session, d *delivery) bool {
+	if d.msg.expired(r.now) {
+		r.drop(s, DropExpired)
+		return true
+	}
+	if !r.stillAllowed(s, d.msg) {
+		r.drop(s, DropNoRight)
+		return true
+	}
 	switch r.transmit(s.client, d, 0, false) {
 	case putBlocked:
 		return false
 	case putTooLarge:
 		r.drop(s, DropPacketTooLarge)
 	default:
-		r.stats.Delivered[0]++
+		r.delivered(0, len(d.msg.Payload()))
 	}
 	return true
 }
@@ -152,7 +165,7 @@ func (r *Router) fly(s *Session, d delivery) {
 		e.state = flightPubrec
 	}
 	r.stats.Inflight++
-	r.stats.Delivered[d.qos]++
+	r.delivered(d.qos, len(d.msg.Payload()))
 }
 
 // enqueue keeps d until its session can take it. At a limit the oldest go.
@@ -169,6 +182,9 @@ func (r *Router) enqueue(s *Session, d delivery) {
 	}
 	for s.queue.bytes+size > r.limits.QueuedBytesMax {
 		r.dropOldest(s, LimitQueuedBytes)
+	}
+	if c := s.client; c != nil && !c.closing && s.out.open > 0 && !s.windowOpen() {
+		r.windowShut(c)
 	}
 	d.msg.hold()
 	s.queue.push(d)
@@ -198,27 +214,47 @@ func (r *Router) pump(s *Session) {
 	if c == nil || c.closing {
 		return
 	}
-	if !r.resend(s, c) {
+	if !r.pumpAcked(s, c) {
 		return
 	}
-	for s.queue.n > 0 && s.windowOpen() {
-		if !r.sendNew(s, s.queue.front()) {
-			return // Drained comes
-		}
-		r.release(s.dequeue().msg) // in flight it is held once more
+	if s.late.n > 0 {
+		r.pumpLate(s)
 	}
 	if len(s.replays) > 0 {
 		r.wantReplay(s)
 	}
 }
 
-// resend repeats what was sent on an earlier connection and is still open. It
-// reports whether all of it has left.
+// pumpAcked sends QoS 1 and 2. False: the output is full.
+func (r *Router) pumpAcked(s *Session, c *Client) bool {
+	if !r.resend(s, c) {
+		return s.out.open >= c.window // then it is acknowledgements that are missing
+	}
+	for s.queue.n > 0 && s.windowOpen() {
+		if !r.sendNew(s, s.queue.front()) {
+			return false // Drained comes
+		}
+		r.release(s.dequeue().msg) // in flight it is held once more
+	}
+	return true
+}
+
+// resend repeats what was sent on an earlier connection and is still open, as
+// much of it as the client takes at once on this one [MQTT-3.3.4-9]. It reports
+// whether all of it has left.
 func (r *Router) resend(s *Session, c *Client) bool {
 	o := &s.out
 	for i := o.since(o.resend); i < o.open; {
 		e := o.at(i)
 		o.resend = e.n
+		if e.state != flightPubcomp && !r.stillAllowed(s, e.msg) {
+			r.drop(s, DropNoRight)
+			r.finish(s, e)
+			continue
+		}
+		if i >= c.window {
+			return false // an acknowledgement comes
+		}
 		if e.state == flightPubcomp {
 			if c.acknowledge(codec.TypePubrel, e.packetID()) != nil {
 				c.close(errAnswersUnread)
@@ -235,7 +271,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 			r.finish(s, e)
 			continue
 		}
-		r.stats.Delivered[e.qos]++
+		r.delivered(e.qos, len(e.msg.Payload()))
 		i++
 	}
 	o.resend = o.next

@@ -1,5 +1,7 @@
 package router
 
+import "fmt"
+
 // EventKind says what happened.
 type EventKind int
 
@@ -13,7 +15,12 @@ const (
 	EventExpire                      // a session reached its expiry
 	EventEvict                       // a session was dropped to make room
 	EventCrowded                     // a client goes over our Receive Maximum
-	EventAuth                        // an enhanced authentication failed
+	EventAuth                        // a client could not show who it is
+	EventDeny                        // a client wanted to do what it may not
+	EventUnacked                     // a client leaves a full window unacknowledged
+	EventDuel                        // clients take a session from each other
+	EventMemory                      // the broker comes near its memory limit, or leaves it behind
+	EventStranger                    // a client wants a session that belongs to another user
 )
 
 // Event tells an operator what happened to a client.
@@ -23,11 +30,17 @@ type Event struct {
 	Peer     Peer
 	Version  byte
 	Clean    bool
-	Present  bool   // EventConnect: a session was resumed
-	KeepSecs uint16 // EventConnect: keep alive in seconds
-	Err      error  // EventRefuse, EventDisconnect: why; nil after a DISCONNECT packet
-	Detail   string // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
-	Dropped  uint64 // EventDisconnect: messages the session lost so far
+	Present  bool         // EventConnect: a session was resumed
+	KeepSecs uint16       // EventConnect: keep alive in seconds
+	Err      error        // EventRefuse, EventDisconnect: why; nil after a DISCONNECT packet
+	Detail   string       // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
+	Dropped  uint64       // EventDisconnect: messages the session lost so far
+	User     string       // EventAuth: the name it gave; EventStranger: whose session it is
+	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter
+	Rule     fmt.Stringer // EventDeny: what said so; nil: nothing allows it
+	Count    uint64       // EventDeny: denials of this connection so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use
+	Waiting  int          // EventUnacked: messages that wait; EventMemory: the limit
+	Other    Peer         // EventDuel: who had the session
 }
 
 func (r *Router) event(e *Event) {

@@ -19,6 +19,8 @@ type world struct {
 	wake   int64
 	conns  []*fakeConn
 	events []router.Event
+
+	listener *router.Listener // of new connections
 }
 
 func newWorld(t *testing.T, l router.Limits) *world {
@@ -26,7 +28,7 @@ func newWorld(t *testing.T, l router.Limits) *world {
 }
 
 func newWorldOf(t *testing.T, cfg router.Config) *world {
-	w := &world{t: t, now: 1}
+	w := &world{t: t, now: 1, listener: &router.Listener{Name: "test"}}
 	seed := uint64(0)
 	cfg.Rand = func() uint64 { seed++; return seed * 7919 }
 	cfg.Events = func(e *router.Event) { w.events = append(w.events, *e) }
@@ -93,7 +95,7 @@ type fakeConn struct {
 func (w *world) dial() *fakeConn {
 	c := &fakeConn{w: w, id: uint64(len(w.conns) + 1)}
 	w.conns = append(w.conns, c)
-	w.pass(func() { c.handler = w.r.Attach(c, router.Peer{Listener: "test", Addr: fmt.Sprint("conn ", c.id)}) })
+	w.pass(func() { c.handler = w.r.Attach(c, router.Peer{Listener: w.listener}) })
 	return c
 }
 

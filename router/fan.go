@@ -174,17 +174,20 @@ func (r *Router) fanOutOne(set []*Subscription) {
 			r.deliverWithOptions(sub)
 			continue
 		}
+		if r.guarded && !sub.session.mayReceive(p.topic) {
+			continue
+		}
 		c := sub.session.client
 		if c != nil {
 			f := frames[c.group]
-			if f != nil && len(f) <= c.sendMax && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
+			if f != nil && !c.behind && len(f) <= c.sendMax && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
 				passed++
 				continue
 			}
 		}
 		switch r.deliver(sub.session, min(p.qos, sub.qos), false, nil) {
 		case putBlocked:
-			r.drop(sub.session, DropOutputFull)
+			r.putLate(sub.session, delivery{msg: r.message()})
 		case putSent:
 			if p.qos == 0 && c.group != groupAlias && len(p.payload) < sharedBytesMin {
 				frames[c.group] = r.form(c.v5 != nil, 0, false)
@@ -192,6 +195,7 @@ func (r *Router) fanOutOne(set []*Subscription) {
 		}
 	}
 	r.stats.Delivered[0] += passed
+	r.stats.PayloadBytesOut += passed * uint64(len(p.payload))
 }
 
 // deliverWithOptions delivers to a subscription that is alone in its session
@@ -204,8 +208,12 @@ func (r *Router) deliverWithOptions(sub *Subscription) {
 	if sub.opts.noLocal && sub.session == r.fan.p.from {
 		return // [MQTT-3.8.3-3]
 	}
-	if r.deliver(sub.session, min(r.fan.p.qos, sub.qos), sub.opts.rap && r.fan.p.retain, sub.origin()) == putBlocked {
-		r.drop(sub.session, DropOutputFull)
+	if r.guarded && !sub.session.mayReceive(r.fan.p.topic) {
+		return
+	}
+	retain := sub.opts.rap && r.fan.p.retain
+	if r.deliver(sub.session, min(r.fan.p.qos, sub.qos), retain, sub.origin()) == putBlocked {
+		r.putLate(sub.session, delivery{msg: r.message(), from: sub.origin(), retain: retain})
 	}
 }
 
@@ -248,12 +256,16 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 				continue
 			}
 			f.first = nil
+			if r.guarded && !s.mayReceive(r.fan.p.topic) {
+				continue
+			}
 			var o *origin
 			if len(f.ids) > 0 {
 				o = &origin{ids: append([]uint32(nil), f.ids...)}
 			}
-			if r.deliver(s, min(r.fan.p.qos, f.qos), f.rap && r.fan.p.retain, o) == putBlocked {
-				r.drop(s, DropOutputFull)
+			retain := f.rap && r.fan.p.retain
+			if r.deliver(s, min(r.fan.p.qos, f.qos), retain, o) == putBlocked {
+				r.putLate(s, delivery{msg: r.message(), from: o, retain: retain})
 			}
 		}
 	}
@@ -272,6 +284,9 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 	if c == nil {
 		return putAbsent // QoS 0 is not kept for absent sessions (section 3.1.2.4)
 	}
+	if c.behind {
+		return putBlocked
+	}
 	p := r.fan.p
 	v5 := c.v5 != nil
 	view := p.raw != nil && v5 == p.v5 && p.retain == retain
@@ -287,9 +302,10 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 		r.drop(s, DropPacketTooLarge)
 		return putTooLarge
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
-		r.stats.Delivered[0]++
+		r.delivered(0, len(p.payload))
 		return putSent
 	}
+	r.blocked(c)
 	return putBlocked
 }
 
@@ -307,7 +323,7 @@ func (r *Router) deliverOwn(c *Client, retain bool, o *origin) putResult {
 	case putTooLarge:
 		r.drop(c.session, DropPacketTooLarge)
 	case putSent:
-		r.stats.Delivered[0]++
+		r.delivered(0, len(p.payload))
 	}
 	return result
 }
@@ -340,6 +356,7 @@ func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putR
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
 		r.fly(s, d)
 	default:
+		r.blocked(c)
 		r.enqueue(s, d)
 	}
 	return putSent

@@ -52,6 +52,23 @@ type Limits struct {
 	RetainedMessagesMax int
 	// RetainedBytesMax bounds topics and payloads of all retained messages.
 	RetainedBytesMax int
+	// LateBytesMax is how many bytes of QoS 0 messages wait for one client
+	// whose output is full.
+	LateBytesMax int
+	// SlowTimeout is how long a client may take nothing of what it is sent.
+	SlowTimeout time.Duration
+	// AckTimeout is how long a client may leave a full window of messages
+	// unacknowledged before that is reported.
+	AckTimeout time.Duration
+	// TakeoversMax is how often within ten seconds a client identifier may be
+	// taken over before newcomers have to wait a second each.
+	TakeoversMax int
+	// SysInterval is how often the $SYS tree is brought up to date while
+	// somebody is subscribed to a part of it.
+	SysInterval time.Duration
+	// MemoryBytesMax is what all that clients make the broker hold may come to,
+	// in bytes; 0: not looked at.
+	MemoryBytesMax int
 	// RetainedPassMax is how many retained messages a session is handed
 	// between two waits of the loop.
 	RetainedPassMax int
@@ -78,6 +95,11 @@ func DefaultLimits() Limits {
 		KeepAliveMax:        20 * time.Minute,
 		RetainedMessagesMax: 1_000_000,
 		RetainedBytesMax:    256 << 20,
+		LateBytesMax:        256 << 10,
+		SlowTimeout:         time.Minute,
+		AckTimeout:          time.Minute,
+		TakeoversMax:        5,
+		SysInterval:         10 * time.Second,
 		RetainedPassMax:     256,
 	}
 }
@@ -92,6 +114,9 @@ type LimitRow struct {
 	Effect string            // what reaching it does
 	Why    string            // why this default
 }
+
+// ZeroAllowed says that 0 is a value, and not a mistake: nothing is limited.
+func (row LimitRow) ZeroAllowed() bool { return row.ID == LimitMemory }
 
 // LimitID indexes Stats.LimitHits.
 type LimitID int
@@ -116,6 +141,12 @@ const (
 	LimitKeepAlive
 	LimitRetainedMessages
 	LimitRetainedBytes
+	LimitLateBytes
+	LimitSlowTimeout
+	LimitAckTimeout
+	LimitTakeovers
+	LimitSysInterval
+	LimitMemory
 	LimitRetainedPass
 	limitCount
 )
@@ -141,6 +172,12 @@ func LimitRows() []LimitRow {
 		{LimitKeepAlive, "keep-alive-max", func(l *Limits) any { return &l.KeepAliveMax }, 0, "5.0: Server Keep Alive in CONNACK; 3.x: none", "a dead connection is noticed within half an hour"},
 		{LimitRetainedMessages, "retained-messages-max", func(l *Limits) any { return &l.RetainedMessagesMax }, 0, "message delivered, not retained", "retained topics never go away by themselves"},
 		{LimitRetainedBytes, "retained-bytes-max", func(l *Limits) any { return &l.RetainedBytesMax }, 0, "message delivered, not retained", "a quarter of the memory of a small gateway"},
+		{LimitLateBytes, "late-bytes-max", func(l *Limits) any { return &l.LateBytesMax }, 0, "oldest QoS 0 message dropped", "as much again as the output buffer; a reader that catches up finds the latest values"},
+		{LimitSlowTimeout, "slow-timeout", func(l *Limits) any { return &l.SlowTimeout }, 0, "disconnect, 0x97", "a dead peer is not found by keep alive alone while its own packets still come"},
+		{LimitAckTimeout, "ack-timeout", func(l *Limits) any { return &l.AckTimeout }, 0, "reported", "acknowledgements take milliseconds, or the client has forgotten them"},
+		{LimitTakeovers, "takeovers-max", func(l *Limits) any { return &l.TakeoversMax }, 0, "the next CONNECT with that identifier waits a second", "two clients with one name throw each other out for ever otherwise"},
+		{LimitSysInterval, "sys-interval", func(l *Limits) any { return &l.SysInterval }, 0, "what changed is published", "as Mosquitto; nothing is sent while nobody is subscribed to $SYS"},
+		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers wait, connections refused", "for the daemon half of what the machine or its cgroup has; 0 where LoopMQ is embedded: not looked at"},
 		{LimitRetainedPass, "retained-pass-max", func(l *Limits) any { return &l.RetainedPassMax }, 0, "the rest follows in the next pass", "one subscriber to # must not hold the loop"},
 	}
 }

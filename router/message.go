@@ -21,8 +21,9 @@ type Message struct {
 
 // messageMore is what few messages have.
 type messageMore struct {
-	props    []byte // encoded properties that travel unaltered
-	expireAt int64  // ns; 0 = never
+	props    []byte    // encoded properties that travel unaltered
+	expireAt int64     // ns; 0 = never
+	writer   *Identity // whose right to publish is looked at again; nil = nobody's
 }
 
 // Topic returns the topic name; a view that lives as long as the message.
@@ -50,6 +51,14 @@ func (m *Message) expireAt() int64 {
 		return 0
 	}
 	return m.more.expireAt
+}
+
+// writer is who published it, where that is looked at again.
+func (m *Message) writer() *Identity {
+	if m.more == nil {
+		return nil
+	}
+	return m.more.writer
 }
 
 // bytes is what the message counts against limits.
@@ -103,8 +112,8 @@ func (r *Router) cloneMessage(p *publication) *Message {
 	m.text = append(append(m.text[:0], p.topic...), small...)
 	m.topicLen = uint16(len(p.topic))
 	m.more = nil
-	if len(p.props) > 0 || p.expireAt != 0 {
-		m.more = &messageMore{props: append([]byte(nil), p.props...), expireAt: p.expireAt}
+	if len(p.props) > 0 || p.expireAt != 0 || p.writer != nil {
+		m.more = &messageMore{props: append([]byte(nil), p.props...), expireAt: p.expireAt, writer: p.writer}
 	}
 	m.holders = 1
 	r.messages.live++
@@ -147,6 +156,7 @@ type publication struct {
 	raw      []byte // QoS 0: the packet as it came; nil when it cannot be passed on as it is
 	expireAt int64  // ns; 0 = never
 	from     *Session
+	writer   *Identity // set where it has an Access
 	qos      byte
 	retain   bool
 	v5       bool // raw is a 5.0 packet

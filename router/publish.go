@@ -18,6 +18,7 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		return err
 	}
 	r.stats.Published[p.QoS]++
+	r.stats.PayloadBytesIn += uint64(len(p.Payload))
 	if c.v5 != nil {
 		if err := c.check5(p); err != nil {
 			return c.refusePublish(p, err)
@@ -35,10 +36,18 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	if p.Topic[0] == '$' {
 		return c.refuseDollar(p)
 	}
+	writer := c.peer.Identity
+	if writer != nil && writer.Access != nil {
+		if ok, rule := c.mayPublish(p.Topic); !ok {
+			return c.refuseUnauthorized(p, rule)
+		}
+	} else {
+		writer = nil
+	}
 	pub := &r.incoming // field by field: most of it is as it was
 	pub.topic, pub.payload, pub.raw = p.Topic, p.Payload, nil
 	pub.qos, pub.retain = p.QoS, p.Retain
-	pub.from, pub.v5 = c.session, c.v5 != nil
+	pub.from, pub.writer, pub.v5 = c.session, writer, c.v5 != nil
 	if p.QoS == 0 && k.Minimal() {
 		pub.raw = k.Raw
 	}
@@ -46,6 +55,9 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		r.setProps(pub, &p.Props)
 	}
 	matched := r.route(pub)
+	if p.QoS > 0 {
+		c.slowDown()
+	}
 	switch p.QoS {
 	case 1:
 		if !matched && c.v5 != nil {

@@ -53,6 +53,9 @@ func (r *Router) retain(p *publication) {
 	size := len(p.topic) + len(p.props) + len(p.payload)
 	if had {
 		size -= old.msg.bytes()
+	} else if r.memory.level >= memoryRefuse {
+		r.hit(LimitMemory)
+		return
 	} else if r.retained.Len() >= r.limits.RetainedMessagesMax {
 		r.hit(LimitRetainedMessages)
 		return
@@ -205,6 +208,9 @@ func (r *Router) deliverRetained(s *Session, m *retainedMessage, qos byte, o *or
 	c := s.client
 	if c == nil || c.closing {
 		return false
+	}
+	if !r.stillAllowed(s, m.msg) {
+		return true // not a drop: it was never this session's
 	}
 	d := delivery{msg: m.msg, from: o, qos: qos, retain: true}
 	if qos > 0 {

@@ -29,6 +29,12 @@ type Router struct {
 	retained *topic.Retained[*retainedMessage]
 	stored   uint64     // stamps of retained messages and subscriptions
 	replays  []*Session // sessions owed retained messages
+	stuck    stuckList
+	duels    map[string]*duel
+	memory   memory
+	sys      sys
+	version  string
+	traffic  func() Traffic
 	shares   map[string]*shareGroup
 
 	sharedSubs int // members of all groups
@@ -38,6 +44,9 @@ type Router struct {
 	validatePayloads bool
 	moved            bool
 	authMethods      map[string]func() Exchange
+	identify         func(user, clientID string, from Peer) *Identity
+	denyCloses       bool
+	guarded          bool // somebody's Access is not nil
 
 	// topicShort is the length from which a topic name can break a limit: one
 	// of n bytes has at most n+1 levels.
@@ -64,7 +73,7 @@ func New(cfg Config) *Router {
 		pool = buf.NewPool(1 << 20)
 	}
 	limits := cfg.Limits.withDefaults()
-	return &Router{
+	r := &Router{
 		limits:     limits,
 		rand:       cfg.Rand,
 		events:     cfg.Events,
@@ -74,12 +83,38 @@ func New(cfg Config) *Router {
 		retained:   new(topic.Retained[*retainedMessage]),
 		topicShort: min(limits.TopicBytesMax+1, limits.TopicLevelsMax),
 		shares:     make(map[string]*shareGroup),
+		duels:      make(map[string]*duel),
 
 		serverReference:  cfg.ServerReference,
 		moved:            cfg.ServerMoved,
 		responsePrefix:   cfg.ResponsePrefix,
 		validatePayloads: cfg.ValidatePayloads,
 		authMethods:      cfg.AuthMethods,
+		identify:         cfg.Identify,
+		denyCloses:       cfg.DenyCloses,
+		version:          cfg.Version,
+		traffic:          cfg.Traffic,
+	}
+	r.sys = sys{r: r, last: make(map[string]string)}
+	return r
+}
+
+// Change replaces what may change while the router runs: Limits and the
+// settings, but not Rand, Events, Pool, AuthMethods and Identify. Connections
+// keep what they were told in CONNACK.
+func (r *Router) Change(cfg Config) {
+	r.limits = cfg.Limits.withDefaults()
+	r.topicShort = min(r.limits.TopicBytesMax+1, r.limits.TopicLevelsMax)
+	r.serverReference, r.moved = cfg.ServerReference, cfg.ServerMoved
+	r.responsePrefix, r.validatePayloads, r.denyCloses = cfg.ResponsePrefix, cfg.ValidatePayloads, cfg.DenyCloses
+}
+
+// CloseWhere closes the connections of clients that would not be let in again.
+func (r *Router) CloseWhere(stranger func(from *Peer) bool) {
+	for c := r.clients.head; c != nil; c = c.next {
+		if c.connected && !c.closing && stranger(&c.peer) {
+			c.close(errNoLongerWelcome)
+		}
 	}
 }
 
@@ -90,6 +125,9 @@ func (r *Router) Limits() Limits { return r.limits }
 func (r *Router) BeginPass(now int64) {
 	r.now = now
 	r.fan.beginPass()
+	if r.sys.startedAt == 0 {
+		r.sys.startedAt, r.sys.sentAt = now, now
+	}
 }
 
 // EndPass does what is due and returns when it wants to be called next, in the
@@ -97,10 +135,15 @@ func (r *Router) BeginPass(now int64) {
 func (r *Router) EndPass() (wake int64) {
 	ran := r.timers.Run(r.now, passTimersMax)
 	more := r.replayRetained()
+	again := r.checkMemory()
 	if more || ran == passTimersMax {
 		return r.now
 	}
-	return r.timers.Next()
+	wake = r.timers.Next()
+	if again != 0 && (wake == 0 || again < wake) {
+		return again
+	}
+	return wake
 }
 
 // Attach gives a new connection to the router, which answers with its handler.
@@ -117,7 +160,7 @@ func (r *Router) Attach(conn Conn, from Peer) *Client {
 func (r *Router) Stopping() {
 	for c := r.clients.head; c != nil; c = c.next {
 		if w := c.will; w != nil {
-			c.will = nil
+			c.will, w.session = nil, c.session
 			r.publishWill(w)
 		}
 	}

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"net/netip"
+
 	"github.com/loopmq/loopmq/internal/buf"
 )
 
@@ -29,10 +31,31 @@ type Conn interface {
 	Close(why error)
 }
 
-// Peer says where a connection comes from; for logs only.
+// Peer says where a connection comes from.
 type Peer struct {
-	Listener string // name or URL of the listener
-	Addr     string // address of the peer, "" when it has none
+	Listener *Listener      // whose rules hold; nil: none do
+	Remote   netip.AddrPort // zero when there is none, as on a unix socket
+	// Identity is who the client is: what the transport has shown, a
+	// certificate for instance, and then what Listener.Authenticator said.
+	Identity *Identity
+}
+
+// Addr returns Remote as text, "" when there is none.
+func (p *Peer) Addr() string {
+	if !p.Remote.IsValid() {
+		return ""
+	}
+	return p.Remote.String()
+}
+
+// Listener holds the rules of one way in. Its fields may be changed on the
+// loop: connections from then on see the change.
+type Listener struct {
+	Name string // for logs
+	// Versions are the protocol levels that are served (3, 4, 5); nil: all.
+	Versions []byte
+	// Authenticator finds out who clients are; nil: whoever comes is let in.
+	Authenticator Authenticator
 }
 
 // Config is what a Router is made of.
@@ -58,4 +81,14 @@ type Config struct {
 	ValidatePayloads bool
 	// AuthMethods start the enhanced authentications of MQTT 5.0, by method.
 	AuthMethods map[string]func() Exchange
+	// Identify returns the Identity of a user who has shown himself in an
+	// Exchange; nil: everybody may do everything.
+	Identify func(user, clientID string, from Peer) *Identity
+	// Version and Traffic are for the $SYS tree. Traffic is called on the loop,
+	// while somebody listens; nil: nothing is known.
+	Version string
+	Traffic func() Traffic
+	// DenyCloses closes connections of 3.x clients that publish what they may
+	// not; otherwise their message is acknowledged and dropped.
+	DenyCloses bool
 }

@@ -6,15 +6,17 @@ import "github.com/loopmq/loopmq/internal/timer"
 // of QoS 1 and 2 in both directions (section 3.1.2.4). It outlives its
 // connection by expiry.
 type Session struct {
-	r       *Router
-	id      string
-	client  *Client // nil while no connection is there
-	subs    subscriptions
-	*flow         // Router.idle until own
-	will    *will // waits for its delay
-	timer   timer.Timer
-	expiry  int64 // ns; 0 = ends with its connection
-	dropped uint64
+	r      *Router
+	id     string
+	client *Client // nil while no connection is there
+
+	identity *Identity // of the last connection
+	subs     subscriptions
+	*flow          // Router.idle until own
+	will     *will // waits for its delay
+	timer    timer.Timer
+	expiry   int64 // ns; 0 = ends with its connection
+	dropped  uint64
 
 	prev, next *Session // Router.offline
 
@@ -26,6 +28,7 @@ type Session struct {
 type flow struct {
 	out       inflight
 	queue     queue
+	late      queue      // QoS 0 that did not fit into the output
 	received  *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
 	replays   []replay   // retained messages owed
 	replaying bool       // is in Router.replays
@@ -50,6 +53,7 @@ type overlap struct {
 func (r *Router) newSession(id string) *Session {
 	s := &Session{r: r, id: id, flow: &r.idle}
 	r.sessions[id] = s
+	r.sys.most.clients = max(r.sys.most.clients, uint64(len(r.sessions)))
 	return s
 }
 
@@ -105,12 +109,14 @@ func (r *Router) detach(c *Client) {
 
 // leave parts a connection and its session.
 func (r *Router) leave(c *Client, s *Session) {
+	r.dropLate(s)
 	c.session, s.client = nil, nil
 	r.leaveWill(c, s)
 }
 
 // Due ends a session that reached its expiry.
 func (s *Session) Due(int64) {
+	s.r.stats.Expired++
 	s.r.event(&Event{Kind: EventExpire, ClientID: s.id})
 	s.r.endSession(s)
 }

@@ -49,7 +49,7 @@ func (r *Router) leaveShare(sub *Subscription) {
 func (r *Router) deliverShared(g *shareGroup) {
 	p := r.fan.p
 	for range min(len(g.members), shareProbesMax) {
-		sub := g.pick(p.qos)
+		sub := g.pick(p.topic, p.qos)
 		if sub == nil {
 			break
 		}
@@ -65,11 +65,11 @@ func (r *Router) deliverShared(g *shareGroup) {
 // pick chooses the member for a message: in turn, those first that are there
 // and have room in their window, then those that are there, then those whose
 // queue keeps the message until they come. nil: nobody can take it.
-func (g *shareGroup) pick(qos byte) *Subscription {
+func (g *shareGroup) pick(topic []byte, qos byte) *Subscription {
 	best, place := 0, -1
 	for k := range min(len(g.members), shareProbesMax) {
 		i := (g.turn + k) % len(g.members)
-		if fit := g.members[i].fitness(qos); fit > best {
+		if fit := g.members[i].fitness(topic, qos); fit > best {
 			best, place = fit, i
 			if fit == fitNow {
 				break
@@ -85,16 +85,18 @@ func (g *shareGroup) pick(qos byte) *Subscription {
 
 // How well a member can take a message.
 const (
-	fitNever = iota // is away, and QoS 0 does not wait
+	fitNever = iota // is away, and QoS 0 does not wait; or may not have it
 	fitLater        // is away
 	fitSoon         // is there, its window is full
 	fitNow
 )
 
-func (sub *Subscription) fitness(qos byte) int {
+func (sub *Subscription) fitness(topic []byte, qos byte) int {
 	s := sub.session
 	acked := min(qos, sub.qos) > 0
 	switch {
+	case !s.mayReceive(topic):
+		return fitNever
 	case (s.client == nil || s.client.closing) && !acked:
 		return fitNever
 	case s.client == nil || s.client.closing:
@@ -115,8 +117,12 @@ func (r *Router) passOn(d *delivery, sent bool) {
 	if g == nil {
 		return
 	}
-	sub := g.pick(d.qos)
+	sub := g.pick(d.msg.Topic(), d.qos)
 	if sub == nil {
+		return
+	}
+	if d.msg.expired(r.now) { // [MQTT-3.3.2-5]
+		r.stats.Dropped[DropExpired]++
 		return
 	}
 	r.stats.PassedOn++
@@ -126,6 +132,6 @@ func (r *Router) passOn(d *delivery, sent bool) {
 		return
 	}
 	if !r.sendUnacked(sub.session, &next) {
-		r.drop(sub.session, DropOutputFull)
+		r.putLate(sub.session, next)
 	}
 }

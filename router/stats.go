@@ -8,6 +8,12 @@ type Stats struct {
 	Takeovers      uint64 // connections closed because their client identifier came again
 	ProtocolErrors uint64 // connections closed for what they sent
 
+	PacketsIn       uint64 // whole packets received
+	Answers         uint64 // packets sent that are no PUBLISH
+	PayloadBytesIn  uint64 // of PUBLISH packets received
+	PayloadBytesOut uint64 // of PUBLISH packets sent
+	Expired         uint64 // sessions that reached their expiry
+
 	Published   [3]uint64 // PUBLISH packets received, by QoS
 	Delivered   [3]uint64 // PUBLISH packets sent, by QoS, repeats included
 	Duplicates  uint64    // QoS 2 PUBLISH packets received again before their PUBREL
@@ -19,7 +25,10 @@ type Stats struct {
 	NegativeAcks    uint64 // PUBACK and PUBREC of clients with a failure
 	PassedOn        uint64 // messages of a shared subscription that went to another member
 	AliasBytesSaved uint64 // topic bytes not sent thanks to Topic Aliases
-	AuthFailures    uint64 // enhanced authentications that failed
+	AuthFailures    uint64 // clients that could not show who they are
+	Trims           uint64 // backlogs cut because of the memory limit
+	Held            uint64 // times that a publisher was not read from because of it
+	Denied          uint64 // what clients wanted to do and were not allowed to
 
 	Dropped   [dropCount]uint64 // messages not delivered, by DropReason
 	LimitHits [limitCount]uint64
@@ -30,6 +39,8 @@ type Stats struct {
 	Retained      int   // topics with a retained message
 	RetainedBytes int   // their topics and payloads
 	QueuedBytes   int64 // topics and payloads waiting in all sessions' queues
+	LateBytes     int64 // topics and payloads of QoS 0 messages waiting for slow clients
+	Late          int   // QoS 0 messages waiting for slow clients
 	Queued        int   // messages waiting in all sessions' queues
 	Inflight      int   // messages sent and not yet acknowledged
 }
@@ -45,6 +56,8 @@ const (
 	DropSession                          // queued for a session that ended
 	DropExpired                          // its Message Expiry was over
 	DropPacketTooLarge                   // larger than the client's Maximum Packet Size
+	DropMemory                           // the broker came near its memory limit
+	DropNoRight                          // the session may not receive it, or its writer may no longer publish it
 	DropNoMember                         // QoS 0 and no member of the shared subscription could take it
 	dropCount
 )
@@ -63,6 +76,10 @@ func (d DropReason) String() string {
 		return "expired"
 	case DropPacketTooLarge:
 		return "larger than the client takes"
+	case DropMemory:
+		return "memory limit"
+	case DropNoRight:
+		return "no right to it any more"
 	case DropNoMember:
 		return "no member of the group could take it"
 	}
@@ -76,6 +93,12 @@ func (r *Router) Stats() *Stats {
 	s.Subscriptions = r.index.Len() - len(r.shares) + r.sharedSubs
 	s.Retained = r.retained.Len()
 	return s
+}
+
+// delivered counts a PUBLISH that was sent.
+func (r *Router) delivered(qos byte, payloadBytes int) {
+	r.stats.Delivered[qos]++
+	r.stats.PayloadBytesOut += uint64(payloadBytes)
 }
 
 // hit counts a limit that took effect.

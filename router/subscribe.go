@@ -61,9 +61,11 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	a := codec.Suback{PacketID: p.PacketID, Codes: make([]byte, 0, 16)}
 	var refused error
 	r.stored++ // what is retained from here on reaches the session as it comes
-	first := len(s.replays)
 	for f, ok := p.Next(); ok; f, ok = p.Next() {
-		err := r.subscribe(s, &f, p.Props.SubscriptionIDs)
+		err := c.maySubscribe(&f)
+		if err == nil {
+			err = r.subscribe(s, &f, p.Props.SubscriptionIDs)
+		}
 		code := f.QoS
 		if err != nil {
 			refused = err
@@ -82,8 +84,25 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	if err != nil {
 		return err
 	}
-	if len(s.replays) > first {
+	if len(s.replays) > 0 {
 		r.startReplay(s)
+	}
+	return nil
+}
+
+// maySubscribe asks for the client whether it may subscribe to f.
+func (c *Client) maySubscribe(f *codec.Filter) error {
+	id := c.peer.Identity
+	if id == nil || id.Access == nil {
+		return nil
+	}
+	_, inner, _, err := topic.ParseShare(f.Name)
+	if err != nil {
+		return err
+	}
+	if ruling := id.Access.MaySubscribe(inner); ruling.Denied {
+		c.deny("subscribe", f.Name, ruling.Rule)
+		return errNoRight
 	}
 	return nil
 }
@@ -125,6 +144,7 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; subscriptions-max", s.subs.len())}
 		}
 		sub = &Subscription{session: s, filter: string(f.Name)}
+		r.sys.listen(sub.filter) // first, so that the tree comes as retained messages
 		s.subs.add(sub)
 		if shared {
 			r.joinShare(sub, inner)
@@ -154,6 +174,7 @@ func (sub *Subscription) setOptions(f *codec.Filter, ids []uint32) {
 
 // unsubscribe takes one filter out of the index or its group.
 func (r *Router) unsubscribe(sub *Subscription) {
+	r.sys.unlisten(sub.filter)
 	if sub.group() != nil {
 		r.leaveShare(sub)
 		return

@@ -11,9 +11,11 @@ import (
 // [MQTT-3.1.2-8].
 type will struct {
 	msg     *Message
-	expiry  int64 // ns that the message lives once it is published; -1 = for ever
-	delay   int64 // ns between the end of the connection and publishing
-	session *Session
+	expiry  int64     // ns that the message lives once it is published; -1 = for ever
+	delay   int64     // ns between the end of the connection and publishing
+	session *Session  // whose client it is of; for No Local
+	writer  *Identity // set where it has an Access
+	id      string    // of the client, for the log
 	timer   timer.Timer
 	qos     byte
 	retain  bool
@@ -35,11 +37,13 @@ func cloneWill(r *Router, p *codec.Connect) *will {
 // with the session for its delay [MQTT-3.1.3-9].
 func (r *Router) leaveWill(c *Client, s *Session) {
 	w := c.will
-	c.will = nil
+	if w == nil {
+		return
+	}
+	c.will, w.session = nil, s
 	switch {
-	case w == nil:
 	case w.delay > 0 && s.expiry > 0: // else the session ends now, and the will with it
-		w.session, s.will = s, w
+		s.will = w
 		r.timers.Set(&w.timer, w, r.after(w.delay))
 	default:
 		r.publishWill(w)
@@ -59,14 +63,21 @@ func (r *Router) publishWill(w *will) {
 	r.stats.WillsSent++
 	p := publication{
 		topic: w.msg.Topic(), payload: w.msg.Payload(), props: w.msg.props(),
-		qos: w.qos, retain: w.retain, from: w.session,
+		qos: w.qos, retain: w.retain, from: w.session, writer: w.writer,
 	}
 	if w.expiry >= 0 {
 		p.expireAt = max(1, r.after(w.expiry))
 	}
-	if p.topic[0] == '$' {
+	switch {
+	case p.topic[0] == '$':
 		r.stats.DollarDrops++
-	} else {
+	case w.writer != nil && w.writer.Access.MayPublish(p.topic).Denied:
+		r.stats.Denied++
+		r.event(&Event{
+			Kind: EventDeny, ClientID: w.id, Action: "will", Detail: string(p.topic),
+			Rule: w.writer.Access.MayPublish(p.topic).Rule, Peer: Peer{Identity: w.writer}, Count: 1,
+		})
+	default:
 		r.route(&p)
 	}
 	r.release(w.msg)

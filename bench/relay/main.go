@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -55,11 +54,7 @@ func serve(address string) error {
 		os.Exit(0) // forgetting a million topics first would serve nobody
 	}()
 	return engine.Run(loop.Hooks{
-		Serving:   func([]net.Addr) {},
-		Accept:    func(c loop.Conn, _ loop.Peer) loop.Handler { return &client{relay: r, conn: c} },
-		BeginPass: func(int64) {},
-		EndPass:   func() int64 { return 0 },
-		Stopping:  func() {},
+		Accept: func(c loop.Conn, _ loop.Peer) loop.Handler { return &client{relay: r, conn: c} },
 	})
 }
 

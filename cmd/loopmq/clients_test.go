@@ -24,7 +24,18 @@ const patience = 20 * time.Second
 // port.
 func startBroker(t *testing.T) string {
 	t.Helper()
-	b, err := broker.New(broker.Config{Listeners: []string{"mqtt://127.0.0.1:0"}})
+	port, _ := startBrokerAt(t)
+	return port
+}
+
+// startBrokerAt serves at more URLs, which it returns as they have become.
+func startBrokerAt(t *testing.T, more ...string) (port string, urls []string) {
+	t.Helper()
+	listeners := []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}
+	for _, url := range more {
+		listeners = append(listeners, broker.Listener{URL: url})
+	}
+	b, err := broker.New(broker.Config{Listeners: listeners})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,11 +48,11 @@ func startBroker(t *testing.T) string {
 			t.Errorf("broker: %v", err)
 		}
 	})
-	_, port, err := net.SplitHostPort(b.Addrs()[0].String())
-	if err != nil {
+	<-b.Ready()
+	if _, port, err = net.SplitHostPort(b.Addrs()[0].String()); err != nil {
 		t.Fatal(err)
 	}
-	return port
+	return port, b.URLs()[1:]
 }
 
 // startMosquitto serves with Mosquitto until the test ends, with these lines
@@ -313,6 +324,16 @@ func TestClientMistakes(t *testing.T) {
 		"check localhost":                               "no scheme",
 		"check --timeout 0s":                            "more than 0",
 		"check --nosuch":                                "nosuch",
+		"check --count -1":                              "at least 0",
+		"check --cafile /none unix:///x":                "a unix socket has no TLS",
+		"check ws://127.0.0.1:0/mqtt":                   "a port is 1 to 65535",
+		"check --ws-header a:b mqtt://h":                "mqtt://h:1883 is no WebSocket",
+		"check --ws-header novalue ws://h":              `write "NAME: VALUE"`,
+		"check --ws-header Upgrade:x ws://h":            "the client sets that one itself",
+		"pub -t t -m x --ws -L ws://h":                  "--ws belongs to -h and -p",
+		"pub -m x -L ws://h/mqtt":                       "the path of a ws URL is the WebSocket's",
+		"sub -L ws://h/mqtt":                            "the path of a ws URL is the WebSocket's",
+		"pub -t t -m x -h ws://h":                       "a URL goes behind -L",
 	} {
 		r := run(t, "", append([]string{loopmq}, strings.Fields(args)...)...)
 		if r.status != 2 || !strings.Contains(r.err, want) {

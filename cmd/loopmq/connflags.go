@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -29,11 +26,12 @@ const tokenBytes = 13
 // names are those of Mosquitto's clients.
 func connFlags(defaultVersion string) []cli.Flag {
 	const cat = "connection"
-	return []cli.Flag{
+	return append(doorFlags(), []cli.Flag{
 		&cli.StringFlag{Category: cat, Name: "host", Aliases: []string{"h"}, Value: "localhost", Usage: "`HOST` to connect to"},
-		&cli.IntFlag{Category: cat, Name: "port", Aliases: []string{"p"}, Usage: "`PORT` to connect to; 1883, with TLS 8883"},
+		&cli.IntFlag{Category: cat, Name: "port", Aliases: []string{"p"}, Usage: "`PORT` to connect to; 1883, with TLS 8883, with --ws 8083, with both 8084"},
+		&cli.BoolFlag{Category: cat, Name: "ws", Usage: "connect to -h and -p through WebSocket, path " + client.DefaultWebSocketPath},
 		&cli.StringFlag{Category: cat, Name: "unix", Usage: "unix socket `PATH` to connect to"},
-		&cli.StringFlag{Category: cat, Name: "url", Aliases: []string{"L"}, Usage: "mqtt(s)://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC] as one `URL`"},
+		&cli.StringFlag{Category: cat, Name: "url", Aliases: []string{"L"}, Usage: "mqtt(s)://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws(s)://HOST[:PORT][/PATH] or unix:///PATH as one `URL`"},
 		&cli.StringFlag{Category: cat, Name: "bind", Aliases: []string{"A"}, Usage: "local `ADDRESS` to connect from"},
 		&cli.BoolFlag{Category: cat, Name: "nodelay", Usage: "taken for compatibility; small packets never wait here"},
 		&cli.StringFlag{Category: cat, Name: "id", Aliases: []string{"i"}, Usage: "client identifier"},
@@ -49,24 +47,17 @@ func connFlags(defaultVersion string) []cli.Flag {
 		&cli.StringFlag{Category: "will", Name: "will-payload", Usage: "`PAYLOAD` of the will"},
 		&cli.IntFlag{Category: "will", Name: "will-qos", Usage: "`QOS` of the will"},
 		&cli.BoolFlag{Category: "will", Name: "will-retain", Usage: "retain the will"},
-		&cli.StringFlag{Category: "TLS", Name: "cafile", Usage: "`FILE` of trusted certificates; turns TLS on"},
-		&cli.StringFlag{Category: "TLS", Name: "capath", Usage: "`DIR` of trusted certificates; turns TLS on"},
-		&cli.BoolFlag{Category: "TLS", Name: "tls-use-os-certs", Usage: "trust the system's certificates; turns TLS on"},
-		&cli.StringFlag{Category: "TLS", Name: "cert", Usage: "`FILE` of the client's certificate"},
-		&cli.StringFlag{Category: "TLS", Name: "key", Usage: "`FILE` of the client's key"},
-		&cli.StringFlag{Category: "TLS", Name: "tls-version", Usage: "least `VERSION`: tlsv1.2 or tlsv1.3"},
-		&cli.StringFlag{Category: "TLS", Name: "tls-alpn", Usage: "application `PROTOCOL` to ask for"},
-		&cli.BoolFlag{Category: "TLS", Name: "insecure", Usage: "do not check who the server is"},
 		&cli.BoolFlag{Name: "debug", Aliases: []string{"d"}, Usage: "tell what happens on standard error"},
 		&cli.BoolFlag{Name: "quiet", Usage: "no messages about errors, only the exit status"},
-	}
+	}...)
 }
 
 // connection is what the flags of connFlags say.
 type connection struct {
 	client.Options
-	props *properties
-	topic string // of the URL
+	server client.Server // what the URL says
+	props  *properties
+	topic  string // of the URL
 }
 
 // readConnection reads the flags of connFlags.
@@ -79,7 +70,7 @@ func readConnection(c *cli.Context) (*connection, error) {
 	if err = conn.readServer(c); err != nil {
 		return nil, err
 	}
-	if err = conn.readTLS(c); err != nil {
+	if err = conn.readDoor(c); err != nil {
 		return nil, err
 	}
 	if conn.Version, err = parseVersion(c.String("protocol-version")); err != nil {
@@ -104,37 +95,22 @@ func readConnection(c *cli.Context) (*connection, error) {
 	return conn, conn.readWill(c)
 }
 
-// readServer says where to: -L, or --unix, or -h and -p.
+// readServer says where to: -L, or --unix, or -h, -p and --ws.
 func (conn *connection) readServer(c *cli.Context) error {
-	if raw := c.String("url"); raw != "" {
-		s, err := client.ParseURL(raw)
-		if err != nil {
-			return fmt.Errorf("-L: %w", err)
+	raw, flag := c.String("url"), "-L: "
+	if path := c.String("unix"); raw == "" && path != "" {
+		raw, flag = unixURL(path), "--unix: "
+	}
+	if raw == "" {
+		var err error
+		if raw, err = hostURL(c); err != nil {
+			return err
 		}
-		conn.URL, conn.topic = raw, s.Path
-		conn.Username, conn.Password = s.Username, s.Password
-	} else if path := c.String("unix"); path != "" {
-		conn.URL = "unix://" + path
-	} else {
-		port := c.Int("port")
-		if c.IsSet("port") && (port < 1 || port > 65535) {
-			return fmt.Errorf("-p %d: a port is 1 to 65535", port)
-		}
-		scheme := "mqtt"
-		if wantsTLS(c) || port == 8883 {
-			scheme = "mqtts"
-		}
-		host := c.String("host")
-		if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
-			host = "[" + host + "]" // IPv6
-		}
-		conn.URL = scheme + "://" + host
-		if port != 0 {
-			conn.URL += ":" + strconv.Itoa(port)
-		}
-		if _, err := client.ParseURL(conn.URL); err != nil {
-			return fmt.Errorf("-h %q: not a host", c.String("host"))
-		}
+	} else if c.Bool("ws") {
+		return errors.New("--ws belongs to -h and -p; write ws:// or wss:// in the URL")
+	}
+	if err := conn.readURL(c, raw); err != nil {
+		return fmt.Errorf("%s%w", flag, err)
 	}
 	if from := c.String("bind"); from != "" {
 		ip := net.ParseIP(from)
@@ -149,58 +125,12 @@ func (conn *connection) readServer(c *cli.Context) error {
 	return nil
 }
 
-func wantsTLS(c *cli.Context) bool {
-	return c.IsSet("cafile") || c.IsSet("capath") || c.IsSet("cert") || c.Bool("tls-use-os-certs")
-}
-
-// readTLS reads certificates and keys.
-func (conn *connection) readTLS(c *cli.Context) error {
-	cfg := &tls.Config{InsecureSkipVerify: c.Bool("insecure"), MinVersion: tls.VersionTLS12}
-	switch v := c.String("tls-version"); v {
-	case "", "tlsv1.2":
-	case "tlsv1.3":
-		cfg.MinVersion = tls.VersionTLS13
-	default:
-		return fmt.Errorf("--tls-version %q: use tlsv1.2 or tlsv1.3", v)
+// noTopic is the mistake of a command line without a topic.
+func (conn *connection) noTopic() error {
+	if conn.server.WebSocket {
+		return errors.New("no topic; add -t (the path of a ws URL is the WebSocket's)")
 	}
-	if p := c.String("tls-alpn"); p != "" {
-		cfg.NextProtos = []string{p}
-	}
-	files := []string{}
-	if f := c.String("cafile"); f != "" {
-		files = append(files, f)
-	}
-	if dir := c.String("capath"); dir != "" {
-		found, err := filepath.Glob(filepath.Join(dir, "*"))
-		if err != nil || len(found) == 0 {
-			return fmt.Errorf("--capath %q: no certificates there", dir)
-		}
-		files = append(files, found...)
-	}
-	for _, f := range files {
-		pem, err := os.ReadFile(f)
-		if err != nil {
-			return fmt.Errorf("read trusted certificates: %w", err)
-		}
-		if cfg.RootCAs == nil {
-			cfg.RootCAs = x509.NewCertPool()
-		}
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) && len(files) == 1 {
-			return fmt.Errorf("%s: no certificate in PEM form in it", f)
-		}
-	}
-	if cert, key := c.String("cert"), c.String("key"); cert != "" || key != "" {
-		if cert == "" || key == "" {
-			return errors.New("--cert and --key belong together")
-		}
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			return fmt.Errorf("--cert %s --key %s: %w", cert, key, err)
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	conn.TLS = cfg
-	return nil
+	return errors.New("no topic; add -t")
 }
 
 // readSession reads client identifier and session flags.

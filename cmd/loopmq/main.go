@@ -33,7 +33,7 @@ func main() {
 	app := &cli.App{
 		Name: "loopmq", Usage: "an MQTT broker on one event loop, and its clients", Version: version,
 		EnableBashCompletion: true,
-		Commands:             []*cli.Command{serveCommand(), pubCommand(), subCommand(), rrCommand(), checkCommand()},
+		Commands:             []*cli.Command{serveCommand(), pubCommand(), subCommand(), rrCommand(), checkCommand(), passwdCommand(), aclCommand(), configCommand()},
 		ExitErrHandler:       func(*cli.Context, error) {},
 		// Topics and payloads hold commas.
 		DisableSliceFlagSeparator: true,
@@ -65,7 +65,7 @@ func quietly(c *cli.Context, err error) error {
 
 // clientError ends a client's command with the status that says why.
 func clientError(c *cli.Context, err error) error {
-	return quietly(c, cli.Exit(fmt.Sprintf("loopmq %s: %v", c.Command.Name, err), clientStatus(err)))
+	return quietly(c, cli.Exit(fmt.Sprintf("loopmq %s: %v%s", c.Command.Name, err, hint(err)), clientStatus(err)))
 }
 
 // clientStatus is the return code or reason code of a server that refused, or

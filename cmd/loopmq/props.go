@@ -15,7 +15,11 @@ const propertySeparator = "\x00"
 
 // joinProperties makes one word of the three or four that stand behind -D:
 // packet, property, value, and for a user property a name before the value.
+// -D of passwd is another one.
 func joinProperties(args []string) []string {
+	if len(args) > 1 && args[1] == "passwd" {
+		return args
+	}
 	var out []string
 	for i := 0; i < len(args); i++ {
 		out = append(out, args[i])

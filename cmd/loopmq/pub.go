@@ -73,13 +73,16 @@ func pub(c *cli.Context) error {
 	if p.client, err = client.Dial(ctx, conn.Options); err != nil {
 		return clientError(c, err)
 	}
-	debugf(c, "connected to %s as %q", conn.URL, conn.ClientID)
+	debugf(c, "connected to %s as %q", conn.server.URL(), conn.ClientID)
 	if c.Bool("stdin-line") {
 		err = p.lines(ctx, os.Stdin)
 	} else {
 		err = p.repeat(ctx)
 	}
-	if err = errors.Join(err, p.settle(ctx)); err == nil {
+	if late := p.settle(ctx); err == nil {
+		err = late
+	}
+	if err == nil {
 		err = p.client.Disconnect(disconnectPacket(conn))
 	} else {
 		p.client.Close()
@@ -108,7 +111,7 @@ func (p *publisher) readMessage(conn *connection) error {
 	case err != nil:
 		return err
 	case topic == "":
-		return errors.New("no topic; add -t")
+		return conn.noTopic()
 	case sources == 0:
 		return errors.New("nothing to publish; add -m, -n, -f, -s or -l")
 	case sources > 1:

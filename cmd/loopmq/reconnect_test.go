@@ -11,7 +11,12 @@ import (
 // startSub runs `loopmq sub` and returns its output and its errors by line.
 func startSub(t *testing.T, args ...string) (cmd *exec.Cmd, out, errs *bufio.Scanner) {
 	t.Helper()
-	cmd = exec.Command(loopmq, append([]string{"sub"}, args...)...)
+	return startClient(t, append([]string{"sub"}, args...)...)
+}
+
+func startClient(t *testing.T, args ...string) (cmd *exec.Cmd, out, errs *bufio.Scanner) {
+	t.Helper()
+	cmd = exec.Command(loopmq, args...)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +62,21 @@ func TestSubReconnects(t *testing.T) {
 	waitLine(t, out, "after")
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("sub -C 2: %v", err)
+	}
+}
+
+// TestSubTimeoutWhileAway: -W ends the waiting for a broker too.
+func TestSubTimeoutWhileAway(t *testing.T) {
+	server, log := startServe(t, "--port", "0", "--log-format", "logfmt")
+	addr := field(t, waitLine(t, log, "listening on"), "mqtt://")
+	cmd, _, errs := startSub(t, "-L", "mqtt://"+addr+"/t", "-W", "3", "-d")
+	waitLine(t, errs, "subscribed to")
+	_ = server.Process.Kill()
+	_ = server.Wait()
+	waitLine(t, errs, "next attempt in")
+	waitLine(t, errs, "timed out after 3 s")
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 27 {
+		t.Errorf("status %d", cmd.ProcessState.ExitCode())
 	}
 }
 

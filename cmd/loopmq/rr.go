@@ -102,7 +102,7 @@ func readRequest(c *cli.Context) (*connection, *client.Message, printer, error) 
 	sources := bit(c.IsSet("message")) + bit(c.IsSet("file")) + bit(c.Bool("stdin-file")) + bit(c.Bool("null-message"))
 	switch {
 	case topic == "":
-		return fail(errors.New("no topic; add -t"))
+		return fail(conn.noTopic())
 	case c.String("response-topic") == "" && conn.Version != codec.V5:
 		return fail(errors.New("no response topic; add -e"))
 	case sources != 1:

@@ -144,6 +144,9 @@ func (s *subscriber) read() (err error) {
 	}
 	switch {
 	case len(names) == 0 && len(c.StringSlice("unsubscribe")) == 0:
+		if s.conn.server.WebSocket {
+			return errors.New("no filter; add -t (the path of a ws URL is the WebSocket's)")
+		}
 		return errors.New("no filter; add -t")
 	case c.IsSet("count") && s.left < 1:
 		return fmt.Errorf("-C %d: at least 1", s.left)
@@ -161,7 +164,7 @@ func (s *subscriber) read() (err error) {
 // run connects, and connects again, until there is an end.
 func (s *subscriber) run(ctx context.Context) error {
 	s.conn.OnMessage = s.message
-	pause := reconnectFirst
+	pause := newBackoff(reconnectFirst, reconnectLast)
 	for first := true; ; first = false {
 		up, err := s.session(ctx)
 		switch {
@@ -170,17 +173,14 @@ func (s *subscriber) run(ctx context.Context) error {
 		case first && !up, fatal(err):
 			return err
 		case up:
-			pause = reconnectFirst
+			pause.reset()
 		}
-		wait := pause/2 + rand.N(pause/2)
+		wait := pause.next()
 		if !s.c.Bool("quiet") {
-			fmt.Fprintf(os.Stderr, "loopmq sub: %v; next attempt in %v\n", err, wait.Round(time.Millisecond))
+			fmt.Fprintf(os.Stderr, "loopmq sub: %v%s; next attempt in %v\n", err, hint(err), wait.Round(time.Millisecond))
 		}
-		pause = min(2*pause, reconnectLast)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := sleep(ctx, wait); err != nil {
+			return err
 		}
 	}
 }
@@ -210,7 +210,7 @@ func (s *subscriber) session(ctx context.Context) (up bool, err error) {
 		return false, err
 	}
 	defer cl.Abort()
-	debugf(s.c, "connected to %s as %q, session present: %v", s.conn.URL, s.conn.ClientID, cl.SessionPresent())
+	debugf(s.c, "connected to %s as %q, session present: %v", s.conn.server.URL(), s.conn.ClientID, cl.SessionPresent())
 	if err := s.subscribe(ctx, cl); err != nil {
 		if s.ended { // enough came with the subscription
 			<-cl.Done()

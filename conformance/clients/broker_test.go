@@ -46,7 +46,7 @@ func each(t *testing.T, f func(t *testing.T, addr string)) {
 func start(t *testing.T, engine string) string {
 	t.Helper()
 	b, err := broker.New(broker.Config{
-		Listeners: []string{"mqtt://127.0.0.1:0"}, Engine: engine, ShutdownTimeout: time.Millisecond,
+		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}, Engine: engine, ShutdownTimeout: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

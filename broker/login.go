@@ -1,0 +1,208 @@
+package broker
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/guard"
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/router"
+)
+
+// login finds out who the clients of one listener are: it implements
+// router.Authenticator. What needs time is done by the login pool.
+type login struct {
+	broker    *Broker
+	anonymous anonymity
+}
+
+// anonymity says who may come without a user name.
+type anonymity int
+
+const (
+	nobodyAnonymous anonymity = iota
+	localAnonymous            // from this machine
+	anyoneAnonymous
+)
+
+// Texts of refusals, for the log.
+const (
+	whyNoUsers = "no users are set up, so that only clients on this machine may connect; either name a password file " +
+		"(loopmq passwd FILE USER makes one, --password-file FILE uses it), or let everyone in with --anonymous"
+	whyAnonymous = "no user name, and anonymous clients are not let in; see --anonymous"
+	whyBusy      = "too many logins are being checked; login-queue-max"
+	whyWrong     = "wrong user name or password"
+)
+
+// Authenticate implements router.Authenticator.
+func (l *login) Authenticate(cr *router.Credentials, done func(router.Verdict)) {
+	b := l.broker
+	if ban := b.banOf(cr); ban != nil {
+		done(router.Verdict{Reason: codec.Banned, Text: ban.String()})
+		return
+	}
+	switch shown := cr.Peer.Identity; {
+	case shown != nil: // by certificate, or by the system
+		done(b.letIn(shown.User, true, cr))
+	case cr.HasUsername && len(b.users.backends) > 0:
+		b.check(cr, done)
+	case l.admits(&cr.Peer):
+		done(b.letIn("", false, cr)) // a name that nobody has checked is none
+	case l.anonymous == localAnonymous:
+		done(router.Verdict{Reason: codec.NotAuthorized, Text: whyNoUsers})
+	default:
+		done(router.Verdict{Reason: codec.NotAuthorized, Text: whyAnonymous})
+	}
+}
+
+// admits tells whether a client may come without a name.
+func (l *login) admits(from *router.Peer) bool {
+	return l.anonymous == anyoneAnonymous || l.anonymous == localAnonymous && isLocal(from.Remote.Addr())
+}
+
+// isLocal tells whether a is on this machine; clients on a unix socket have no
+// address.
+func isLocal(a netip.Addr) bool { return !a.IsValid() || a.IsLoopback() }
+
+// banOf finds what keeps a client out; nil: nothing.
+func (b *Broker) banOf(cr *router.Credentials) *guard.Ban {
+	now := time.Now().UnixNano()
+	if ban := b.bans.FindAddress(now, cr.Peer.Remote.Addr()); ban != nil {
+		return ban
+	}
+	if ban := b.bans.FindName(now, guard.ClientID, cr.ClientID); ban != nil {
+		return ban
+	}
+	user := cr.Username
+	if cr.Peer.Identity != nil {
+		user = cr.Peer.Identity.User
+	}
+	if user == "" {
+		return nil
+	}
+	return b.bans.FindName(now, guard.User, user)
+}
+
+// letIn is the verdict for a client that has shown who it is.
+func (b *Broker) letIn(user string, has bool, cr *router.Credentials) router.Verdict {
+	return router.Verdict{Identity: b.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr(), nil)}
+}
+
+// check has the backends look at a user name and password.
+func (b *Broker) check(cr *router.Credentials, done func(router.Verdict)) {
+	key := b.logins.key(cr)
+	if b.logins.knows(key) {
+		done(b.letIn(cr.Username, true, cr))
+		return
+	}
+	now := b.monotonic()
+	attempt, wait, ok := b.guard.Begin(now, cr.Peer.Remote.Addr(), cr.Username)
+	if !ok {
+		done(router.Verdict{
+			Reason: codec.BadUserNameOrPassword,
+			Text:   fmt.Sprintf("too many failed logins of this %s; not looked at for %s", wait.By, wait.Wait.Round(time.Second)),
+		})
+		return
+	}
+	job := &loginJob{
+		backends: b.users.backends,
+		request: auth.Request{
+			ClientID: cr.ClientID, Username: cr.Username, HasUsername: cr.HasUsername, Password: cr.Password,
+			Addr: cr.Peer.Remote.Addr(),
+		},
+	}
+	if l := cr.Peer.Listener; l != nil {
+		job.request.Listener = l.Name
+	}
+	generation := b.users.generation
+	job.done = func() {
+		if job.err != nil {
+			b.guard.Abandon(&attempt)
+		} else {
+			b.guard.End(b.monotonic(), &attempt, job.answer.Decision == auth.Allow)
+		}
+		if job.answer.Decision == auth.Allow && job.remember && generation == b.users.generation {
+			b.logins.learn(key)
+		}
+		done(b.verdict(cr, job))
+	}
+	if !b.logins.submit(job) {
+		b.guard.Abandon(&attempt)
+		b.logins.refused++
+		done(router.Verdict{Reason: codec.ServerBusy, Text: whyBusy})
+	}
+}
+
+// verdict turns a backend's answer into one for the router.
+func (b *Broker) verdict(cr *router.Credentials, job *loginJob) router.Verdict {
+	a := job.answer
+	switch {
+	case job.err != nil:
+		return router.Verdict{Reason: codec.ServerUnavailable, Text: job.err.Error()}
+	case a.Decision != auth.Allow:
+		why := a.Why
+		if why == "" {
+			why = whyWrong
+		}
+		return router.Verdict{Reason: codec.BadUserNameOrPassword, Text: why}
+	}
+	user := a.User
+	if user == "" {
+		user = cr.Username
+	}
+	v := b.letIn(user, true, cr)
+	if a.Limited {
+		own := &listed{name: job.by, publish: a.Publish, subscribe: a.Subscribe}
+		if _, err := b.rules.none.Listed(own.name, own.publish, own.subscribe); err != nil {
+			return router.Verdict{Reason: codec.NotAuthorized, Text: err.Error()}
+		}
+		v.Identity = b.rules.identity(user, true, cr.ClientID, cr.Peer.Remote.Addr(), own)
+	}
+	v.Lifetime = a.Lifetime.Nanoseconds()
+	return v
+}
+
+// loginJob is one login for the pool.
+type loginJob struct {
+	backends []auth.Backend
+	request  auth.Request
+	done     func() // on the loop
+
+	answer   auth.Answer
+	err      error
+	by       string // the backend that answered
+	remember bool   // a password was right: it need not be looked at again
+}
+
+// run asks the backends in turn. A worker's goroutine.
+func (j *loginJob) run(ctx context.Context) {
+	for _, b := range j.backends {
+		j.answer, j.err = b.Check(ctx, &j.request)
+		if j.err != nil {
+			j.err = fmt.Errorf("%s: %w", b.Name(), j.err)
+			return
+		}
+		if j.answer.Decision != auth.Ignore {
+			_, j.remember = b.(*passwordFile)
+			j.by = b.Name()
+			return
+		}
+	}
+}
+
+// loginKey stands for a user name and password that were found right.
+type loginKey [sha256.Size]byte
+
+// key hashes what a client shows, with a secret of this process.
+func (p *loginPool) key(cr *router.Credentials) (k loginKey) {
+	h := hmac.New(sha256.New, p.secret[:])
+	fmt.Fprintf(h, "%d %s ", len(cr.Username), cr.Username)
+	h.Write(cr.Password)
+	h.Sum(k[:0])
+	return k
+}

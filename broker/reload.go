@@ -1,0 +1,187 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/acl"
+	"github.com/loopmq/loopmq/auth/guard"
+	"github.com/loopmq/loopmq/loop"
+	"github.com/loopmq/loopmq/router"
+)
+
+// Reload puts cfg in force instead of what the broker was made with: all of it,
+// or, with an error that says what is wrong, nothing. Listeners that stay keep
+// their connections, new ones are opened before anything changes. Engine,
+// LoopLimits, Log and AuthMethods cannot change while the broker runs.
+//
+// Clients follow the new access rules from their next message on. Who could no
+// longer log in, because his name is gone or anonymous clients are no longer
+// let in, is disconnected; nobody else notices.
+func (b *Broker) Reload(cfg Config) error {
+	b.reloading.Lock() // one at a time; the loop does not wait here
+	defer b.reloading.Unlock()
+	if cfg.Engine != b.cfg.Engine {
+		return fmt.Errorf("engine %q instead of %q: restart the broker for that", cfg.Engine, b.cfg.Engine)
+	}
+	next, err := b.prepare(cfg)
+	if err != nil {
+		return err
+	}
+	sockets, err := b.bindNew(next)
+	if err != nil {
+		return err
+	}
+	before := b.doors
+	err = b.Do(context.Background(), func(r *router.Router, _ *loop.Stats) { b.swap(next, sockets, r) })
+	if err != nil { // it does not run any more
+		closeAll(sockets)
+		return err
+	}
+	watch(next.doors, before)
+	return nil
+}
+
+func closeAll(sockets []*loop.Socket) {
+	for _, s := range sockets {
+		if s != nil {
+			s.Close()
+		}
+	}
+}
+
+// settings are what a Config comes to: read, checked, and not yet in force.
+type settings struct {
+	cfg      Config
+	backends []auth.Backend
+	rules    *acl.Rules
+	prefix   string
+	doors    []*door
+	bans     guard.Bans
+}
+
+// prepare reads and checks cfg and all that it names.
+func (b *Broker) prepare(cfg Config) (*settings, error) {
+	if err := cfg.Limits.Validate(); err != nil {
+		return nil, fmt.Errorf("limit %w", err)
+	}
+	if cfg.ShutdownTimeout == 0 {
+		cfg.ShutdownTimeout = defaultShutdownTimeout
+	}
+	if len(cfg.Listeners) == 0 {
+		cfg.Listeners = LoopbackListeners(DefaultPort)
+	}
+	s := &settings{cfg: cfg}
+	var err error
+	if s.prefix, err = cfg.responsePrefix(); err != nil {
+		return nil, err
+	}
+	if s.backends, err = cfg.readUsers(); err != nil {
+		return nil, err
+	}
+	if s.rules, err = cfg.readRules(); err != nil {
+		return nil, err
+	}
+	for _, ban := range cfg.Bans {
+		if err := s.bans.Add(time.Now().UnixNano(), ban); err != nil {
+			return nil, fmt.Errorf("ban: %w", err)
+		}
+	}
+	for i := range cfg.Listeners {
+		d, err := b.newDoor(&cfg, &cfg.Listeners[i])
+		if err != nil {
+			return nil, err
+		}
+		s.doors = append(s.doors, d)
+	}
+	return s, nil
+}
+
+// bindNew opens the listeners that there are not yet. Those that stay have nil
+// in their place; s knows their sockets then.
+func (b *Broker) bindNew(s *settings) (sockets []*loop.Socket, err error) {
+	old := slices.Clone(b.doors)
+	for _, d := range s.doors {
+		i := slices.IndexFunc(old, func(o *door) bool { return o != nil && o.sameSocket(d) })
+		if i >= 0 {
+			d.socket, old[i] = old[i].socket, nil
+			sockets = append(sockets, nil)
+			continue
+		}
+		socket, err := b.engine.Bind(d.loop)
+		if err != nil {
+			closeAll(sockets)
+			return nil, err
+		}
+		d.socket = socket
+		sockets = append(sockets, socket)
+	}
+	return sockets, nil
+}
+
+// swap puts s in force. On the loop.
+func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
+	for _, old := range b.doors {
+		i := slices.IndexFunc(s.doors, func(d *door) bool { return d.socket == old.socket })
+		if i < 0 {
+			b.engine.Withdraw(old.socket)
+			continue
+		}
+		if s.doors[i].secure != nil && old.secure != nil {
+			old.secure.follow(s.doors[i].secure) // its connections go on
+		}
+		*old.rules = *s.doors[i].rules // those who came this way before are held by them as well
+		s.doors[i].rules = old.rules
+	}
+	for i, d := range s.doors {
+		if sockets[i] == nil {
+			d.socket.Change(d.loop)
+		} else if err := b.engine.Serve(sockets[i]); err != nil {
+			b.logger().Error("listener cannot be served", "listener", d.loop.Name, "error", err)
+		}
+	}
+	before := b.users
+	b.users = userBook{backends: s.backends, generation: before.generation + 1}
+	b.logins.forget()
+	b.rules.replace(s.rules, r)
+	if !reflect.DeepEqual(b.cfg.Guard, s.cfg.Guard) { // what it has seen is forgotten only for a reason
+		b.guard = guard.New(s.cfg.Guard)
+	}
+	b.bans = s.bans
+	b.cfg, b.doors = s.cfg, s.doors
+	b.encrypt(s.doors)
+	r.Change(s.routerConfig())
+	b.closeStrangers(before, r)
+}
+
+// closeStrangers ends the connections of those who would not be let in again.
+func (b *Broker) closeStrangers(before userBook, r *router.Router) {
+	gone := make(map[string]bool)
+	for _, name := range before.names() {
+		gone[name] = true
+	}
+	for _, name := range b.users.names() {
+		delete(gone, name)
+	}
+	r.CloseWhere(func(from *router.Peer) bool {
+		if user := from.User(); user != "" {
+			return gone[user]
+		}
+		l, ok := from.Listener.Authenticator.(*login)
+		return ok && !l.admits(from)
+	})
+}
+
+// names are the users of the password file.
+func (u *userBook) names() []string {
+	for _, b := range u.backends {
+		if f, ok := b.(*passwordFile); ok {
+			return f.file.Users()
+		}
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package broker_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/loopmq/loopmq/broker"
+)
+
+func reload(t *testing.T, b *broker.Broker, cfg broker.Config) {
+	t.Helper()
+	if err := b.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReloadOfListeners(t *testing.T) {
+	base := broker.Config{Engine: "epoll", Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}}
+	b := start(t, base)
+	stays := dial(t, b, 0)
+	expect(t, stays, connect3, connack3)
+
+	path := shortPath(t)
+	more := base
+	more.Listeners = []broker.Listener{{URL: "unix://" + path}, {URL: "mqtt://127.0.0.1:0", Versions: []byte{5}}}
+	before := b.Addrs()[0].String()
+	reload(t, b, more)
+	if got := b.Addrs()[1].String(); got != before {
+		t.Errorf("the listener that stays moved from %s to %s", before, got)
+	}
+	expect(t, stays, "\xc0\x00", "\xd0\x00")
+	local := dial(t, b, 0)
+	expect(t, local, "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01l", connack3)
+	expect(t, dial(t, b, 1), connect3, "\x20\x02\x00\x01") // 3.1.1 no longer
+
+	reload(t, b, base) // and the other way round
+	expect(t, local, "\xc0\x00", "\xd0\x00")
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		t.Error("a listener that is gone still accepts")
+	}
+	expect(t, dial(t, b, 0), "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01m", connack3)
+	expect(t, stays, "\xc0\x00", "\xd0\x00")
+}
+
+// A reload that fails changes nothing, wherever it fails.
+func TestReloadThatFailsChangesNothing(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	path := shortPath(t)
+	passwords := mosquittoPasswd(t, "alice", "a")
+	good := broker.Config{Engine: "epoll", PasswordFile: passwords, Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}}
+	b := start(t, good)
+	alice := dial(t, b, 0)
+	expect(t, alice, login("a", "alice", "a"), connack3)
+	for _, c := range []struct {
+		change func(*broker.Config)
+		want   string
+	}{
+		{func(c *broker.Config) { c.Engine = "evio" }, "restart the broker for that"},
+		{func(c *broker.Config) { c.PasswordFile = "/nowhere" }, "password file: open /nowhere"},
+		{func(c *broker.Config) { c.ACLFile = "/nowhere" }, "access control file: open /nowhere"},
+		{func(c *broker.Config) { c.Limits.InflightMax = -1 }, "inflight-max -1"},
+		{func(c *broker.Config) { c.ResponsePrefix = "#" }, "response prefix"},
+		{func(c *broker.Config) { c.Listeners = []broker.Listener{{URL: "steam://"}} }, `scheme "steam" is not served`},
+		{func(c *broker.Config) {
+			c.Listeners = []broker.Listener{{URL: "unix://" + path}, {URL: "mqtt://" + busy.Addr().String()}}
+		}, "address in use"},
+	} {
+		bad := good
+		c.change(&bad)
+		if err := b.Reload(bad); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+		expect(t, alice, "\xc0\x00", "\xd0\x00")
+		expect(t, dial(t, b, 0), login("b", "alice", "a"), connack3)
+		if _, err := os.Stat(path); err == nil {
+			t.Error("a listener was left behind")
+		}
+	}
+}
+
+func TestReloadOfUsersAndRules(t *testing.T) {
+	eachEngine(t, func(t *testing.T, engine string) {
+		cfg := broker.Config{
+			Engine: engine, Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}},
+			PasswordFile: mosquittoPasswd(t, "alice", "a", "bob", "b"),
+		}
+		b := start(t, cfg)
+		alice, bob := dial(t, b, 0), dial(t, b, 0)
+		expect(t, alice, login("a", "alice", "a"), connack3)
+		expect(t, bob, login("b", "bob", "b"), connack3)
+		expect(t, bob, "\x82\x06\x00\x01\x00\x01#\x00", "\x90\x03\x00\x01\x00")
+
+		cfg.ACLFile = file(t, "acl", "user alice\ntopic readwrite #\nuser bob\ntopic read ok\n")
+		reload(t, b, cfg)
+		expect(t, alice, "\x30\x05\x00\x02nox\x30\x05\x00\x02okx", "")
+		expect(t, bob, "", "\x30\x05\x00\x02okx") // his filter stands, his rights are fewer
+
+		cfg.ACLFile = ""
+		reload(t, b, cfg)
+		expect(t, alice, "\x30\x05\x00\x02nox", "")
+		expect(t, bob, "", "\x30\x05\x00\x02nox")
+
+		cfg.PasswordFile = mosquittoPasswd(t, "bob", "new")
+		reload(t, b, cfg)
+		ended(t, alice)                        // is no user any more
+		expect(t, bob, "\xc0\x00", "\xd0\x00") // still is
+		refused(t, b, login("c", "bob", "b"), 4)
+		expect(t, dial(t, b, 0), login("c", "bob", "new"), connack3)
+
+		yes, no := true, false
+		cfg.Anonymous = &yes
+		reload(t, b, cfg)
+		guest := dial(t, b, 0)
+		expect(t, guest, connect3, connack3)
+		cfg.Anonymous = &no
+		reload(t, b, cfg)
+		ended(t, guest)
+		expect(t, bob, "\xc0\x00", "\xd0\x00")
+	})
+}
+
+// Clients go on publishing through reloads, good and bad; nobody is
+// disconnected, nothing is lost.
+func TestReloadUnderLoad(t *testing.T) {
+	const clients, rounds = 1000, 5
+	cfg := broker.Config{
+		Engine: "epoll", Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}},
+		PasswordFile: mosquittoPasswd(t, "u", "p"), ACLFile: file(t, "acl", "user u\ntopic readwrite t/#\n"),
+	}
+	b := start(t, cfg)
+	sub := dial(t, b, 0)
+	expect(t, sub, login("sub", "u", "p")+"\x82\x08\x00\x01\x00\x03t/#\x00", connack3+"\x90\x03\x00\x01\x00")
+	var all []net.Conn
+	for i := range clients {
+		c := dial(t, b, 0)
+		expect(t, c, login(fmt.Sprintf("p%03d", i), "u", "p"), connack3)
+		all = append(all, c)
+	}
+	var publishing sync.WaitGroup
+	for i, c := range all {
+		publishing.Go(func() {
+			for n := range rounds {
+				id := string([]byte{0, byte(n + 1)})
+				if _, err := io.WriteString(c, "\x32\x0a\x00\x05t/"+fmt.Sprintf("%03d", i)+id+"x"); err != nil {
+					t.Error(err)
+					return
+				}
+				ack := make([]byte, 4)
+				if _, err := io.ReadFull(c, ack); err != nil || string(ack) != "\x40\x02"+id {
+					t.Errorf("client %d, message %d: % x, %v", i, n, ack, err)
+					return
+				}
+			}
+		})
+	}
+	bad := cfg
+	bad.ACLFile = "/nowhere"
+	for range 100 {
+		reload(t, b, cfg)
+		if b.Reload(bad) == nil {
+			t.Error("a bad configuration was taken")
+		}
+	}
+	publishing.Wait()
+	got := make([]byte, clients*rounds*10)
+	if n, err := io.ReadFull(sub, got); err != nil {
+		t.Fatalf("%d of %d messages arrived: %v", n/10, clients*rounds, err)
+	}
+}

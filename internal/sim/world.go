@@ -1,0 +1,294 @@
+package sim
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/router"
+)
+
+// World is one run: a router and all that surrounds it.
+type World struct {
+	plan    *Plan
+	router  *router.Router
+	pool    *buf.Pool
+	model   model
+	clients []*client
+	conns   []*conn // in the order of dialling; closed ones are taken out
+	dialled uint64
+
+	now    int64 // ns
+	wake   int64 // what EndPass said
+	events eventQueue
+	again  bool // something is to be done without waiting
+	ready  []*conn
+	dirty  []*conn
+	dying  []*conn // closed in this pass
+	low    []*conn // owed a Drained
+
+	sent     []sent // packets that the router sent since the model looked
+	sentBuf  []byte
+	view     []byte // what the router may look at now
+	drawn    uint64 // the last random number that the router got
+	passes   int
+	numbered int // messages made so far
+
+	digest digest
+	trace  func(string) // a line of the transcript; nil: none is kept
+	err    error        // the first thing that is wrong
+}
+
+// sent is a packet that the router sent: part of sentBuf.
+type sent struct {
+	conn *conn
+	a, b int
+}
+
+// checkEvery is how many passes go by between two walks over the router's state.
+const checkEvery = 4
+
+func newWorld(p *Plan) *World {
+	plan := *p // healing changes it
+	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16)}
+	ids := rng{p.Seed}
+	draw := func() uint64 {
+		w.drawn = ids.next()
+		return w.drawn
+	}
+	w.router = router.New(router.Config{
+		Limits: p.Limits, Rand: draw, Pool: w.pool,
+	})
+	w.model = model{w: w, limits: w.router.Limits()}
+	for i := range p.Clients {
+		w.clients = append(w.clients, newClient(w, i))
+	}
+	return w
+}
+
+// fail notes what is wrong; the first counts.
+func (w *World) fail(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf(format, args...)
+		w.note("FAILED: %v", w.err)
+	}
+}
+
+// note writes a line of the transcript.
+func (w *World) note(format string, args ...any) {
+	if w.trace != nil {
+		w.trace(fmt.Sprintf("%12.6f ", float64(w.now)/1e9) + fmt.Sprintf(format, args...))
+	}
+}
+
+// guard turns a panic of the router into a failure of the run.
+func (w *World) guard() {
+	if p := recover(); p != nil {
+		w.fail("panic: %v\n%s", p, debug.Stack())
+	}
+}
+
+// advance lets the time run to an instant and does all that is due on the way.
+func (w *World) advance(to int64) {
+	for w.err == nil {
+		next := w.next()
+		if next == 0 || next > to {
+			break
+		}
+		w.now = max(w.now+1, next)
+		w.pass()
+	}
+	w.now = max(w.now+1, to)
+}
+
+// next is the instant of the next pass, 0 for none.
+func (w *World) next() int64 {
+	if w.again || len(w.low) > 0 {
+		return w.now + 1
+	}
+	next := w.wake
+	if at := w.events.next(); at != 0 && (next == 0 || at < next) {
+		next = at
+	}
+	return next
+}
+
+// pass is one turn of the loop that package loop would make.
+func (w *World) pass() {
+	defer w.guard()
+	w.again = false
+	w.passes++
+	for w.events.next() != 0 && w.events.next() <= w.now {
+		e := w.events.pop()
+		w.happen(&e)
+	}
+	w.router.BeginPass(w.now)
+	low := w.low
+	w.low = nil
+	for _, c := range low {
+		c.lowListed = false
+		if !c.closing {
+			w.step(stepDrained, c, nil)
+		}
+	}
+	for _, c := range w.ready {
+		c.listed = false
+		w.read(c)
+	}
+	w.ready = w.ready[:0]
+	w.step(stepTime, nil, nil)
+	w.flush()
+	w.reap()
+	if !w.again && len(w.low) == 0 && w.wake != w.now && w.err == nil {
+		w.model.quiet()
+		w.model.checkWake()
+	}
+	if w.err == nil && w.passes%checkEvery == 0 {
+		w.check()
+	}
+}
+
+func (w *World) check() {
+	if err := w.router.CheckInvariants(); err != nil {
+		w.fail("invariant broken: %v", err)
+	}
+}
+
+// What the router is called for.
+const (
+	stepAttach = iota
+	stepPacket
+	stepPart // the beginning of a packet
+	stepDrained
+	stepTime
+	stepClosed
+	stepStopping
+)
+
+// step makes one call of the router, tells the model of it, and has the model
+// judge what the router sent.
+func (w *World) step(kind int, c *conn, bytes []byte) {
+	if w.err != nil {
+		return
+	}
+	w.sent, w.sentBuf = w.sent[:0], w.sentBuf[:0]
+	w.model.begin()
+	switch kind {
+	case stepAttach:
+		c.handler = w.router.Attach(c, router.Peer{})
+		w.model.attached(c)
+	case stepPart:
+		used, _ := c.data(bytes)
+		w.model.receivedPart(c, bytes, used)
+	case stepPacket:
+		used, _ := c.data(bytes)
+		if !c.closing && used != len(bytes) {
+			w.fail("Data used %d of %d bytes of whole packets", used, len(bytes))
+		}
+		for len(bytes) > 0 && !w.model.closes(c) {
+			n := frame(bytes)
+			w.model.received(c, bytes[:n])
+			bytes = bytes[n:]
+		}
+	case stepDrained:
+		c.refused = false
+		c.handler.Drained()
+		if c.sess != nil {
+			c.sess.dirty = true
+		}
+	case stepTime:
+		w.wake = w.router.EndPass()
+		w.model.timePassed()
+	case stepClosed:
+		c.handler.Closed(c.why)
+		w.model.closed(c)
+	case stepStopping:
+		w.router.Stopping()
+		w.model.stopping()
+	}
+	for _, s := range w.sent {
+		if w.err == nil {
+			w.model.sent(s.conn, w.sentBuf[s.a:s.b])
+		}
+	}
+	if w.err == nil {
+		w.model.settle()
+	}
+}
+
+// read hands what has arrived on c to the router, packet by packet.
+func (w *World) read(c *conn) {
+	for !c.closing && w.err == nil && len(c.in) > 0 {
+		n := frame(c.in)
+		if n <= 0 || n > len(c.in) {
+			if c.given != len(c.in) { // the beginning of a packet: it must wait, or be refused at once
+				c.given = len(c.in)
+				w.step(stepPart, c, c.in)
+			}
+			break
+		}
+		c.given = 0
+		w.hear(c, '>', c.in[:n])
+		for more := n; w.plan.Batches && !c.suspect && plain(c.in[:n]); n += more {
+			if more = frame(c.in[n:]); more <= 0 || n+more > len(c.in) || !plain(c.in[n:]) {
+				break
+			}
+			w.hear(c, '>', c.in[n:n+more])
+		}
+		w.step(stepPacket, c, c.in[:n])
+		c.in = c.in[n:]
+	}
+	if c.ended && !c.closing {
+		c.gone = true
+		c.Close(errGone)
+	}
+}
+
+// plain reports whether b begins with a PUBLISH that is not retained. Several of
+// them may be given to the router at once: what they cause comes in the same
+// order as when they are given one by one.
+func plain(b []byte) bool { return b[0]>>4 == publish && b[0]&1 == 0 }
+
+// flush moves output to the pipes.
+func (w *World) flush() {
+	for _, c := range w.dirty {
+		c.dirty = false
+		c.flush()
+	}
+	w.dirty = w.dirty[:0]
+}
+
+// reap tells the router of closed connections, in the order of their closing.
+func (w *World) reap() {
+	for len(w.dying) > 0 && w.err == nil {
+		list := w.dying
+		w.dying = nil
+		for _, c := range list {
+			c.reaped = true
+			for i, other := range w.conns {
+				if other == c {
+					w.conns = append(w.conns[:i], w.conns[i+1:]...)
+					break
+				}
+			}
+			w.note("conn %d closed: %v", c.id, c.why)
+			w.step(stepClosed, c, nil)
+			w.hangUp(c)
+		}
+		w.again = true
+	}
+}
+
+// hear notes a packet that went over a connection.
+func (w *World) hear(c *conn, way byte, b []byte) {
+	w.digest.number(uint64(w.now))
+	w.digest.number(c.id<<8 | uint64(way))
+	w.digest.bytes(b)
+	if w.trace != nil {
+		level := c.level
+		if level == 0 {
+			level = c.client.level
+		}
+		w.note("conn %d %s %c %s", c.id, c.client.name, way, describe(b, level))
+	}
+}

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package loop
+
+// socketSys is what an engine keeps with a Socket; evio keeps its own.
+type socketSys struct{}
+
+// processOf is not asked here: the systems differ, and evio is what runs on them.
+func processOf(int) *Process { return nil }
+
+// Close does nothing here: evio closes what it has opened.
+func (s *Socket) Close() {}

@@ -1,0 +1,70 @@
+package router
+
+import (
+	"bytes"
+
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/timer"
+)
+
+// Two clients with one identifier take the session from each other, reconnect
+// at once, and so on for ever. After Limits.TakeoversMax a newcomer has to wait,
+// so that the duel costs little, and both addresses are told.
+const (
+	duelWindow = int64(10e9) // ns
+	duelDelay  = int64(1e9)  // ns
+	duelsMax   = 1024        // identifiers that are watched
+)
+
+// duel counts how often a session was taken over.
+type duel struct {
+	since int64
+	n     int
+}
+
+// duelling counts a takeover of the session id that is about to happen, and
+// tells whether the newcomer should wait.
+func (r *Router) duelling(id string, c *Client) bool {
+	s := r.sessions[id]
+	if s == nil || s.client == nil {
+		return false
+	}
+	d := r.duels[id]
+	if d == nil || r.now-d.since > duelWindow {
+		if len(r.duels) >= duelsMax {
+			clear(r.duels)
+		}
+		d = &duel{since: r.now}
+		r.duels[id] = d
+	}
+	d.n++
+	if d.n <= r.limits.TakeoversMax {
+		return false
+	}
+	r.hit(LimitTakeovers)
+	if d.n == r.limits.TakeoversMax+1 {
+		r.event(&Event{Kind: EventDuel, ClientID: id, Peer: c.peer, Other: s.client.peer, Count: uint64(d.n)})
+	}
+	return true
+}
+
+// held is a CONNECT that waits for its turn in a duel.
+type held struct {
+	c        *Client
+	raw      []byte
+	id       string
+	assigned bool
+	verdict  Verdict
+	timer    timer.Timer
+}
+
+// holdBack lets c wait.
+func (c *Client) holdBack(k *codec.Packet, id string, assigned bool, v Verdict) {
+	c.waiting = true
+	c.conn.Pause()
+	c.held = &held{c: c, raw: bytes.Clone(k.Raw), id: id, assigned: assigned, verdict: v}
+	c.r.timers.Set(&c.held.timer, c.held, c.r.after(duelDelay))
+}
+
+// Due goes on with a client that has waited.
+func (h *held) Due(int64) { h.c.resume(h.raw, h.id, h.assigned, h.verdict) }

@@ -1,0 +1,101 @@
+package router_test
+
+import (
+	"testing"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// Tests of this file show what the simulation (internal/sim) has found.
+
+// TestNoDisconnectBeforeConnack: a CONNACK that is larger than the client takes
+// cannot be sent, and then nothing can [MQTT-3.14.0-1].
+func TestNoDisconnectBeforeConnack(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	c := w.connect5("a", true, "27 00000014") // Maximum Packet Size 20; CONNACK has 24 bytes
+	c.expect("")
+	c.expectClosed()
+	if n := w.r.Stats().Clients; n != 0 {
+		t.Fatalf("%d clients, want 0", n)
+	}
+}
+
+// TestReceiveMaximumAfterReconnect: a client that takes fewer messages at once
+// than before is repeated no more of them [MQTT-3.3.4-9]; the rest follows its
+// acknowledgements, in order.
+func TestReceiveMaximumAfterReconnect(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	const keep = "11 00000064 "
+	s := w.join5("s", keep)
+	s.sub5("a", "01", "")
+	p := w.join("p")
+	p.send("32 06 0001 'a' 0001 '1' 32 06 0001 'a' 0002 '2' 32 06 0001 'a' 0003 '3' 32 06 0001 'a' 0004 '4'")
+	s.expect("32 07 0001 'a' 0001 00 '1' 32 07 0001 'a' 0002 00 '2' 32 07 0001 'a' 0003 00 '3' 32 07 0001 'a' 0004 00 '4'")
+	s.reset()
+	s = w.connect5("s", false, keep+"21 0002")
+	s.expect("20 16 01 00 13 21 0100 22 0020 25 01 27 001e8480 28 01 29 01 2a 01" +
+		"3a 07 0001 'a' 0001 00 '1' 3a 07 0001 'a' 0002 00 '2'")
+	p.send("32 06 0001 'a' 0005 '5'")
+	s.expect("")
+	s.send("40 02 0001")
+	s.expect("3a 07 0001 'a' 0003 00 '3'")
+	s.send("40 02 0002 40 02 0003")
+	s.expect("3a 07 0001 'a' 0004 00 '4' 32 07 0001 'a' 0005 00 '5'")
+}
+
+// TestNoLocalHoldsForWills: a will is published for the client, so that its own
+// subscription with No Local does not get it [MQTT-3.8.3-3], whether it waits
+// for its delay or not.
+func TestNoLocalHoldsForWills(t *testing.T) {
+	for _, delay := range []string{"00000000", "00000001"} {
+		w := newWorld(t, router.Limits{})
+		other := w.join("o")
+		other.send("82 06 0001 0001 'w' 01")
+		other.expect("90 03 0001 01")
+		c := w.dial() // Clean Start 0, Session Expiry 100, will on w with QoS 1
+		c.send(frame5(t, "10", "0004 'MQTT' 05 0c 0000 05 11 00000064 0001 'c' 05 18 "+delay+" 0001 'w' 0004 'gone'"))
+		c.take()
+		c.sub5("w", "05", "")
+		c.reset()
+		w.sleep(2)
+		other.expect("32 09 0001 'w' 0001 'gone'")
+		if n := w.r.Stats().Queued; n != 0 {
+			t.Errorf("delay %s: %d messages queued for the will's own client, want 0", delay, n)
+		}
+	}
+}
+
+// TestExpiredIsNotPassedOn: what a session leaves to the other members of its
+// group is not sent after its Message Expiry, with QoS 0 as little as with
+// QoS 1 [MQTT-3.3.2-5].
+func TestExpiredIsNotPassedOn(t *testing.T) {
+	for _, qos := range []string{"00", "01"} {
+		w := newWorld(t, router.Limits{})
+		away := w.connect5("away", true, "11 00000064")
+		away.take()
+		away.sub5("$share/g/t", "01", "")
+		away.reset()
+		p := w.join5("p", "")
+		p.send("32 0c 0001 't' 0001 05 02 00000001 'x'") // expires in a second
+		b := w.join5("b", "").sub5("$share/g/t", qos, "")
+		w.sleep(2)
+		w.connect5("away", true, "") // Clean Start ends the session
+		b.expect("")
+		if n := w.r.Stats().Dropped[router.DropExpired]; n != 1 {
+			t.Errorf("QoS %s: %d messages counted as expired, want 1", qos, n)
+		}
+	}
+}
+
+// TestSubscribeAgainStartsAtOnce: a subscription that replaces one whose
+// retained messages still wait is served at once, like a first one.
+func TestSubscribeAgainStartsAtOnce(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	p := w.join("p")
+	p.send("33 06 0001 'a' 0001 '1' 33 06 0001 'b' 0002 '2'")
+	s := w.join5("s", "21 0001") // takes one message at once
+	s.send("82 07 0001 00 0001 '+' 01")
+	s.expect("90 04 0001 00 01" + "33 07 0001 'b' 0001 00 '2'") // the other waits
+	s.send("82 07 0002 00 0001 '+' 00")
+	s.expect("90 04 0002 00 00" + "31 05 0001 'b' 00 '2' 31 05 0001 'a' 00 '1'")
+}

@@ -1,0 +1,190 @@
+package router
+
+import (
+	"slices"
+)
+
+// memoryLevel says how near the broker is to Limits.MemoryBytesMax, and what is
+// done about it. Each level does what those before it do.
+type memoryLevel int
+
+const (
+	memoryEasy   memoryLevel = iota
+	memoryTrim               // the largest backlogs are cut, oldest messages first
+	memoryHold               // publishers of QoS 1 and 2 are not read from, so that no acknowledgement leaves
+	memoryRefuse             // no new connections, nothing new is retained
+)
+
+// From which share of the limit a level holds, in percent; it ends a little
+// below.
+//
+// table: never written.
+var memoryFrom = [...]int64{memoryTrim: 70, memoryHold: 80, memoryRefuse: 90}
+
+const (
+	memoryBack       = 3          // percent below which a level ends
+	memoryTrimEvery  = int64(1e8) // ns between two looks for the largest backlogs
+	memoryTrimMost   = 16         // backlogs that are cut in one look
+	clientBytes      = 1_000      // rough costs, for the account; bench says what they are
+	sessionBytes     = 600
+	filterBytes      = 250
+	messageOverBytes = 100
+)
+
+// memory is the account.
+type memory struct {
+	level     memoryLevel
+	trimAt    int64     // when backlogs may be looked for again
+	heldBack  []*Client // not read from
+	elsewhere int64     // bytes that others told of with SetMemoryElsewhere
+}
+
+// MemoryUsed estimates what clients make the broker hold, in bytes: what is
+// counted exactly, and rough costs of the rest.
+func (r *Router) MemoryUsed() int64 {
+	s := &r.stats
+	return r.pool.InUse() + s.QueuedBytes + s.LateBytes + int64(s.RetainedBytes) + r.memory.elsewhere +
+		int64(r.messages.live)*messageOverBytes + int64(r.clients.n)*clientBytes +
+		int64(len(r.sessions))*sessionBytes + int64(r.index.Len()+r.sharedSubs)*filterBytes
+}
+
+// SetMemoryElsewhere adds bytes that the router does not know of to the account.
+func (r *Router) SetMemoryElsewhere(bytes int64) { r.memory.elsewhere = bytes }
+
+// checkMemory finds the level that holds and acts on it. Once a pass.
+func (r *Router) checkMemory() (wake int64) {
+	limit := int64(r.limits.MemoryBytesMax)
+	if limit == 0 {
+		return 0
+	}
+	m, used := &r.memory, r.MemoryUsed()
+	level := memoryEasy
+	for l := memoryTrim; l <= memoryRefuse; l++ {
+		from := memoryFrom[l]
+		if m.level >= l {
+			from -= memoryBack
+		}
+		if used >= limit/100*from {
+			level = l
+		}
+	}
+	if level != m.level {
+		if level > m.level {
+			r.hit(LimitMemory)
+		}
+		r.event(&Event{Kind: EventMemory, Detail: level.String(), Count: uint64(used), Waiting: int(limit)})
+		m.level = level
+	}
+	if level < memoryHold {
+		r.letGo()
+	}
+	if level >= memoryTrim {
+		if r.now >= m.trimAt {
+			r.trim(used - limit/100*(memoryFrom[memoryTrim]-memoryBack))
+			m.trimAt = r.after(memoryTrimEvery)
+		}
+		return m.trimAt
+	}
+	return 0
+}
+
+func (l memoryLevel) String() string {
+	switch l {
+	case memoryTrim:
+		return "the largest backlogs are cut"
+	case memoryHold:
+		return "publishers with QoS 1 and 2 have to wait"
+	case memoryRefuse:
+		return "new connections are refused"
+	}
+	return "enough again"
+}
+
+// trim cuts the largest backlogs by about so many bytes: QoS 0 first, then the
+// oldest of the others.
+func (r *Router) trim(excess int64) {
+	type backlog struct {
+		s     *Session
+		bytes int
+	}
+	var largest []backlog
+	for _, s := range r.sessions {
+		if b := s.late.bytes + s.queue.bytes + (s.late.n+s.queue.n)*messageOverBytes; b > 0 {
+			largest = append(largest, backlog{s, b})
+		}
+	}
+	slices.SortFunc(largest, func(a, b backlog) int {
+		if a.bytes != b.bytes {
+			return b.bytes - a.bytes
+		}
+		return compareText(a.s.id, b.s.id) // the same in every run
+	})
+	for _, b := range largest[:min(len(largest), memoryTrimMost)] {
+		r.stats.Trims++
+		for cut := 0; cut < (b.bytes+1)/2 && excess > 0; {
+			n := r.cutOne(b.s)
+			if n == 0 {
+				break
+			}
+			cut += n
+			excess -= int64(n)
+		}
+		if excess <= 0 {
+			return
+		}
+	}
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// cutOne drops the message that s can do without most easily, and returns the
+// bytes that it had.
+func (r *Router) cutOne(s *Session) int {
+	var d delivery
+	switch {
+	case s.late.n > 0:
+		d = r.popLate(s)
+	case s.queue.n > 0:
+		d = s.dequeue()
+	default:
+		return 0
+	}
+	n := d.msg.bytes() + messageOverBytes
+	r.drop(s, DropMemory)
+	r.release(d.msg)
+	return n
+}
+
+// slowDown stops reading from a publisher of QoS 1 or 2 until there is memory
+// again.
+func (c *Client) slowDown() {
+	if c.r.memory.level < memoryHold || c.paused {
+		return
+	}
+	c.paused = true
+	c.conn.Pause()
+	c.r.stats.Held++
+	c.r.memory.heldBack = append(c.r.memory.heldBack, c)
+}
+
+// letGo reads again from all who had to wait.
+func (r *Router) letGo() {
+	for _, c := range r.memory.heldBack {
+		if c.closing {
+			continue
+		}
+		c.paused = false
+		c.seenAt = r.now // its silence was ours
+		c.conn.Resume()
+	}
+	clear(r.memory.heldBack)
+	r.memory.heldBack = r.memory.heldBack[:0]
+}

@@ -1,0 +1,162 @@
+package router
+
+import (
+	"time"
+
+	"github.com/loopmq/loopmq/internal/timer"
+)
+
+// A client that reads slowly costs nobody else anything: what it does not take
+// waits, within a bound, and the oldest goes first; one that takes nothing for
+// a while is disconnected.
+
+// lateEntryBytes is what an entry counts beside its topic and payload.
+const lateEntryBytes = 64
+
+// putLate keeps a QoS 0 message for a client whose output is full. At the limit
+// the oldest go: of a measured value the last one counts.
+func (r *Router) putLate(s *Session, d delivery) {
+	c := s.client
+	size := d.msg.bytes() + lateEntryBytes
+	if c == nil || c.closing || size > r.limits.LateBytesMax || r.memory.level >= memoryTrim {
+		r.drop(s, DropOutputFull)
+		return
+	}
+	s.own()
+	for s.late.bytes+s.late.n*lateEntryBytes+size > r.limits.LateBytesMax {
+		r.hit(LimitLateBytes)
+		r.drop(s, DropOutputFull)
+		r.release(r.popLate(s).msg)
+	}
+	d.msg.hold()
+	s.late.push(d)
+	r.stats.Late++
+	r.stats.LateBytes += int64(d.msg.bytes())
+	c.behind = true
+}
+
+// popLate takes the oldest; the hold passes to the caller.
+func (r *Router) popLate(s *Session) delivery {
+	d := s.late.pop()
+	r.stats.Late--
+	r.stats.LateBytes -= int64(d.msg.bytes())
+	return d
+}
+
+// pumpLate sends what is late.
+func (r *Router) pumpLate(s *Session) {
+	for s.late.n > 0 {
+		if !r.sendUnacked(s, s.late.front()) {
+			return // Drained comes
+		}
+		r.release(r.popLate(s).msg)
+	}
+	s.client.behind = false
+}
+
+// dropLate forgets what is late: QoS 0 does not outlive its connection.
+func (r *Router) dropLate(s *Session) {
+	for s.late.n > 0 {
+		r.drop(s, DropOutputFull)
+		r.release(r.popLate(s).msg)
+	}
+}
+
+// stuckList are the connections that do not take what they are owed.
+type stuckList struct {
+	clients []*Client
+	timer   timer.Timer
+	r       *Router
+}
+
+// stuckLooks is how often the list is looked through in the time that a
+// connection gets.
+const stuckLooks = 4
+
+// stuck is what is known of one of them.
+type stuck struct {
+	outputAt int64  // since when its output has not moved; 0 = it is not full
+	output   int    // bytes queued then
+	ackAt    int64  // since when nothing was acknowledged; 0 = its window is open
+	oldest   uint64 // number of the message in flight that was the oldest then
+	told     bool   // that it does not acknowledge
+}
+
+// blocked notes that the output of c is full.
+func (r *Router) blocked(c *Client) {
+	if k := r.watch(c); k.outputAt == 0 {
+		k.outputAt, k.output = r.now, c.conn.Queued()
+	}
+}
+
+// windowShut notes that messages wait because c does not acknowledge.
+func (r *Router) windowShut(c *Client) {
+	if k := r.watch(c); k.ackAt == 0 {
+		k.ackAt, k.oldest = r.now, c.session.out.at(0).n
+	}
+}
+
+// watch puts c on the list.
+func (r *Router) watch(c *Client) *stuck {
+	if c.stuck == nil {
+		c.stuck = new(stuck)
+		l := &r.stuck
+		l.clients = append(l.clients, c)
+		if len(l.clients) == 1 {
+			l.r = r
+			r.timers.Set(&l.timer, l, r.after(r.stuckInterval()))
+		}
+	}
+	return c.stuck
+}
+
+func (r *Router) stuckInterval() int64 {
+	return max(int64(time.Millisecond), min(r.limits.SlowTimeout, r.limits.AckTimeout).Nanoseconds()/stuckLooks)
+}
+
+// Due looks who has moved.
+func (l *stuckList) Due(int64) {
+	kept := l.clients[:0]
+	for _, c := range l.clients {
+		if c.closing || c.session == nil || !l.r.stillStuck(c) {
+			c.stuck = nil
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(l.clients[len(kept):])
+	l.clients = kept
+	if len(kept) > 0 {
+		l.r.timers.Set(&l.timer, l, l.r.after(l.r.stuckInterval()))
+	}
+}
+
+// stillStuck judges one, and whether it is worth looking again.
+func (r *Router) stillStuck(c *Client) bool {
+	k, s := c.stuck, c.session
+	if k.outputAt != 0 {
+		switch queued := c.conn.Queued(); {
+		case queued == 0 && !c.behind:
+			k.outputAt = 0
+		case queued != k.output:
+			k.outputAt, k.output = r.now, queued
+		case r.now-k.outputAt >= r.limits.SlowTimeout.Nanoseconds():
+			r.hit(LimitSlowTimeout)
+			c.close(errTooSlow)
+			return false
+		}
+	}
+	if k.ackAt != 0 {
+		switch {
+		case s.out.open == 0 || s.windowOpen():
+			k.ackAt, k.told = 0, false
+		case s.out.at(0).n != k.oldest:
+			k.ackAt, k.oldest, k.told = r.now, s.out.at(0).n, false
+		case !k.told && r.now-k.ackAt >= r.limits.AckTimeout.Nanoseconds():
+			k.told = true
+			r.hit(LimitAckTimeout)
+			r.event(&Event{Kind: EventUnacked, ClientID: c.id, Peer: c.peer, Count: uint64(s.out.open), Waiting: s.queue.n})
+		}
+	}
+	return k.outputAt != 0 || k.ackAt != 0
+}

@@ -1,0 +1,205 @@
+package router_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// subscribed is a client with a filter.
+func (w *world) subscribed(id, filter, qos string) *fakeConn {
+	w.t.Helper()
+	c := w.join(id)
+	c.send(frame5(w.t, "82", fmt.Sprintf("0001 %04x '%s' %s", len(filter), filter, qos)))
+	c.expect("90 03 0001 " + qos)
+	return c
+}
+
+// Of what a slow reader does not take the oldest goes, nothing overtakes, and a
+// reader beside it gets all.
+func TestSlowReaderGetsTheLatest(t *testing.T) {
+	w := newWorld(t, router.Limits{LateBytesMax: 3 * (64 + 3)})
+	slow, quick := w.subscribed("slow", "t", "00"), w.subscribed("quick", "t", "00")
+	p := w.join("p")
+	slow.limit = 14 // two packets
+	for i := range 8 {
+		p.send(fmt.Sprintf("30 05 0001 't' '0%d'", i))
+	}
+	if n := len(quick.take()); n != 8*7 {
+		t.Errorf("the quick reader got %d bytes, want all", n)
+	}
+	if n := w.r.Stats().Dropped[router.DropOutputFull]; n != 3 {
+		t.Errorf("%d dropped, want 3", n)
+	}
+	// 0 and 1 had left; of the others 5, 6 and 7 are kept. As there is room for
+	// two again, 8 must not pass 7.
+	slow.expect("30 05 0001 't' '00' 30 05 0001 't' '01'")
+	p.send("30 05 0001 't' '08'")
+	slow.expect("30 05 0001 't' '05' 30 05 0001 't' '06'")
+	slow.limit = 0
+	slow.expect("30 05 0001 't' '07' 30 05 0001 't' '08'")
+	p.send("30 05 0001 't' '09'")
+	slow.expect("30 05 0001 't' '09'")
+	if n := w.r.Stats().Late; n != 0 {
+		t.Errorf("%d messages still late", n)
+	}
+}
+
+func TestLateMessagesEndWithTheConnection(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	c := w.connect("c", false)
+	c.expect("20 02 00 00")
+	c.send("82 06 0001 0001 't' 00")
+	c.expect("90 03 0001 00")
+	p := w.join("p")
+	c.limit = 7
+	p.send("30 05 0001 't' '00' 30 05 0001 't' '01'")
+	c.reset()
+	w.connect("c", false).expect("20 02 01 00")
+	if s := w.r.Stats(); s.Late != 0 || s.LateBytes != 0 || s.Dropped[router.DropOutputFull] != 1 {
+		t.Errorf("late %d, %d bytes, dropped %d", s.Late, s.LateBytes, s.Dropped[router.DropOutputFull])
+	}
+}
+
+// Whoever takes nothing for slow-timeout is disconnected; whoever takes a
+// little now and then is not.
+func TestSlowTimeout(t *testing.T) {
+	w := newWorld(t, router.Limits{SlowTimeout: 20 * time.Second})
+	dead, slow := w.join5("dead", "").sub5("t", "00", ""), w.subscribed("slow", "t", "00")
+	p := w.join("p")
+	dead.limit, slow.limit = 7, 7
+	for range 10 {
+		p.send("30 05 0001 't' 'xx'")
+		w.sleep(4)
+		if len(slow.out) > 1 {
+			slow.out = slow.out[1:]
+		}
+	}
+	dead.expectClosed()
+	if !bytes.Contains(dead.out, bytesOf(t, "e0")) || !strings.Contains(dead.why.Error(), "slow-timeout") {
+		t.Errorf("ended with % x, %v", dead.out, dead.why)
+	}
+	if slow.closing {
+		t.Error("a slow reader that goes on reading was disconnected")
+	}
+	if n := w.r.Stats().LimitHits[router.LimitSlowTimeout]; n != 1 {
+		t.Errorf("counted %d times", n)
+	}
+}
+
+func TestClientThatDoesNotAcknowledgeIsReported(t *testing.T) {
+	w := newWorld(t, router.Limits{InflightMax: 2, AckTimeout: 20 * time.Second})
+	c := w.subscribed("c", "t", "01")
+	p := w.join("p")
+	for i := range 4 {
+		p.send(fmt.Sprintf("32 06 0001 't' %04x 'x'", i+1))
+	}
+	for range 10 {
+		w.sleep(4)
+	}
+	e := w.lastEvent(router.EventUnacked)
+	if e.ClientID != "c" || e.Count != 2 || e.Waiting != 2 || w.r.Stats().LimitHits[router.LimitAckTimeout] != 1 {
+		t.Errorf("event %+v, counted %d times", e, w.r.Stats().LimitHits[router.LimitAckTimeout])
+	}
+	if c.closing {
+		t.Error("it was disconnected")
+	}
+	c.send("40 02 0001 40 02 0002")
+	c.send("40 02 0003 40 02 0004")
+	w.events = nil
+	w.sleep(100)
+	for _, e := range w.events {
+		if e.Kind == router.EventUnacked {
+			t.Error("reported although all is acknowledged")
+		}
+	}
+}
+
+func TestDuel(t *testing.T) {
+	w := newWorld(t, router.Limits{TakeoversMax: 2})
+	var last *fakeConn
+	for range 3 { // the first, and two takeovers
+		last = w.connect("c", true)
+		last.expect("20 02 00 00")
+	}
+	waits := w.connect("c", true)
+	waits.expect("")
+	last.send("c0 00")
+	last.expect("d0 00")
+	e := w.lastEvent(router.EventDuel)
+	if e.ClientID != "c" || e.Count != 3 {
+		t.Errorf("event %+v", e)
+	}
+	w.sleep(1)
+	waits.expect("20 02 00 00")
+	last.expectClosed()
+	w.sleep(11) // and all is forgotten
+	w.connect("c", true).expect("20 02 00 00")
+	gone := w.connect("d", true)
+	gone.expect("20 02 00 00")
+	for range 2 {
+		w.connect("d", true).expect("20 02 00 00")
+	}
+	impatient := w.connect("d", true)
+	impatient.reset() // before its turn
+	w.sleep(1)
+}
+
+// memory-limit: first the largest backlog is cut, then publishers wait, then
+// nobody new is let in; and all of it ends again.
+func TestMemoryLimit(t *testing.T) {
+	w := newWorld(t, router.Limits{MemoryBytesMax: 100_000, QueuedMessagesMax: 100_000, QueuedBytesMax: 1 << 30})
+	large := w.connect("large", false)
+	large.take()
+	large.send("82 06 0001 0001 't' 01")
+	large.take()
+	large.reset()
+	small := w.connect("small", false)
+	small.take()
+	small.send("82 06 0001 0001 's' 01")
+	small.take()
+	small.reset()
+	p := w.join("p")
+	p.send("32 06 0001 's' 0001 'x'")
+	p.expect("40 02 0001")
+	body := strings.Repeat("61", 500)
+	for i := 0; w.r.Stats().Trims == 0; i++ {
+		if i > 1000 {
+			t.Fatal("never cut")
+		}
+		p.send("32 f9 03 0001 't' 0002 " + body)
+		w.sleep(0.2)
+	}
+	p.take()
+	if s := w.r.Stats(); s.Dropped[router.DropMemory] == 0 || w.r.MemoryUsed() > 70_000 {
+		t.Errorf("%d dropped, %d bytes in use", s.Dropped[router.DropMemory], w.r.MemoryUsed())
+	}
+	w.connect("small", false).expect("20 02 01 00 32 06 0001 's' 0001 'x'") // the small one lost nothing
+
+	w.pass(func() { w.r.SetMemoryElsewhere(60_000) }) // cutting does not help
+	p.send("32 06 0001 'u' 0003 'x' 32 06 0001 'u' 0004 'x'")
+	p.expect("40 02 0003")
+	w.sleep(1)
+	p.expect("")
+	if n := w.r.Stats().Held; n != 1 {
+		t.Errorf("%d publishers held, want 1", n)
+	}
+	w.pass(func() { w.r.SetMemoryElsewhere(95_000) })
+	late := w.connect("late", true)
+	late.expect("20 02 00 03")
+	late5 := w.connect5("late5", true, "")
+	if out := late5.take(); len(out) < 4 || out[3] != 0x89 {
+		t.Errorf("CONNACK % x, want reason 89", out)
+	}
+	w.pass(func() { w.r.SetMemoryElsewhere(0) })
+	p.feed(nil) // the loop hands over what waited
+	p.expect("40 02 0004")
+	w.join("again")
+	if e := w.lastEvent(router.EventMemory); e.Detail != "enough again" {
+		t.Errorf("event %+v", e)
+	}
+}
