@@ -71,7 +71,7 @@ func (c *Client) refuseUnauthorized(p *codec.Publish, rule fmt.Stringer) error {
 func (c *Client) deny(action string, topic []byte, rule fmt.Stringer) {
 	c.r.stats.Denied++
 	c.denied++
-	if !worthTelling(c.denied) {
+	if !worthTelling(int(c.denied)) {
 		return
 	}
 	c.r.event(&Event{

@@ -18,19 +18,19 @@ type Client struct {
 	id      string
 	peer    Peer
 	will    *will
-	stuck   *stuck      // nil: it takes what it is sent
-	held    *held       // nil: its CONNECT does not wait in a duel
-	expires *lifetime   // nil: the connection may last for ever
-	timer   timer.Timer // CONNECT deadline, then keep alive
+	stuck   *stuck    // nil: it takes what it is sent
+	held    *held     // nil: its CONNECT does not wait in a duel
+	expires *lifetime // nil: the connection may last for ever
 
 	prev, next *Client // Router.clients
 
-	packetMax int   // bytes of a packet from the client; small until CONNECT is accepted
-	sendMax   int   // bytes of a packet to the client [MQTT-3.1.2-24]
-	window    int   // messages with QoS > 0 that may be sent and not finished
-	denied    int   // what it wanted to do and was not allowed to
-	keepAlive int64 // ns of silence that are too many; 0 = any
-	seenAt    int64 // ns, when the last whole packet came
+	timer     timer.Timer // CONNECT deadline, then keep alive
+	packetMax int32       // bytes of a packet from the client; small until CONNECT is accepted
+	sendMax   int32       // bytes of a packet to the client [MQTT-3.1.2-24]
+	window    int32       // messages with QoS > 0 that may be sent and not finished
+	denied    int32       // what it wanted to do and was not allowed to
+	keepAlive int64       // ns of silence that are too many; 0 = any
+	seenAt    int64       // ns, when the last whole packet came
 	version   codec.Version
 	group     formGroup
 	connected bool // CONNECT was accepted
@@ -61,7 +61,7 @@ func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
 	for !c.closing && !c.waiting && !c.paused {
-		k, n, err := codec.Next(view[used:], c.packetMax)
+		k, n, err := codec.Next(view[used:], int(c.packetMax))
 		if err != nil {
 			return used, c.fail(err)
 		}
@@ -189,7 +189,7 @@ func (c *Client) Closed(why error) {
 		e.Err = nil
 	}
 	if c.session != nil {
-		e.Dropped = c.session.dropped
+		e.Dropped = uint64(c.session.dropped)
 	}
 	c.r.event(&e)
 	c.r.detach(c)

@@ -180,7 +180,7 @@ func (r *Router) fanOutOne(set []*Subscription) {
 		c := sub.session.client
 		if c != nil {
 			f := frames[c.group]
-			if f != nil && !c.behind && len(f) <= c.sendMax && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
+			if f != nil && !c.behind && len(f) <= int(c.sendMax) && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
 				passed++
 				continue
 			}
@@ -298,7 +298,7 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 		frame = r.form(v5, 0, retain)
 	}
 	switch {
-	case len(frame) > c.sendMax:
+	case len(frame) > int(c.sendMax):
 		r.drop(s, DropPacketTooLarge)
 		return putTooLarge
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
@@ -351,7 +351,7 @@ func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putR
 		frame[at], frame[at+1] = byte(id>>8), byte(id)
 	}
 	switch {
-	case len(frame) > c.sendMax:
+	case len(frame) > int(c.sendMax):
 		r.drop(s, DropPacketTooLarge)
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
 		r.fly(s, d)
