@@ -14,9 +14,9 @@ type Session struct {
 	subs     subscriptions
 	*flow          // Router.idle until own
 	will     *will // waits for its delay
-	timer    timer.Timer
 	expiry   int64 // ns; 0 = ends with its connection
 	rare     *sessionRarely
+	timer    timer.Timer
 
 	prev, next *Session // Router.offline
 }
