@@ -14,6 +14,7 @@ ROUNDS   ?= 3
 MEASURE  ?= 2s
 SCENARIO ?= .
 REF      ?= HEAD
+FAULTS   ?= seed=1 rate=0.1 fatal=0
 
 # A checkout owned by another user makes git fail, and with it go build's own
 # stamping; the version goes in through LDFLAGS instead.
@@ -24,7 +25,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-compare fuzz docs cover cross clean
+	bench bench-compare faults fuzz docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,13 +54,15 @@ fmt-check:
 	@found=$$($(TOOL) gofumpt -l .) || exit 1; \
 	if [ -n "$$found" ]; then echo "not formatted (run: make fmt):"; echo "$$found"; exit 1; fi
 
-vet: ## go vet, with and without the invariant checks
+vet: ## go vet, with and without the invariant checks and the faults
 	$(GO) vet ./...
 	$(GO) vet -tags invariant ./...
+	$(GO) vet -tags faults ./...
 
 staticcheck: ## staticcheck, with and without the invariant checks
 	$(TOOL) staticcheck ./...
 	$(TOOL) staticcheck -tags invariant ./...
+	$(TOOL) staticcheck -tags faults ./loop
 
 fix-check: ## what go fix would modernise (make fmt does it)
 	$(GO) fix -diff ./...
@@ -87,6 +90,9 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir </dev/null; \
 		done; \
 	done
+
+faults: ## the tests at the wire while system calls fail (FAULTS="seed=1 rate=0.1 fatal=0")
+	LOOPMQ_FAULTS='$(FAULTS)' $(GO) test -count=1 -tags 'faults invariant' -timeout 15m ./loop ./broker ./conformance
 
 docs: ## write docs/conformance.md anew from conformance/statements.tsv
 	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update
