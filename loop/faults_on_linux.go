@@ -34,15 +34,15 @@ type injector struct {
 //
 // table: never written.
 var mild = [faultCalls][]unix.Errno{
-	callRead:   {unix.EINTR, unix.EAGAIN},
-	callWrite:  {unix.EINTR, unix.EAGAIN},
+	callRead:  {unix.EINTR, unix.EAGAIN},
+	callWrite: {unix.EINTR, unix.EAGAIN},
 	callAccept: { // the last two cost a tenth of a second each: not too often
 		unix.EINTR, unix.EINTR, unix.EINTR, unix.EINTR, unix.EAGAIN, unix.EAGAIN, unix.EAGAIN, unix.EAGAIN,
 		unix.ECONNABORTED, unix.ECONNABORTED, unix.ECONNABORTED, unix.ECONNABORTED, unix.EPROTO, unix.EPROTO,
 		unix.ENOBUFS, unix.ENOMEM,
 	},
-	callPoll:   {unix.EINTR},
-	callWait:   {unix.EINTR},
+	callPoll: {unix.EINTR},
+	callWait: {unix.EINTR},
 }
 
 // deadly are errors that cost a connection. EMFILE is one of them: it has the engine shed whoever waits.

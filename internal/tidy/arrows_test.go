@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"internal/buf":        {"internal/invariant"},
 	"internal/timer":      {"internal/invariant"},
 	"internal/invariant":  {},
+	"internal/leak":       {},
 	"internal/sim":        {"router", "internal/buf"},
 	"internal/tidy":       {},
 	"auth/password":       {},
@@ -34,10 +35,12 @@ var arrows = map[string][]string{
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
-	"auth/acl":   {"client", "codec"},
-	"bench":      {"broker"},
-	"broker":     {"client"},
-	"cmd/loopmq": {"codec"},
+	"auth/acl":    {"client", "codec"},
+	"bench":       {"broker"},
+	"broker":      {"client", "internal/leak"},
+	"cmd/loopmq":  {"codec"},
+	"conformance": {"internal/leak"},
+	"loop":        {"internal/leak"},
 }
 
 // modules are the modules of others that each package may import; who is not
