@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"client":              {"codec"},
 	"conformance":         {"broker", "auth"},
 	"conformance/clients": {"broker"},
+	"conformance/hostile": {"broker"},
 	"bench":               {"client", "codec", "loop"},
 	"bench/loopbench":     {"bench"},
 	"bench/relay":         {"codec", "loop", "internal/buf"},
