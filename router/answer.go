@@ -11,6 +11,9 @@ func (c *Client) answer(frame []byte) error {
 	if len(frame) > c.sendMax {
 		return errAnswerTooLarge
 	}
+	if c.stuck != nil {
+		return c.answerStuck(frame)
+	}
 	if !c.conn.SendControl(frame) {
 		return errAnswersUnread
 	}

@@ -89,6 +89,18 @@ func (r *Router) blocked(c *Client) {
 	}
 }
 
+// answerStuck is answer for a client on the list. That an answer makes its
+// output grow is no movement: who reads nothing and sends PINGREQ would never
+// be found out.
+func (c *Client) answerStuck(frame []byte) error {
+	before := c.conn.Queued()
+	if !c.conn.SendControl(frame) {
+		return errAnswersUnread
+	}
+	c.stuck.output += max(0, c.conn.Queued()-before)
+	return nil
+}
+
 // windowShut notes that messages wait because c does not acknowledge.
 func (r *Router) windowShut(c *Client) {
 	if k := r.watch(c); k.ackAt == 0 {
