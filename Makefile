@@ -14,6 +14,9 @@ ROUNDS   ?= 3
 MEASURE  ?= 2s
 SCENARIO ?= .
 REF      ?= HEAD
+ROWS     ?=
+SOAK     ?= 20m
+OUT      ?= $(BIN)
 FAULTS   ?= seed=1 rate=0.1 fatal=0
 
 # A checkout owned by another user makes git fail, and with it go build's own
@@ -25,7 +28,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-compare faults fuzz docs cover cross clean
+	bench bench-compare faults hostile soak fuzz docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +96,9 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 
 faults: ## the tests at the wire while system calls fail (FAULTS="seed=1 rate=0.1 fatal=0")
 	LOOPMQ_FAULTS='$(FAULTS)' $(GO) test -count=1 -tags 'faults invariant' -timeout 15m ./loop ./broker ./conformance
+
+hostile: ## two thousand malformed and abusive inputs, figures of a witness meanwhile (ROWS=regexp)
+	$(GO) test -count=1 -v -timeout 30m ./conformance/hostile -all -rows '$(ROWS)'
 
 docs: ## write docs/conformance.md anew from conformance/statements.tsv
 	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update

@@ -12,7 +12,7 @@ import (
 // A read full of messages that each meet very many filters is not handled in one go: others would have to wait for
 // it. What is left comes in the next pass.
 func TestMessagesThatMeetManyFiltersComeInPieces(t *testing.T) {
-	const levels, messages = 10, 400
+	const levels, messages = 10, 200
 	w := newWorld(t, router.Limits{})
 	c := w.join("c")
 	for n := range 1 << levels {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,7 +17,10 @@ import (
 	"time"
 )
 
-var all = flag.Bool("all", false, "run the rows that take their time, too, and print figures")
+var (
+	all  = flag.Bool("all", false, "run the rows that take their time, too, and print figures")
+	only = flag.String("rows", "", "run only rows whose name matches this regular `expression`")
+)
 
 // stage is how far a connection is when the row begins.
 type stage int
@@ -139,13 +143,14 @@ func (s *server) run(t *testing.T, rows []attack) (knocks, count, failed int64) 
 	watch := time.NewTicker(100 * time.Millisecond)
 	defer watch.Stop()
 	seen := map[string]bool{}
+	pattern := regexp.MustCompile(*only)
 	for i := range rows {
 		a := &rows[i]
 		if seen[a.name] {
 			t.Errorf("two rows are called %q", a.name)
 		}
 		seen[a.name] = true
-		if a.slow && !*all {
+		if a.slow && !*all || !pattern.MatchString(a.name) {
 			continue
 		}
 		count++

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// bombRows are about what one client can make the broker hold or do.
+// bombRows are about what one client can make the broker hold or do; tidy:long because it is a table.
 func bombRows() (rows []attack) {
 	add := func(name string, slow bool, at stage, want outcome, script func(r *row, p *peer)) {
 		rows = append(rows, attack{name: "bomb: " + name, at: at, script: script, want: want, slow: slow})

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// webSocketRows are about HTTP and frames.
+// webSocketRows are about HTTP and frames; tidy:long because it is a table.
 func webSocketRows() (rows []attack) {
 	http := func(name, request string) {
 		rows = append(rows, attack{name: "HTTP: " + name, at: wire, door: "ws", send: []byte(request), want: closes})
