@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/loopmq/loopmq/conformance/child"
 )
 
 var (
@@ -82,12 +84,12 @@ func TestHostile(t *testing.T) {
 		t.Skip("needs /proc")
 	}
 	s := startServer(t)
-	w, err := newWitness(s.addrs[0])
+	w, err := newWitness(s.Addrs[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.end()
-	s.resident()
+	s.Resident()
 	calm := time.Second
 	if *all {
 		calm = 5 * time.Second
@@ -95,7 +97,7 @@ func TestHostile(t *testing.T) {
 	time.Sleep(calm) // the quiet run
 	before := s.holds()
 	quiet, _ := w.take()
-	residentBefore := s.resident()
+	residentBefore := s.Resident()
 
 	if *all {
 		w.mu.Lock()
@@ -116,14 +118,14 @@ func TestHostile(t *testing.T) {
 	if after.Clients != before.Clients || after.Conns != before.Conns || after.Retained != before.Retained {
 		t.Errorf("left behind: %+v, before %+v", after, before)
 	}
-	if s.peak > 1<<30 {
-		t.Errorf("the broker took %d MB", s.peak>>20)
+	if s.Peak() > 1<<30 {
+		t.Errorf("the broker took %d MB", s.Peak()>>20)
 	}
 	t.Logf("%d rows, %d knocks, %d failed", rows, knocks, failed)
 	t.Logf("witness in quiet:     %s", figures(quiet))
 	t.Logf("witness under attack: %s", figures(trips))
 	t.Logf("broker: resident %.1f MB before, at most %.1f MB, %.1f MB after; heap %.1f MB before, %.1f MB after; %d sessions kept",
-		mb(residentBefore), mb(s.peak), mb(s.resident()), mb(int64(before.HeapBytes)), mb(int64(after.HeapBytes)), after.Sessions)
+		mb(residentBefore), mb(s.Peak()), mb(s.Resident()), mb(int64(before.HeapBytes)), mb(int64(after.HeapBytes)), after.Sessions)
 }
 
 func mb(n int64) float64 { return float64(n) / 1e6 }
@@ -175,13 +177,13 @@ func (s *server) run(t *testing.T, rows []attack) (knocks, count, failed int64) 
 		}
 		select {
 		case <-watch.C:
-			s.resident()
+			s.Resident()
 		default:
 		}
 	}
 	close(work)
 	workers.Wait()
-	s.resident()
+	s.Resident()
 	return n.Load(), count, bad.Load()
 }
 
@@ -196,7 +198,7 @@ func (s *server) now() string {
 }
 
 // settled waits until the connections of the attackers are gone.
-func (s *server) settled(before held) held {
+func (s *server) settled(before child.Held) child.Held {
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		h := s.holds()
 		if h.Conns <= before.Conns && h.Clients <= before.Clients || time.Now().After(end) {
@@ -234,7 +236,7 @@ func (r *row) come(d int) (*peer, error) {
 	if r.at == wire {
 		open = dialTCP
 	}
-	c, err := open(r.s.addrs[d])
+	c, err := open(r.s.Addrs[d])
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func (r *row) storm(d, n, atOnce int, do func(i int, p *peer)) error {
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			c, err := doors[d].open(r.s.addrs[d])
+			c, err := doors[d].open(r.s.Addrs[d])
 			if err != nil {
 				failed <- err
 				return

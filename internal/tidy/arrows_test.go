@@ -19,7 +19,9 @@ var arrows = map[string][]string{
 	"client":              {"codec"},
 	"conformance":         {"broker", "auth"},
 	"conformance/clients": {"broker"},
-	"conformance/hostile": {"broker"},
+	"conformance/child":   {"broker"},
+	"conformance/hostile": {"broker", "conformance/child"},
+	"conformance/soak":    {"broker", "client", "codec", "conformance/child"},
 	"bench":               {"client", "codec", "loop"},
 	"bench/loopbench":     {"bench"},
 	"bench/relay":         {"codec", "loop", "internal/buf"},
@@ -79,7 +81,8 @@ var starters = []string{
 	"broker/loginpool.go", // checks passwords, which takes time
 	"broker/logqueue.go",  // hands records to a logger that may block
 	"client/conn.go",
-	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
+	"conformance/child/serve.go", // a broker in a process of its own
+	"cmd/loopmq/output.go",       // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
 	"cmd/loopmq/service.go", // waits for SIGHUP
 	"loop/evio.go",          // evio accepts work on its own goroutines
