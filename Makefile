@@ -12,6 +12,8 @@ TOOL     := $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 ROUNDS   ?= 3
 MEASURE  ?= 2s
+SEEDS    ?= 20000
+SEED     ?= 0
 SCENARIO ?= .
 REF      ?= HEAD
 ROWS     ?=
@@ -28,7 +30,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-compare faults hostile soak fuzz docs cover cross clean
+	bench bench-compare fuzz sim faults hostile soak docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,8 +106,12 @@ soak: ## clients of all kinds for SOAK (20m); figures, and a plot in OUT/soak.sv
 	mkdir -p $(OUT)
 	$(GO) test -count=1 -v -timeout 0 ./conformance/soak -for $(SOAK) -out $(abspath $(OUT))
 
-docs: ## write docs/conformance.md anew from conformance/statements.tsv
+sim: ## the router in simulation: SEEDS=20000 runs from SEED (0: from the clock); a failing seed is shrunk and shown
+	$(GO) test -count=1 -v -timeout 1h -run '^TestSeeds$$' ./internal/sim -seeds $(SEEDS) -seed $(SEED)
+
+docs: ## write docs/conformance.md, docs/configuration.md, the man page and the example file anew
 	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update
+	$(GO) test -count=1 -run 'TestDocumentation|TestBadConfigurations|TestSamples' ./config/... -update
 
 cover: test-deps ## test coverage by function, and cover.html
 	$(GO) test -tags invariant -coverpkg=./... -coverprofile=cover.out ./...

@@ -42,6 +42,11 @@ type Answer struct {
 	Decision Decision
 	// User is who the client is; "" takes the user name that it gave.
 	User string
+	// Limited says that the client may publish to the topics of the filters in
+	// Publish and subscribe to those in Subscribe, and do nothing else,
+	// whatever the access control file says.
+	Limited            bool
+	Publish, Subscribe []string
 	// Lifetime is how long the connection may last; 0: for ever.
 	Lifetime time.Duration
 	// Why says more to the operator; the client is not told.

@@ -6,12 +6,17 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"runtime/metrics"
+	"slices"
 	"sync"
+	"time"
 
 	crand "crypto/rand"
 
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/loop"
+	"github.com/loopmq/loopmq/loop/transport"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -24,15 +29,19 @@ const idleBytesMax = 4 << 20
 
 // Broker is one MQTT broker.
 type Broker struct {
-	cfg    Config
-	engine loop.Engine
-	router *router.Router
-	log    *logQueue
-	pool   *buf.Pool
-	logins *loginPool
-	users  userBook // belongs to the loop once it runs
-	rules  ruleBook // likewise
-	doors  []*door  // likewise; their sockets are there once ready is closed
+	cfg        Config
+	engine     loop.Engine
+	router     *router.Router
+	log        *logQueue
+	pool       *buf.Pool
+	logins     *loginPool
+	users      userBook // belongs to the loop once it runs
+	rules      ruleBook // likewise
+	made       time.Time
+	guard      *guard.Guard
+	bans       guard.Bans
+	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
+	doors      []*door              // likewise; their sockets are there once ready is closed
 
 	reloading sync.Mutex // one Reload at a time
 
@@ -43,9 +52,10 @@ type Broker struct {
 // New makes a broker from cfg; nothing is opened yet. An error names the
 // setting.
 func New(cfg Config) (*Broker, error) {
-	b := &Broker{ready: make(chan struct{}), done: make(chan struct{}), pool: buf.NewPool(idleBytesMax)}
+	b := &Broker{made: time.Now(), ready: make(chan struct{}), done: make(chan struct{}), pool: buf.NewPool(idleBytesMax)}
 	b.log = newLogQueue(cfg.Log)
 	b.logins = newLoginPool()
+	b.rules.none = emptyRules()
 	s, err := b.prepare(cfg)
 	if err != nil {
 		return nil, err
@@ -55,6 +65,8 @@ func New(cfg Config) (*Broker, error) {
 		limit := max(cfg.Limits.PacketBytesMax, router.DefaultLimits().PacketBytesMax)
 		cfg.LoopLimits.InputBytesMax = limit + limit/8 + 64<<10 // an eighth for the headers of tiny WebSocket frames
 	}
+	b.guard = guard.New(cfg.Guard)
+	b.bans = s.bans
 	b.cfg, b.doors, b.users.backends, b.rules.rules = cfg, s.doors, s.backends, s.rules
 	options := loop.Options{Limits: cfg.LoopLimits, Log: b.logger(), Pool: b.pool}
 	for _, d := range s.doors {
@@ -66,8 +78,9 @@ func New(cfg Config) (*Broker, error) {
 	rc := s.routerConfig()
 	rc.Rand, rc.Events, rc.Pool, rc.AuthMethods = newRand(), b.log.event, b.pool, cfg.AuthMethods
 	rc.Identify = func(user, clientID string, from router.Peer) *router.Identity {
-		return b.rules.identity(user, true, clientID, from.Remote.Addr())
+		return b.rules.identity(user, true, clientID, from.Remote.Addr(), nil)
 	}
+	rc.Version, rc.Traffic = cfg.Version, b.traffic
 	b.router = router.New(rc)
 	return b, nil
 }
@@ -79,6 +92,19 @@ func (s *settings) routerConfig() router.Config {
 		ResponsePrefix: s.prefix, ValidatePayloads: s.cfg.ValidatePayloads, DenyCloses: s.cfg.DenyCloses,
 	}
 }
+
+// traffic is what $SYS tells of the engine and the process.
+func (b *Broker) traffic() router.Traffic {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	s := b.engine.Stats()
+	return router.Traffic{
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Sockets: s.Conns, Accepted: s.Accepted, Heap: heap[0].Value.Uint64(),
+	}
+}
+
+// monotonic is a clock that does not go back, in nanoseconds.
+func (b *Broker) monotonic() int64 { return int64(time.Since(b.made)) }
 
 // logger writes to the log from the loop.
 func (b *Broker) logger() *slog.Logger { return slog.New(b.log) }
@@ -103,6 +129,9 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer b.log.close()
 	b.logins.start(b.engine.Complete)
 	defer b.logins.stop()
+	b.encrypt(b.doors)
+	watch(b.doors, nil)
+	defer func() { watch(nil, b.doors) }()
 	for _, warning := range b.cfg.insecure() {
 		b.logger().Warn(warning)
 	}
@@ -114,9 +143,27 @@ func (b *Broker) Run(ctx context.Context) error {
 			close(b.ready)
 		},
 		BeginPass: b.router.BeginPass,
-		EndPass:   b.router.EndPass,
+		EndPass:   b.endPass,
 		Stopping:  b.router.Stopping,
 	})
+}
+
+// endPass runs what is due, then encrypts what this pass sends.
+func (b *Broker) endPass() (wake int64) {
+	wake = b.router.EndPass()
+	for _, d := range b.encrypting {
+		d.Flush()
+	}
+	return wake
+}
+
+// encrypt adds the doors whose output is to be encrypted.
+func (b *Broker) encrypt(doors []*door) {
+	for _, d := range doors {
+		if d.secure != nil && !slices.Contains(b.encrypting, d.secure.door) {
+			b.encrypting = append(b.encrypting, d.secure.door)
+		}
+	}
 }
 
 // Shutdown makes Run end: wills are sent, what is queued for clients is

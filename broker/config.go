@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/router"
 )
@@ -45,8 +46,19 @@ type Config struct {
 	// PasswordFile holds users and hashes of their passwords; see package
 	// auth/password.
 	PasswordFile string
-	// Backends are asked, in turn, for clients that PasswordFile does not know.
+	// Tokens lets in who has a signed token; nil: that is not looked at.
+	Tokens *Tokens
+	// Backends are asked, in turn, for clients that PasswordFile does not know
+	// and that have no token.
 	Backends []auth.Backend
+	// Processes names the clients on unix sockets by the number of the user that
+	// their process runs as; who has a name here needs no password.
+	Processes map[uint32]string
+	// Guard says how patient to be with failed logins; its zero value is a
+	// sensible one.
+	Guard guard.Config
+	// Bans keep somebody out. Their Until is in nanoseconds since 1970.
+	Bans []guard.Ban
 	// Anonymous lets clients in that give no user name, or keeps them out. nil:
 	// with neither PasswordFile nor Backends clients on this machine are let
 	// in, by loopback addresses and unix sockets; otherwise nobody is.
@@ -57,6 +69,8 @@ type Config struct {
 	// DenyCloses closes the connection of a 3.x client that publishes what it
 	// may not; otherwise its message is acknowledged and goes nowhere.
 	DenyCloses bool
+	// Version is what $SYS/broker/version says.
+	Version string
 	// ShutdownTimeout is the time that clients get to read what is queued for
 	// them when the broker stops; 0 means 5 s.
 	ShutdownTimeout time.Duration

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/loop"
@@ -19,7 +20,7 @@ var errNotTheProxy = errors.New("the listener is for a proxy, and this address i
 // door makes the handlers of the connections of one listener: what is spoken
 // on the wire before MQTT is peeled off in layers,
 //
-//	PROXY header ─► WebSocket ─► router.Client
+//	PROXY header ─► TLS ─► WebSocket ─► router.Client
 //
 // and plain MQTT goes to the Client without any.
 type door struct {
@@ -30,6 +31,7 @@ type door struct {
 	path      string
 	anonymous anonymity
 	rules     *router.Listener
+	secure    *secure         // nil: no TLS
 	webSocket *transport.Door // nil: none
 	proxy     bool
 	trusted   []netip.Prefix
@@ -49,13 +51,18 @@ func (b *Broker) newDoor(cfg *Config, l *Listener) (*door, error) {
 	d.rules = &router.Listener{
 		Name: l.name(), Versions: l.Versions, Authenticator: &login{broker: b, anonymous: d.anonymous},
 	}
+	if p.scheme.tls {
+		if d.secure, err = b.newSecure(l, p.scheme.webSocket); err != nil {
+			return nil, err
+		}
+	}
 	if p.scheme.webSocket {
 		limit := cfg.Limits.PacketBytesMax
 		if limit == 0 {
 			limit = router.DefaultLimits().PacketBytesMax
 		}
 		d.webSocket, err = transport.NewDoor(transport.Options{
-			Path: p.path, Origins: l.Origins, CloseCode: closeCode, Pool: b.pool,
+			Path: p.path, Origins: l.Origins, CloseCode: closeCode, Pool: b.pool, Secure: p.scheme.tls,
 			Limits: transport.Limits{FrameBytesMax: limit + framePacketsBytes},
 		})
 		if err != nil {
@@ -93,20 +100,37 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 		d.broker.router.Attach(c, peer).Closed(errNotTheProxy)
 		return nil
 	}
+	if !d.proxy && d.broker.bans.FindAddress(time.Now().UnixNano(), from.Remote.Addr()) != nil {
+		return nil // no word to it, and no line in the log for each try
+	}
+	if p := from.Process; p != nil {
+		if user, ok := d.broker.cfg.Processes[p.UID]; ok {
+			peer.Identity = &router.Identity{User: user}
+		}
+	}
 	client := d.broker.router.Attach(c, peer)
 	if d.proxy {
 		return transport.NewProxy(func(h transport.ProxyHeader) loop.Handler {
 			if h.Source.IsValid() {
 				peer.Remote = h.Source
 			}
-			return d.open(c, client, peer)
+			return d.begin(c, client, peer)
 		}, client.Closed)
+	}
+	return d.begin(c, client, peer)
+}
+
+// begin returns the handler of what comes behind a PROXY header, if there was
+// one.
+func (d *door) begin(c loop.Conn, client *router.Client, peer router.Peer) loop.Handler {
+	if d.secure != nil {
+		client.Through(c, peer)
+		return d.encrypted(c, client, peer)
 	}
 	return d.open(c, client, peer)
 }
 
-// open returns the handler of what comes behind a PROXY header, if there was
-// one.
+// open returns the handler of what comes behind PROXY and TLS.
 func (d *door) open(c loop.Conn, client *router.Client, peer router.Peer) loop.Handler {
 	client.Through(c, peer)
 	if d.webSocket == nil {

@@ -20,7 +20,9 @@ type Listener struct {
 	// URL is one of
 	//
 	//	mqtt://HOST:PORT      tcp:// is the same         port 1883
+	//	mqtts://HOST:PORT     with TLS; tls://, ssl://   port 8883
 	//	ws://HOST:PORT/PATH   MQTT over WebSocket        port 8083, path /mqtt
+	//	wss://HOST:PORT/PATH  the same with TLS          port 8084, path /mqtt
 	//	unix:///PATH          a unix socket
 	//
 	// Port 0 lets the system choose, no host means every address of both
@@ -44,6 +46,8 @@ type Listener struct {
 	// elsewhere are closed; with a WebSocket, X-Forwarded-For and X-Real-IP
 	// of these are believed.
 	Trusted []netip.Prefix
+	// TLS is required for mqtts and wss, and for no others.
+	TLS *TLS
 	// Origins are the pages whose scripts may open a WebSocket:
 	// https://app.example.org, app.example.org, *.example.org; none means all.
 	Origins []string
@@ -61,6 +65,7 @@ type Listener struct {
 type scheme struct {
 	name      string
 	port      int // default
+	tls       bool
 	webSocket bool
 	unix      bool
 }
@@ -71,7 +76,11 @@ type scheme struct {
 var schemes = []scheme{
 	{name: "mqtt", port: 1883},
 	{name: "tcp", port: 1883},
+	{name: "mqtts", port: 8883, tls: true},
+	{name: "tls", port: 8883, tls: true},
+	{name: "ssl", port: 8883, tls: true},
 	{name: "ws", port: 8083, webSocket: true},
+	{name: "wss", port: 8084, tls: true, webSocket: true},
 	{name: "unix", unix: true},
 }
 
@@ -103,6 +112,15 @@ var listenerOptions = []listenerOption{
 		l.Anonymous = &yes
 		return err
 	}},
+	{"cert", func(l *Listener, v string) error { l.tls().Certificates = strings.Split(v, ","); return nil }},
+	{"key", func(l *Listener, v string) error { l.tls().Keys = strings.Split(v, ","); return nil }},
+	{"ca", func(l *Listener, v string) error { l.tls().ClientCAs = strings.Split(v, ","); return nil }},
+	{"crl", func(l *Listener, v string) error { l.tls().CRLs = strings.Split(v, ","); return nil }},
+	{"client-certs", func(l *Listener, v string) error { l.tls().ClientCertificates = v; return nil }},
+	{"user-from", func(l *Listener, v string) error { l.tls().UserFrom = v; return nil }},
+	{"min-version", func(l *Listener, v string) error { l.tls().MinVersion = v; return nil }},
+	{"alpn", func(l *Listener, v string) error { l.tls().ALPN = strings.Split(v, ","); return nil }},
+	{"max-record", func(l *Listener, v string) (err error) { l.tls().RecordBytesMax, err = parseCount(v); return err }},
 	{"mode", func(l *Listener, v string) error {
 		n, err := strconv.ParseUint(v, 8, 9)
 		if err != nil {
@@ -205,7 +223,7 @@ type parsed struct {
 // parse reads the URL and checks what does not go together.
 func (l *Listener) parse() (*parsed, error) {
 	bad := func(why string, args ...any) (*parsed, error) {
-		return nil, fmt.Errorf("listener %q: %s; write mqtt://HOST:PORT, for instance mqtt://127.0.0.1:1883, or unix:///PATH",
+		return nil, fmt.Errorf("listener %q: %s; write mqtt://HOST:PORT, for instance mqtt://127.0.0.1:1883, or mqtts://, ws://, wss://, unix:///PATH",
 			l.URL, fmt.Sprintf(why, args...))
 	}
 	name, _, ok := strings.Cut(l.URL, "://")
@@ -279,6 +297,10 @@ func (l *Listener) check(p *parsed) error {
 		return fmt.Errorf("listener %q: %s is for %s", l.URL, option, where)
 	}
 	switch {
+	case p.scheme.tls && (l.TLS == nil || len(l.TLS.Certificates) == 0):
+		return fmt.Errorf("listener %q: a certificate is missing; add cert=FILE and key=FILE", l.URL)
+	case !p.scheme.tls && l.TLS != nil:
+		return bad("cert, key and the like", "listeners with TLS (mqtts://, wss://)")
 	case len(l.Origins) > 0 && !p.scheme.webSocket:
 		return bad("origin", "WebSocket listeners (ws://)")
 	case (l.Mode != 0 || l.Owner != "" || l.Group != "") && (!p.scheme.unix || l.File != nil):

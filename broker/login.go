@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/router"
 )
@@ -40,6 +42,10 @@ const (
 // Authenticate implements router.Authenticator.
 func (l *login) Authenticate(cr *router.Credentials, done func(router.Verdict)) {
 	b := l.broker
+	if ban := b.banOf(cr); ban != nil {
+		done(router.Verdict{Reason: codec.Banned, Text: ban.String()})
+		return
+	}
 	switch shown := cr.Peer.Identity; {
 	case shown != nil: // by certificate, or by the system
 		done(b.letIn(shown.User, true, cr))
@@ -63,9 +69,28 @@ func (l *login) admits(from *router.Peer) bool {
 // address.
 func isLocal(a netip.Addr) bool { return !a.IsValid() || a.IsLoopback() }
 
+// banOf finds what keeps a client out; nil: nothing.
+func (b *Broker) banOf(cr *router.Credentials) *guard.Ban {
+	now := time.Now().UnixNano()
+	if ban := b.bans.FindAddress(now, cr.Peer.Remote.Addr()); ban != nil {
+		return ban
+	}
+	if ban := b.bans.FindName(now, guard.ClientID, cr.ClientID); ban != nil {
+		return ban
+	}
+	user := cr.Username
+	if cr.Peer.Identity != nil {
+		user = cr.Peer.Identity.User
+	}
+	if user == "" {
+		return nil
+	}
+	return b.bans.FindName(now, guard.User, user)
+}
+
 // letIn is the verdict for a client that has shown who it is.
 func (b *Broker) letIn(user string, has bool, cr *router.Credentials) router.Verdict {
-	return router.Verdict{Identity: b.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr())}
+	return router.Verdict{Identity: b.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr(), nil)}
 }
 
 // check has the backends look at a user name and password.
@@ -73,6 +98,15 @@ func (b *Broker) check(cr *router.Credentials, done func(router.Verdict)) {
 	key := b.logins.key(cr)
 	if b.logins.knows(key) {
 		done(b.letIn(cr.Username, true, cr))
+		return
+	}
+	now := b.monotonic()
+	attempt, wait, ok := b.guard.Begin(now, cr.Peer.Remote.Addr(), cr.Username)
+	if !ok {
+		done(router.Verdict{
+			Reason: codec.BadUserNameOrPassword,
+			Text:   fmt.Sprintf("too many failed logins of this %s; not looked at for %s", wait.By, wait.Wait.Round(time.Second)),
+		})
 		return
 	}
 	job := &loginJob{
@@ -87,12 +121,18 @@ func (b *Broker) check(cr *router.Credentials, done func(router.Verdict)) {
 	}
 	generation := b.users.generation
 	job.done = func() {
+		if job.err != nil {
+			b.guard.Abandon(&attempt)
+		} else {
+			b.guard.End(b.monotonic(), &attempt, job.answer.Decision == auth.Allow)
+		}
 		if job.answer.Decision == auth.Allow && job.remember && generation == b.users.generation {
 			b.logins.learn(key)
 		}
 		done(b.verdict(cr, job))
 	}
 	if !b.logins.submit(job) {
+		b.guard.Abandon(&attempt)
 		b.logins.refused++
 		done(router.Verdict{Reason: codec.ServerBusy, Text: whyBusy})
 	}
@@ -116,6 +156,13 @@ func (b *Broker) verdict(cr *router.Credentials, job *loginJob) router.Verdict {
 		user = cr.Username
 	}
 	v := b.letIn(user, true, cr)
+	if a.Limited {
+		own := &listed{name: job.by, publish: a.Publish, subscribe: a.Subscribe}
+		if _, err := b.rules.none.Listed(own.name, own.publish, own.subscribe); err != nil {
+			return router.Verdict{Reason: codec.NotAuthorized, Text: err.Error()}
+		}
+		v.Identity = b.rules.identity(user, true, cr.ClientID, cr.Peer.Remote.Addr(), own)
+	}
 	v.Lifetime = a.Lifetime.Nanoseconds()
 	return v
 }
@@ -128,7 +175,8 @@ type loginJob struct {
 
 	answer   auth.Answer
 	err      error
-	remember bool // a password was right: it need not be looked at again
+	by       string // the backend that answered
+	remember bool   // a password was right: it need not be looked at again
 }
 
 // run asks the backends in turn. A worker's goroutine.
@@ -141,6 +189,7 @@ func (j *loginJob) run(ctx context.Context) {
 		}
 		if j.answer.Decision != auth.Ignore {
 			_, j.remember = b.(*passwordFile)
+			j.by = b.Name()
 			return
 		}
 	}

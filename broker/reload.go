@@ -3,10 +3,13 @@ package broker
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
+	"time"
 
 	"github.com/loopmq/loopmq/auth"
 	"github.com/loopmq/loopmq/auth/acl"
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/router"
 )
@@ -33,11 +36,14 @@ func (b *Broker) Reload(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	before := b.doors
 	err = b.Do(context.Background(), func(r *router.Router, _ *loop.Stats) { b.swap(next, sockets, r) })
 	if err != nil { // it does not run any more
 		closeAll(sockets)
+		return err
 	}
-	return err
+	watch(next.doors, before)
+	return nil
 }
 
 func closeAll(sockets []*loop.Socket) {
@@ -55,6 +61,7 @@ type settings struct {
 	rules    *acl.Rules
 	prefix   string
 	doors    []*door
+	bans     guard.Bans
 }
 
 // prepare reads and checks cfg and all that it names.
@@ -78,6 +85,11 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 	}
 	if s.rules, err = cfg.readRules(); err != nil {
 		return nil, err
+	}
+	for _, ban := range cfg.Bans {
+		if err := s.bans.Add(time.Now().UnixNano(), ban); err != nil {
+			return nil, fmt.Errorf("ban: %w", err)
+		}
 	}
 	for i := range cfg.Listeners {
 		d, err := b.newDoor(&cfg, &cfg.Listeners[i])
@@ -119,6 +131,9 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 			b.engine.Withdraw(old.socket)
 			continue
 		}
+		if s.doors[i].secure != nil && old.secure != nil {
+			old.secure.follow(s.doors[i].secure) // its connections go on
+		}
 		*old.rules = *s.doors[i].rules // those who came this way before are held by them as well
 		s.doors[i].rules = old.rules
 	}
@@ -133,7 +148,12 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 	b.users = userBook{backends: s.backends, generation: before.generation + 1}
 	b.logins.forget()
 	b.rules.replace(s.rules, r)
+	if !reflect.DeepEqual(b.cfg.Guard, s.cfg.Guard) { // what it has seen is forgotten only for a reason
+		b.guard = guard.New(s.cfg.Guard)
+	}
+	b.bans = s.bans
 	b.cfg, b.doors = s.cfg, s.doors
+	b.encrypt(s.doors)
 	r.Change(s.routerConfig())
 	b.closeStrangers(before, r)
 }

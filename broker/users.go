@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/loopmq/loopmq/auth"
 	"github.com/loopmq/loopmq/auth/acl"
@@ -56,6 +57,13 @@ func (c *Config) readUsers() (backends []auth.Backend, err error) {
 		}
 		backends = append(backends, &passwordFile{path: c.PasswordFile, file: parsed})
 	}
+	if c.Tokens != nil {
+		t, err := c.Tokens.open()
+		if err != nil {
+			return nil, err
+		}
+		backends = append(backends, t)
+	}
 	return append(backends, c.Backends...), nil
 }
 
@@ -85,7 +93,7 @@ func (c *Config) anonymity(l *Listener) anonymity {
 	switch {
 	case allowed != nil && *allowed:
 		return anyoneAnonymous
-	case allowed != nil || c.PasswordFile != "" || len(c.Backends) > 0:
+	case allowed != nil || c.PasswordFile != "" || c.Tokens != nil || len(c.Backends) > 0:
 		return nobodyAnonymous
 	}
 	return localAnonymous
@@ -130,19 +138,35 @@ func (c *Config) insecure() (warnings []string) {
 // ruleBook is what the access control file says. It belongs to the loop.
 type ruleBook struct {
 	rules      *acl.Rules // nil: everything is allowed
+	none       *acl.Rules // an empty file's
 	generation int
 }
 
+// listed are rules that came with a client, in a token for instance.
+type listed struct {
+	name               string
+	publish, subscribe []string
+}
+
+// emptyRules are those of an empty file.
+func emptyRules() *acl.Rules {
+	rules, err := acl.Parse("none", strings.NewReader(""))
+	if err != nil {
+		panic("an empty access control file is not taken: " + err.Error())
+	}
+	return rules
+}
+
 // identity makes the Identity of a client.
-func (b *ruleBook) identity(user string, has bool, clientID string, addr netip.Addr) *router.Identity {
-	if b.rules == nil {
+func (b *ruleBook) identity(user string, has bool, clientID string, addr netip.Addr, own *listed) *router.Identity {
+	if b.rules == nil && own == nil {
 		if !has {
 			return nil
 		}
 		return &router.Identity{User: user}
 	}
 	who := acl.Who{User: user, HasUser: has, ClientID: clientID, Addr: addr}
-	return &router.Identity{User: user, Access: &access{book: b, who: who, generation: -1}}
+	return &router.Identity{User: user, Access: &access{book: b, who: who, own: own, generation: -1}}
 }
 
 // replace puts other rules in force. Who has rules already follows by himself.
@@ -158,13 +182,17 @@ func (b *ruleBook) replace(rules *acl.Rules, r *router.Router) {
 		if old != nil {
 			user = old.User
 		}
-		return b.identity(user, old != nil, clientID, from.Remote.Addr())
+		if old != nil && old.Access != nil {
+			return old // follows by itself
+		}
+		return b.identity(user, old != nil, clientID, from.Remote.Addr(), nil)
 	})
 }
 
 // access is what one client may do, by the rules in force when he is asked for.
 type access struct {
 	book       *ruleBook
+	own        *listed // rules that came with the client; nil: those of the file
 	who        acl.Who
 	subject    *acl.Subject
 	generation int
@@ -176,9 +204,25 @@ type access struct {
 func (a *access) current() *acl.Subject {
 	if a.generation != a.book.generation {
 		a.generation = a.book.generation
-		a.subject = a.book.rules.For(a.who)
+		a.subject = a.compile()
 	}
 	return a.subject
+}
+
+// compile makes the rules of this client.
+func (a *access) compile() *acl.Subject {
+	if a.own == nil {
+		return a.book.rules.For(a.who)
+	}
+	rules := a.book.rules
+	if rules == nil {
+		rules = a.book.none
+	}
+	subject, err := rules.Listed(a.own.name, a.own.publish, a.own.subscribe)
+	if err != nil { // cannot be: it was tried when the client came
+		subject, _ = rules.Listed(a.own.name, nil, nil)
+	}
+	return subject
 }
 
 // MayPublish implements router.Access.

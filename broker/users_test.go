@@ -2,6 +2,9 @@ package broker_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +18,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/broker"
 )
 
@@ -239,4 +243,74 @@ func TestPasswordFileThatOthersMayRead(t *testing.T) {
 	rec, log := newRecords()
 	start(t, broker.Config{Log: log, PasswordFile: path})
 	rec.wait(t, "level=WARN", "password file "+path)
+}
+
+func TestGuessersHaveToWait(t *testing.T) {
+	rec, log := newRecords()
+	b := start(t, broker.Config{Log: log, PasswordFile: mosquittoPasswd(t, "alice", "secret"), Guard: guard.Config{AddressBurst: 3, UserBurst: -1}})
+	for range 4 {
+		refused(t, b, login("x", "alice", "guess"), 4)
+	}
+	refused(t, b, login("x", "alice", "secret"), 4) // not even looked at
+	rec.wait(t, `msg="login failed"`, "user=alice", "too many failed logins of this address; not looked at for ")
+}
+
+func TestBans(t *testing.T) {
+	yes := true
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	rec, log := newRecords()
+	b := start(t, broker.Config{
+		Log: log, Anonymous: &yes, PasswordFile: mosquittoPasswd(t, "alice", "a", "mallory", "m"),
+		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", Proxy: true, Trusted: loopback}, {URL: "mqtt://127.0.0.1:0"}},
+		Bans: []guard.Ban{
+			{Kind: guard.Network, Network: netip.MustParsePrefix("192.0.2.0/24"), Why: "spam"},
+			{Kind: guard.ClientID, Name: "bad"}, {Kind: guard.User, Name: "mallory"},
+			{Kind: guard.User, Name: "alice", Until: 1}, // long over
+		},
+	})
+	from := func(addr string) string { return "PROXY TCP4 " + addr + " 127.0.0.1 1023 1883\r\n" }
+	refused(t, b, from("192.0.2.9")+connect3, 5)
+	rec.wait(t, "addr=192.0.2.9:1023", "spam")
+	refused(t, b, from("192.0.3.9")+"\x10\x0f\x00\x04MQTT\x04\x02\x00\x00\x00\x03bad", 5)
+	refused(t, b, from("192.0.3.9")+login("c", "mallory", "m"), 5)
+	c := dial(t, b, 0)
+	expect(t, c, from("192.0.2.9")+connect5, "\x20\x0c\x00\x8a")
+	expect(t, dial(t, b, 0), from("192.0.3.9")+login("c", "alice", "a"), connack3)
+	cfg := broker.Config{Anonymous: &yes, Bans: []guard.Ban{{Kind: guard.Network, Network: netip.MustParsePrefix("127.0.0.0/8")}},
+		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", Proxy: true, Trusted: loopback}, {URL: "mqtt://127.0.0.1:0"}}}
+	reload(t, b, cfg)
+	ended(t, dial(t, b, 1)) // not a word
+}
+
+// signed makes a token of HS256.
+func signed(secret, claims string) string {
+	enc := base64.RawURLEncoding
+	text := enc.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + enc.EncodeToString([]byte(claims))
+	h := hmac.New(sha256.New, []byte(secret))
+	h.Write([]byte(text))
+	return text + "." + enc.EncodeToString(h.Sum(nil))
+}
+
+func TestTokens(t *testing.T) {
+	const secret = "a secret of thirty-two bytes or so"
+	rec, log := newRecords()
+	b := start(t, broker.Config{
+		Log: log, Tokens: &broker.Tokens{Secret: secret},
+		PasswordFile: mosquittoPasswd(t, "alice", "a"),
+	})
+	long := func(claims string) string { // a CONNECT of more than 127 bytes
+		body := "\x00\x04MQTT\x04\xc2\x00\x00" + text("c") + text("any") + text(signed(secret, claims))
+		return "\x10" + string([]byte{byte(len(body)&127 | 128), byte(len(body) >> 7)}) + body
+	}
+	hour := time.Now().Add(time.Hour).Unix()
+	c := dial(t, b, 0)
+	expect(t, c, long(fmt.Sprintf(`{"sub":"carol","exp":%d,"publ":["out/#"],"subs":["in"]}`, hour)), connack3)
+	rec.wait(t, "msg=connected", "user=carol")
+	expect(t, c, "\x82\x07\x00\x01\x00\x02in\x00\x82\x08\x00\x02\x00\x03out\x00", "\x90\x03\x00\x01\x00\x90\x03\x00\x02\x80")
+	refused(t, b, long(fmt.Sprintf(`{"sub":"carol","exp":%d}`, time.Now().Add(-time.Hour).Unix())), 4)
+	rec.wait(t, `msg="login failed"`, "expired")
+	expect(t, dial(t, b, 0), login("a", "alice", "a"), connack3) // passwords go on
+	soon := dial(t, b, 0)
+	expect(t, soon, long(fmt.Sprintf(`{"sub":"carol","exp":%d}`, time.Now().Add(2*time.Second).Unix())), connack3)
+	ended(t, soon)
 }

@@ -263,7 +263,9 @@ func (l *epoll) dispatch(ev *unix.EpollEvent) {
 	}
 	if ev.Events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		if c.paused && !c.closed {
-			c.hungUp()
+			if ev.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 { // otherwise it was paused after the kernel was asked
+				c.hungUp()
+			}
 			return
 		}
 		l.readable(c)

@@ -61,12 +61,19 @@ func (c *evConn) SendView(frame []byte) bool { return c.send(frame, nil, 0) }
 // SendShared implements Conn. evio copies in any case.
 func (c *evConn) SendShared(head []byte, body *buf.Ref) bool { return c.send(head, body.Bytes(), 0) }
 
+// Room implements Conn.
+func (c *evConn) Room(n int) bool { return c.room(n, 0) }
+
+// room tells whether n more bytes may be queued.
+func (c *evConn) room(n, extra int) bool {
+	return !c.closed && (c.fits(n, extra) || c.makeRoom(n, extra))
+}
+
 // send queues head and body.
 //
 // hot: no allocation once the pool is warm.
 func (c *evConn) send(head, body []byte, extra int) bool {
-	n := len(head) + len(body)
-	if c.closed || !c.fits(n, extra) && !c.makeRoom(n, extra) {
+	if !c.room(len(head)+len(body), extra) {
 		return false
 	}
 	c.pend = c.appendPooled(c.appendPooled(c.pend, head), body)

@@ -79,6 +79,43 @@ func TestOneFrameMayBeLargerThanTheLimit(t *testing.T) {
 	})
 }
 
+// Both sockets are ready in one pass; the one that comes first pauses the other.
+func TestPausedWhileItsInputIsAnnounced(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		var pair [2]*handler
+		got := make(chan int, 10)
+		accept, handlers := accepting(nil)
+		s := serve(t, kind, config{}, accept)
+		conns := [2]io.Writer{}
+		for i := range pair {
+			conns[i] = s.dial()
+			h := wait(t, handlers, "Accept")
+			pair[i] = h
+			h.data = func(view []byte) (int, error) {
+				pair[1-i].c.Pause()
+				got <- i
+				return len(view), nil
+			}
+		}
+		s.on(func() {
+			mustWrite(t, conns[0], []byte("x"))
+			mustWrite(t, conns[1], []byte("x"))
+		})
+		first := wait(t, got, "the first Data")
+		s.on(func() {})
+		s.on(func() {}) // a pass later: the other has not been called, nor closed
+		s.on(func() {
+			if len(got) > 0 || len(pair[1-first].closed) > 0 {
+				t.Error("input of a paused connection was handed over, or closed it")
+			}
+			pair[1-first].c.Resume()
+		})
+		if second := wait(t, got, "the second Data"); second != 1-first {
+			t.Error("the first one was called again")
+		}
+	})
+}
+
 func TestResumeHandsOverTheKeptTail(t *testing.T) {
 	eachEngine(t, func(t *testing.T, kind string) {
 		var seen []string

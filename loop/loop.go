@@ -47,6 +47,9 @@ type Conn interface {
 	// SendControl is Send that may exceed the output limit by Limits.ControlBytesMax, for acknowledgements and last
 	// words.
 	SendControl(frame []byte) bool
+	// Room tells whether Send would queue n bytes now. As a send does, it asks the kernel before it says no; after false,
+	// Drained is called once there is room. For filters, whose output depends on what was sent before.
+	Room(n int) bool
 	// Queued returns the number of unsent output bytes.
 	Queued() int
 	// Pause stops reading: no Data until Resume.

@@ -37,6 +37,11 @@ func (c *conn) Send(frame []byte) bool { return c.send(frame, 0) }
 // hot: no allocation once the pool is warm.
 func (c *conn) SendControl(frame []byte) bool { return c.send(frame, c.l.lim.ControlBytesMax) }
 
+// Room implements Conn.
+//
+// hot: no allocation.
+func (c *conn) Room(n int) bool { return c.room(n, 0) }
+
 func (c *conn) send(frame []byte, extra int) bool {
 	if !c.room(len(frame), extra) {
 		return false

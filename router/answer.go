@@ -17,6 +17,7 @@ func (c *Client) answer(frame []byte) error {
 	if !c.conn.SendControl(frame) {
 		return errAnswersUnread
 	}
+	c.r.stats.Answers++
 	return nil
 }
 

@@ -106,14 +106,16 @@ func (r *Router) checkSession(s *Session, holders map[*Message]int32) error {
 
 // holdRetained adds the holds of retained messages and returns their bytes.
 func (r *Router) holdRetained(holders map[*Message]int32) (bytes int) {
-	c := r.retained.Cursor("#")
-	defer c.Close()
-	for done := false; !done; {
-		done = c.Next(1024, func(m *retainedMessage) bool {
-			holders[m.msg]++
-			bytes += m.msg.bytes()
-			return true
-		})
+	for _, all := range []string{"#", "$SYS/#"} {
+		c := r.retained.Cursor(all)
+		for done := false; !done; {
+			done = c.Next(1024, func(m *retainedMessage) bool {
+				holders[m.msg]++
+				bytes += m.msg.bytes()
+				return true
+			})
+		}
+		c.Close()
 	}
 	return bytes
 }

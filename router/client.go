@@ -80,6 +80,7 @@ func (c *Client) Data(view []byte) (used int, err error) {
 		}
 		used += n
 		c.seenAt = c.r.now
+		c.r.stats.PacketsIn++
 		if err := c.handle(&k); err != nil {
 			return used, c.fail(err)
 		}

@@ -141,7 +141,7 @@ func (r *Router) sendUnacked(s *Session, d *delivery) bool {
 	case putTooLarge:
 		r.drop(s, DropPacketTooLarge)
 	default:
-		r.stats.Delivered[0]++
+		r.delivered(0, len(d.msg.Payload()))
 	}
 	return true
 }
@@ -165,7 +165,7 @@ func (r *Router) fly(s *Session, d delivery) {
 		e.state = flightPubrec
 	}
 	r.stats.Inflight++
-	r.stats.Delivered[d.qos]++
+	r.delivered(d.qos, len(d.msg.Payload()))
 }
 
 // enqueue keeps d until its session can take it. At a limit the oldest go.
@@ -271,7 +271,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 			r.finish(s, e)
 			continue
 		}
-		r.stats.Delivered[e.qos]++
+		r.delivered(e.qos, len(e.msg.Payload()))
 		i++
 	}
 	o.resend = o.next

@@ -149,6 +149,7 @@ func (r *Router) fanOutOne(set []*Subscription) {
 		}
 	}
 	r.stats.Delivered[0] += passed
+	r.stats.PayloadBytesOut += passed * uint64(len(p.payload))
 }
 
 // deliverWithOptions delivers to a subscription that is alone in its session
@@ -255,7 +256,7 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 		r.drop(s, DropPacketTooLarge)
 		return putTooLarge
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
-		r.stats.Delivered[0]++
+		r.delivered(0, len(p.payload))
 		return putSent
 	}
 	r.blocked(c)
@@ -276,7 +277,7 @@ func (r *Router) deliverOwn(c *Client, retain bool, o *origin) putResult {
 	case putTooLarge:
 		r.drop(c.session, DropPacketTooLarge)
 	case putSent:
-		r.stats.Delivered[0]++
+		r.delivered(0, len(p.payload))
 	}
 	return result
 }

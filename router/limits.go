@@ -63,6 +63,9 @@ type Limits struct {
 	// TakeoversMax is how often within ten seconds a client identifier may be
 	// taken over before newcomers have to wait a second each.
 	TakeoversMax int
+	// SysInterval is how often the $SYS tree is brought up to date while
+	// somebody is subscribed to a part of it.
+	SysInterval time.Duration
 	// MemoryBytesMax is what all that clients make the broker hold may come to,
 	// in bytes; 0: not looked at.
 	MemoryBytesMax int
@@ -96,6 +99,7 @@ func DefaultLimits() Limits {
 		SlowTimeout:         time.Minute,
 		AckTimeout:          time.Minute,
 		TakeoversMax:        5,
+		SysInterval:         10 * time.Second,
 		RetainedPassMax:     256,
 	}
 }
@@ -110,6 +114,9 @@ type LimitRow struct {
 	Effect string            // what reaching it does
 	Why    string            // why this default
 }
+
+// ZeroAllowed says that 0 is a value, and not a mistake: nothing is limited.
+func (row LimitRow) ZeroAllowed() bool { return row.ID == LimitMemory }
 
 // LimitID indexes Stats.LimitHits.
 type LimitID int
@@ -138,6 +145,7 @@ const (
 	LimitSlowTimeout
 	LimitAckTimeout
 	LimitTakeovers
+	LimitSysInterval
 	LimitMemory
 	LimitRetainedPass
 	limitCount
@@ -168,7 +176,8 @@ func LimitRows() []LimitRow {
 		{LimitSlowTimeout, "slow-timeout", func(l *Limits) any { return &l.SlowTimeout }, 0, "disconnect, 0x97", "a dead peer is not found by keep alive alone while its own packets still come"},
 		{LimitAckTimeout, "ack-timeout", func(l *Limits) any { return &l.AckTimeout }, 0, "reported", "acknowledgements take milliseconds, or the client has forgotten them"},
 		{LimitTakeovers, "takeovers-max", func(l *Limits) any { return &l.TakeoversMax }, 0, "the next CONNECT with that identifier waits a second", "two clients with one name throw each other out for ever otherwise"},
-		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers wait, connections refused", "0: not looked at; the daemon takes half of what the machine or its cgroup has"},
+		{LimitSysInterval, "sys-interval", func(l *Limits) any { return &l.SysInterval }, 0, "what changed is published", "as Mosquitto; nothing is sent while nobody is subscribed to $SYS"},
+		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers wait, connections refused", "for the daemon half of what the machine or its cgroup has; 0 where LoopMQ is embedded: not looked at"},
 		{LimitRetainedPass, "retained-pass-max", func(l *Limits) any { return &l.RetainedPassMax }, 0, "the rest follows in the next pass", "one subscriber to # must not hold the loop"},
 	}
 }

@@ -18,6 +18,7 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		return err
 	}
 	r.stats.Published[p.QoS]++
+	r.stats.PayloadBytesIn += uint64(len(p.Payload))
 	if c.v5 != nil {
 		if err := c.check5(p); err != nil {
 			return c.refusePublish(p, err)

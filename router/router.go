@@ -32,6 +32,9 @@ type Router struct {
 	stuck    stuckList
 	duels    map[string]*duel
 	memory   memory
+	sys      sys
+	version  string
+	traffic  func() Traffic
 	shares   map[string]*shareGroup
 
 	sharedSubs int // members of all groups
@@ -71,7 +74,7 @@ func New(cfg Config) *Router {
 		pool = buf.NewPool(1 << 20)
 	}
 	limits := cfg.Limits.withDefaults()
-	return &Router{
+	r := &Router{
 		limits:     limits,
 		rand:       cfg.Rand,
 		events:     cfg.Events,
@@ -90,7 +93,11 @@ func New(cfg Config) *Router {
 		authMethods:      cfg.AuthMethods,
 		identify:         cfg.Identify,
 		denyCloses:       cfg.DenyCloses,
+		version:          cfg.Version,
+		traffic:          cfg.Traffic,
 	}
+	r.sys = sys{r: r, last: make(map[string]string)}
+	return r
 }
 
 // Change replaces what may change while the router runs: Limits and the
@@ -116,7 +123,12 @@ func (r *Router) CloseWhere(stranger func(from *Peer) bool) {
 func (r *Router) Limits() Limits { return r.limits }
 
 // BeginPass starts a pass at now, in nanoseconds of a monotonic clock.
-func (r *Router) BeginPass(now int64) { r.now = now }
+func (r *Router) BeginPass(now int64) {
+	r.now = now
+	if r.sys.startedAt == 0 {
+		r.sys.startedAt, r.sys.sentAt = now, now
+	}
+}
 
 // EndPass does what is due and returns when it wants to be called next, in the
 // clock of BeginPass; 0 means not before something arrives.

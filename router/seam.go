@@ -84,6 +84,10 @@ type Config struct {
 	// Identify returns the Identity of a user who has shown himself in an
 	// Exchange; nil: everybody may do everything.
 	Identify func(user, clientID string, from Peer) *Identity
+	// Version and Traffic are for the $SYS tree. Traffic is called on the loop,
+	// while somebody listens; nil: nothing is known.
+	Version string
+	Traffic func() Traffic
 	// DenyCloses closes connections of 3.x clients that publish what they may
 	// not; otherwise their message is acknowledged and dropped.
 	DenyCloses bool

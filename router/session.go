@@ -53,6 +53,7 @@ type overlap struct {
 func (r *Router) newSession(id string) *Session {
 	s := &Session{r: r, id: id, flow: &r.idle}
 	r.sessions[id] = s
+	r.sys.most.clients = max(r.sys.most.clients, uint64(len(r.sessions)))
 	return s
 }
 
@@ -115,6 +116,7 @@ func (r *Router) leave(c *Client, s *Session) {
 
 // Due ends a session that reached its expiry.
 func (s *Session) Due(int64) {
+	s.r.stats.Expired++
 	s.r.event(&Event{Kind: EventExpire, ClientID: s.id})
 	s.r.endSession(s)
 }

@@ -97,6 +97,7 @@ func (c *Client) answerStuck(frame []byte) error {
 	if !c.conn.SendControl(frame) {
 		return errAnswersUnread
 	}
+	c.r.stats.Answers++
 	c.stuck.output += max(0, c.conn.Queued()-before)
 	return nil
 }

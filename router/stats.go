@@ -8,6 +8,12 @@ type Stats struct {
 	Takeovers      uint64 // connections closed because their client identifier came again
 	ProtocolErrors uint64 // connections closed for what they sent
 
+	PacketsIn       uint64 // whole packets received
+	Answers         uint64 // packets sent that are no PUBLISH
+	PayloadBytesIn  uint64 // of PUBLISH packets received
+	PayloadBytesOut uint64 // of PUBLISH packets sent
+	Expired         uint64 // sessions that reached their expiry
+
 	Published   [3]uint64 // PUBLISH packets received, by QoS
 	Delivered   [3]uint64 // PUBLISH packets sent, by QoS, repeats included
 	Duplicates  uint64    // QoS 2 PUBLISH packets received again before their PUBREL
@@ -87,6 +93,12 @@ func (r *Router) Stats() *Stats {
 	s.Subscriptions = r.index.Len() - len(r.shares) + r.sharedSubs
 	s.Retained = r.retained.Len()
 	return s
+}
+
+// delivered counts a PUBLISH that was sent.
+func (r *Router) delivered(qos byte, payloadBytes int) {
+	r.stats.Delivered[qos]++
+	r.stats.PayloadBytesOut += uint64(payloadBytes)
 }
 
 // hit counts a limit that took effect.

@@ -60,7 +60,6 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	a := codec.Suback{PacketID: p.PacketID, Codes: make([]byte, 0, 16)}
 	var refused error
 	r.stored++ // what is retained from here on reaches the session as it comes
-	first := len(s.replays)
 	for f, ok := p.Next(); ok; f, ok = p.Next() {
 		err := c.maySubscribe(&f)
 		if err == nil {
@@ -84,7 +83,7 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	if err != nil {
 		return err
 	}
-	if len(s.replays) > first {
+	if len(s.replays) > 0 {
 		r.startReplay(s)
 	}
 	return nil
@@ -144,6 +143,7 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; subscriptions-max", s.subs.len())}
 		}
 		sub = &Subscription{session: s, filter: string(f.Name)}
+		r.sys.listen(sub.filter) // first, so that the tree comes as retained messages
 		s.subs.add(sub)
 		if shared {
 			r.joinShare(sub, inner)
@@ -173,6 +173,7 @@ func (sub *Subscription) setOptions(f *codec.Filter, ids []uint32) {
 
 // unsubscribe takes one filter out of the index or its group.
 func (r *Router) unsubscribe(sub *Subscription) {
+	r.sys.unlisten(sub.filter)
 	if sub.group() != nil {
 		r.leaveShare(sub)
 		return

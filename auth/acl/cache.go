@@ -2,9 +2,9 @@ package acl
 
 import "hash/maphash"
 
-// Bounds of the cache of verdicts: 1 MiB, taken when the first one is asked for.
+// Bounds of the cache of verdicts: 1.3 MB, taken when the first one is asked for.
 const (
-	cacheEntries  = 6 << 10
+	cacheEntries  = 8 << 10
 	cacheTopicMax = 128 // bytes; longer topics are judged each time
 )
 
@@ -21,7 +21,8 @@ func (e *entry) is(l *list, topic []byte) bool {
 }
 
 // cache remembers verdicts, whoever of the clients with the same list asked.
-// It is direct-mapped by a hash of the topic and the list.
+// A hash of the topic and the list says which two entries it may stand in; the
+// newer one is the first that is looked at.
 type cache struct {
 	seed    maphash.Seed
 	entries []entry
@@ -40,9 +41,14 @@ func (c *cache) verdict(l *list, last **entry, topic []byte) Verdict {
 	if c.entries == nil {
 		c.seed, c.entries = maphash.MakeSeed(), make([]entry, cacheEntries)
 	}
-	hash := maphash.Bytes(c.seed, topic) ^ l.salt
-	e := &c.entries[hash%cacheEntries]
-	if !e.is(l, topic) {
+	pair := (maphash.Bytes(c.seed, topic) ^ l.salt) % cacheEntries &^ 1
+	e, older := &c.entries[pair], &c.entries[pair+1]
+	switch {
+	case e.is(l, topic):
+	case older.is(l, topic):
+		e = older
+	default:
+		*older = *e
 		e.list, e.verdict = l, l.decide(topic)
 		e.bytes = uint8(copy(e.topic[:], topic))
 	}

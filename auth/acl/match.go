@@ -1,6 +1,9 @@
 package acl
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // matches says whether a filter matches a topic, both valid, by section 4.7 of
 // the standard: a/# matches a, and no leading wildcard matches a leading $.
@@ -16,8 +19,10 @@ func matches(filter string, topic []byte) bool {
 		case c == '#':
 			return true
 		case c == '+':
-			for t < len(topic) && topic[t] != '/' {
-				t++
+			if i := bytes.IndexByte(topic[t:], '/'); i >= 0 {
+				t += i
+			} else {
+				t = len(topic)
 			}
 		case t < len(topic) && topic[t] == c:
 			t++
@@ -36,21 +41,25 @@ func covers(wide, narrow string) bool {
 	if narrow[0] == '$' && wild(wide) {
 		return false
 	}
-	if narrow == "#" {
-		narrow = "+/#" // the same, as a topic has a first level; below it they differ
+	if narrow == "#" || narrow == "/#" {
+		// The same, as no topic is empty; with words in front they differ.
+		narrow = narrow[:len(narrow)-1] + "+/#"
 	}
-	w, n := strings.Split(wide, "/"), strings.Split(narrow, "/")
-	for i, level := range w {
+	for {
+		w, wideRest, wideMore := strings.Cut(wide, "/")
+		n, narrowRest, narrowMore := strings.Cut(narrow, "/")
 		switch {
-		case level == "#":
+		case w == "#":
 			return true
-		case i == len(n) || n[i] == "#":
+		case n == "#" || w != "+" && w != n:
 			return false
-		case level != "+" && level != n[i]:
+		case !narrowMore:
+			return !wideMore || wideRest == "#" // # matches the parent level
+		case !wideMore:
 			return false
 		}
+		wide, narrow = wideRest, narrowRest
 	}
-	return len(w) == len(n)
 }
 
 // meet is the filter of the topics that both match; ok is false if there are
@@ -59,27 +68,30 @@ func meet(a, b string) (both string, ok bool) {
 	if a[0] == '$' && wild(b) || b[0] == '$' && wild(a) {
 		return "", false
 	}
-	x, y := strings.Split(a, "/"), strings.Split(b, "/")
-	var out []string
-	for i := 0; ; i++ {
+	var out []byte
+	for {
+		x, restA, moreA := strings.Cut(a, "/")
+		y, restB, moreB := strings.Cut(b, "/")
 		switch {
-		case i < len(x) && x[i] == "#": // also where y ends: # matches the parent level
-			return join(append(out, y[i:]...)), true
-		case i < len(y) && y[i] == "#":
-			return join(append(out, x[i:]...)), true
-		case i == len(x) || i == len(y):
-			return join(out), len(x) == len(y)
-		case x[i] == "+" || x[i] == y[i]:
-			out = append(out, y[i])
-		case y[i] == "+":
-			out = append(out, x[i])
+		case x == "#":
+			return string(append(out, b...)), true
+		case y == "#":
+			return string(append(out, a...)), true
+		case x == "+" || x == y:
+			out = append(out, y...)
+		case y == "+":
+			out = append(out, x...)
 		default:
 			return "", false
 		}
+		if !moreA || !moreB {
+			// # matches the parent level too, but /# not the empty one: no topic is empty.
+			ended := moreA == moreB || restA == "#" || restB == "#"
+			return string(out), ended && len(out) > 0
+		}
+		a, b, out = restA, restB, append(out, '/')
 	}
 }
-
-func join(levels []string) string { return strings.Join(levels, "/") }
 
 // globs says whether a pattern matches all of s: * is any run of bytes, also
 // an empty one, ? is one character.

@@ -59,24 +59,32 @@ func TestCoversAndMeet(t *testing.T) {
 		}
 	}
 	filters := names(true)
-	matched := make([][]bool, len(filters))
-	for i, f := range filters {
-		for _, name := range topics {
-			matched[i] = append(matched[i], topic.Matches(f, name))
-		}
-	}
-	for i, a := range filters {
-		for k, b := range filters {
-			if i*7919+k*104729&15 != 0 && a != "#" && b != "#" {
-				continue // a part of all pairs is enough
+	known := map[string][]bool{}
+	matched := func(f string) []bool {
+		if known[f] == nil {
+			if err := topic.ValidateFilter([]byte(f)); err != nil {
+				t.Fatal(err)
 			}
+			for _, name := range topics {
+				known[f] = append(known[f], topic.Matches(f, name))
+			}
+		}
+		return known[f]
+	}
+	for _, a := range filters {
+		for _, b := range filters {
 			all, some := true, false
 			both, ok := acl.Meet(a, b)
+			var inBoth []bool
+			if ok {
+				inBoth = matched(both)
+			}
+			inA, inB := matched(a), matched(b)
 			for n, name := range topics {
-				all = all && (matched[i][n] || !matched[k][n])
-				met := matched[i][n] && matched[k][n]
+				all = all && (inA[n] || !inB[n])
+				met := inA[n] && inB[n]
 				some = some || met
-				if ok && topic.Matches(both, name) != met {
+				if ok && inBoth[n] != met {
 					t.Fatalf("%q and %q meet in %q, which is wrong about %q", a, b, both, name)
 				}
 			}
@@ -103,7 +111,7 @@ func TestGlobs(t *testing.T) {
 		return b.String()
 	}
 	hits := 0
-	for range 50_000 {
+	for range 10_000 {
 		pattern, s := make("aé*?*"), make("aéb")
 		text := regexp.QuoteMeta(pattern)
 		text = strings.NewReplacer(`\*`, `(?s:.*)`, `\?`, `(?s:.)`).Replace(text)
@@ -115,7 +123,7 @@ func TestGlobs(t *testing.T) {
 			hits++
 		}
 	}
-	if hits < 1000 {
+	if hits < 500 {
 		t.Errorf("only %d hits", hits)
 	}
 	if acl.Globs(strings.Repeat("a*", 40)+"b", strings.Repeat("a", 5000)) {

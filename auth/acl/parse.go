@@ -10,8 +10,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/loopmq/loopmq/router/topic"
 )
 
 // Bounds of a file.
@@ -55,7 +53,7 @@ func Parse(name string, r io.Reader) (*Rules, error) {
 	p := &parser{rules: newRules(name), plain: true, roles: map[string]*role{}}
 	for raw := range bytes.Lines(bytes.TrimPrefix(text, []byte("\ufeff"))) {
 		p.line++
-		if err := p.readLine(strings.TrimSpace(string(raw))); err != nil {
+		if err := p.readLine(trim(string(raw))); err != nil {
 			p.errs = append(p.errs, lineError{p.line, err})
 		}
 	}
@@ -111,7 +109,7 @@ func (p *parser) readLine(text string) error {
 		return p.readAnd(rest)
 	case "role":
 		if name, members, defines := strings.Cut(rest, "="); defines {
-			return p.defineRole(strings.TrimSpace(name), members)
+			return p.defineRole(trim(name), members)
 		}
 	}
 	c, err := p.readCondition(word, rest)
@@ -131,8 +129,12 @@ func cutWord(text string) (word, rest string) {
 	if i < 0 {
 		return text, ""
 	}
-	return text[:i], strings.TrimSpace(text[i:])
+	return text[:i], trim(text[i:])
 }
+
+// trim takes off what Mosquitto takes off. Other spaces of Unicode are letters
+// of a name.
+func trim(text string) string { return strings.Trim(text, " \t\r\n\v\f") }
 
 // readMosquitto reads `topic` and `pattern`.
 func (p *parser) readMosquitto(text, word, rest string) error {
@@ -195,11 +197,6 @@ func (p *parser) readMosquitto(text, word, rest string) error {
 
 func (p *parser) newRule(text string) *Rule {
 	return &Rule{File: p.rules.file, Line: p.line, Text: text}
-}
-
-func (r *Rule) setFilter(filter string) error {
-	r.filter = filter
-	return topic.ValidateFilter([]byte(filter))
 }
 
 // readRule reads `allow` and `deny`.
@@ -280,7 +277,8 @@ func (p *parser) readCondition(word, name string) (c condition, err error) {
 		}
 	case "address":
 		if c.prefix, err = parsePrefix(name); err != nil {
-			return c, fmt.Errorf("address %.80q: write an address, as 192.0.2.7, or a network, as 192.0.2.0/24 or 2001:db8::/32", name)
+			return c, fmt.Errorf("address %.80q: write an address, as 192.0.2.7, "+
+				"or a network, as 192.0.2.0/24 or 2001:db8::/32", name)
 		}
 	}
 	return c, nil
@@ -291,7 +289,11 @@ func parsePrefix(text string) (netip.Prefix, error) {
 		a = a.Unmap().WithZone("")
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
-	return netip.ParsePrefix(text)
+	n, err := netip.ParsePrefix(text)
+	if err == nil && n.Addr().Is4In6() {
+		err = errors.New("an IPv4 network in IPv6's form, which would match nothing")
+	}
+	return n, err
 }
 
 func (p *parser) role(name string) *role {
@@ -310,7 +312,7 @@ func (p *parser) defineRole(name, members string) error {
 	r := p.role(name)
 	r.line = p.line
 	for user := range strings.SplitSeq(members, ",") {
-		if user = strings.TrimSpace(user); user == "" {
+		if user = trim(user); user == "" {
 			return fmt.Errorf("role %.80q: a user name is missing; write role NAME = USER, USER", name)
 		}
 		r.members[user] = true
@@ -325,7 +327,8 @@ func (p *parser) finish() {
 		p.line = max(r.line, -r.line)
 		switch {
 		case r.line < 0:
-			p.errs = append(p.errs, lineError{p.line, fmt.Errorf("role %.80q has no users; write role %.80s = USER, USER", name, name)})
+			err := fmt.Errorf("role %.80q has no users; write role %.80s = USER, USER", name, name)
+			p.errs = append(p.errs, lineError{p.line, err})
 		case !r.used:
 			p.warn("role %.80q is not used", name)
 		}

@@ -86,7 +86,8 @@ func (l *list) decide(topic []byte) Verdict {
 		return Verdict{}
 	}
 	for i := range l.entries {
-		if e := &l.entries[i]; matches(e.filter, topic) {
+		e := &l.entries[i]
+		if n := len(e.lead); len(topic) >= n && string(topic[:n]) == e.lead && matches(e.filter, topic) {
 			return Verdict{e.rule.allow, e.rule}
 		}
 	}

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"math"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 // gcPercent is how much garbage may gather before it is collected, in percent
@@ -49,4 +52,26 @@ func allocated() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64()
+}
+
+// memoryShare is which part of the memory there is the broker may fill by
+// itself: others live on the machine, and Go's heap needs room to breathe.
+const memoryShare = 2
+
+// memoryLimit is half of what the cgroup or the machine has, in bytes; 0 where
+// neither can be found out.
+func memoryLimit() int {
+	limit, err := memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)()
+	if err != nil || limit == 0 {
+		return 0
+	}
+	return int(min(limit/memoryShare, math.MaxInt))
+}
+
+// limitMemory has the collector work harder when the heap comes near the limit.
+// GOMEMLIMIT overrides it.
+func limitMemory(bytes int) {
+	if bytes > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(bytes))
+	}
 }

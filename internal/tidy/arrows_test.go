@@ -9,13 +9,16 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec"},
-	"broker":              {"auth", "auth/acl", "auth/password", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic"},
+	"broker":              {"auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
+	"config/mosquitto":    {"config"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
 	"router/topic":        {},
 	"codec":               {},
 	"auth":                {},
+	"auth/certs":          {},
 	"client":              {"codec"},
 	"conformance":         {"broker", "auth"},
 	"conformance/clients": {"broker"},
@@ -32,7 +35,10 @@ var arrows = map[string][]string{
 	"internal/sim":        {"router", "internal/buf"},
 	"internal/tidy":       {},
 	"auth/password":       {},
+	"auth/callout":        {"auth"},
 	"auth/acl":            {"router/topic"},
+	"auth/token":          {"router/topic"},
+	"auth/guard":          {},
 	"loop/transport":      {"loop", "internal/buf", "internal/invariant"},
 }
 
@@ -49,9 +55,11 @@ var testArrows = map[string][]string{
 // modules are the modules of others that each package may import; who is not
 // here lives on the standard library.
 var modules = map[string][]string{
-	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "golang.org/x/sys"},
+	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "github.com/KimMachineGun/automemlimit", "golang.org/x/sys"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
+	"auth/token":      {"github.com/golang-jwt/jwt/v5"},
+	"config":          {"github.com/pelletier/go-toml/v2"},
 	"loop":            {"golang.org/x/sys", "github.com/tidwall/evio"},
 	"bench":           {"golang.org/x/sys", "github.com/HdrHistogram/hdrhistogram-go"},
 	"loop/transport":  {"github.com/gobwas/ws"},
@@ -66,7 +74,10 @@ var testModules = []string{
 }
 
 // pure are the packages whose every output follows from their arguments.
-var pure = []string{"router", "router/topic", "codec", "internal/buf", "internal/timer", "internal/sim"}
+var pure = []string{
+	"router", "router/topic", "codec", "internal/buf", "internal/timer", "internal/sim",
+	"auth/acl", "auth/token", "auth/guard",
+}
 
 // pureImports may not be imported by pure packages.
 var pureImports = []string{"sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand", "os", "net", "syscall"}
@@ -76,6 +87,7 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 
 // starters are the files that may start goroutines.
 var starters = []string{
+	"auth/certs/watch.go", // reads files every few seconds
 	"bench/relay/main.go", // waits for the signal to stop
 	"bench/target.go",     // waits for the process it started
 	"broker/loginpool.go", // checks passwords, which takes time
@@ -84,8 +96,9 @@ var starters = []string{
 	"conformance/child/serve.go", // a broker in a process of its own
 	"cmd/loopmq/output.go",       // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
-	"cmd/loopmq/service.go", // waits for SIGHUP
-	"loop/evio.go",          // evio accepts work on its own goroutines
+	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
+	"loop/evio.go",               // evio accepts work on its own goroutines
+	"cmd/loopmq/service.go",      // waits for SIGHUP
 }
 
 // importRule: arrows of ours, and modules of others.

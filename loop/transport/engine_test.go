@@ -28,6 +28,7 @@ type server struct {
 	t    *testing.T
 	e    loop.Engine
 	door *transport.Door
+	tls  *transport.TLSDoor // where a test has one
 	pool *buf.Pool
 	addr string
 	end  chan error
@@ -35,6 +36,14 @@ type server struct {
 
 // eachEngine serves with every engine of the platform. When the test ends, all memory must have been given back.
 func eachEngine(t *testing.T, lim loop.Limits, accept func(*server, loop.Conn) loop.Handler, test func(*server)) {
+	t.Helper()
+	eachEngineWith(t, lim, func(*server) {}, accept, test)
+}
+
+// eachEngineWith has prepare called before anything runs.
+func eachEngineWith(t *testing.T, lim loop.Limits, prepare func(*server), accept func(*server, loop.Conn) loop.Handler,
+	test func(*server),
+) {
 	for _, kind := range loop.Kinds() {
 		t.Run(kind, func(t *testing.T) {
 			s := &server{t: t, pool: buf.NewPool(0), end: make(chan error, 1)}
@@ -46,11 +55,18 @@ func eachEngine(t *testing.T, lim loop.Limits, accept func(*server, loop.Conn) l
 			if err != nil {
 				t.Fatal(err)
 			}
+			prepare(s)
 			ready := make(chan string, 1)
 			go func() {
 				s.end <- s.e.Run(loop.Hooks{
 					Serving: func(s []*loop.Socket) { ready <- s[0].Addr().String() },
 					Accept:  func(c loop.Conn, _ loop.Peer) loop.Handler { return accept(s, c) },
+					EndPass: func() int64 {
+						if s.tls != nil {
+							s.tls.Flush()
+						}
+						return 0
+					},
 				})
 			}()
 			s.addr = wait(t, ready, "Serving")

@@ -30,6 +30,7 @@ type fakeConn struct {
 func (c *fakeConn) ID() uint64                { return 42 }
 func (c *fakeConn) Send(frame []byte) bool    { return c.send(frame) }
 func (c *fakeConn) Queued() int               { return len(c.sent) }
+func (c *fakeConn) Room(int) bool             { return !c.closed && !c.full }
 func (c *fakeConn) Pause()                    { c.paused = true }
 func (c *fakeConn) Resume()                   { c.retry = c.paused || c.retry; c.paused = false }
 func (c *fakeConn) SendView(view []byte) bool { return c.send(view) }

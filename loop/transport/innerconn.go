@@ -19,6 +19,9 @@ const (
 // ID implements loop.Conn.
 func (c *innerConn) ID() uint64 { return c.outer.ID() }
 
+// Room implements loop.Conn.
+func (c *innerConn) Room(n int) bool { return !c.closed && c.outer.Room(n+ws.MaxHeaderSize) }
+
 // Queued implements loop.Conn; headers of frames are counted.
 func (c *innerConn) Queued() int { return c.outer.Queued() }
 

@@ -10,27 +10,8 @@ import (
 	"github.com/loopmq/loopmq/loop"
 )
 
-// How input goes through.
-//
-// Payload is unmasked where it lies and handed on as it comes, without waiting for the end of its frame. What the
-// handler leaves, the beginning of a packet, stays in the view and comes again from the engine, with new bytes behind
-// it. So the view is always made of three parts:
-//
-//	plain   payload that is unmasked and was left by the handler
-//	gap     used up: headers of frames whose payload was joined to plain
-//	raw     as it came
-//
-// New payload is moved to the end of plain, to stand in one piece with it; the gap moves on. The engine gets back what
-// lies before plain. It keeps the memory, and has us called after Resume, as it does for any handler.
-//
-// The gap is input that the engine keeps for nothing. It is closed by moving plain up to raw, when plain is short or
-// the gap has become large beside it: then the moving costs no more than gapShare bytes for each byte received.
-
-const (
-	joinBytesMax = 4 << 10  // plain bytes that are moved over any gap
-	gapBytesMax  = 32 << 10 // bytes of a gap that is large beside no plain at all
-	gapShare     = 8        // a gap is large if it has more than an eighth of plain, too
-)
+// How input goes through: payload is unmasked where it lies and handed on as it comes, without waiting for the end of
+// its frame, see kept.
 
 // WebSocket is one connection of a Door. It is the engine's handler; the handler inside sees it as a loop.Conn.
 //
@@ -43,11 +24,11 @@ type WebSocket struct {
 	failed func(why error)
 	inner  loop.Handler // nil until the request was answered
 
-	frames     frameReader
-	plain, gap int // bytes at the beginning of the next view, see above
-	searched   int // bytes of the request that have no end in them
-	paused     bool
-	closed     bool
+	frames   frameReader
+	kept     kept // the beginning of the next view, see above
+	searched int  // bytes of the request that have no end in them
+	paused   bool
+	closed   bool
 }
 
 // Data implements loop.Handler.
@@ -110,9 +91,9 @@ func (w *WebSocket) shake(view []byte) (used int, err error) {
 //
 // hot: no allocation, no copy but of what joins bytes that were left.
 func (w *WebSocket) input(view []byte) (used int, err error) {
-	start, end := 0, w.plain
-	raw := w.plain + w.gap
-	for due := w.plain > 0 && !w.paused; ; due = true {
+	start, end := 0, w.kept.plain
+	raw := end + w.kept.gap
+	for due := end > 0 && !w.paused; ; due = true {
 		if due {
 			n, err := w.inner.Data(view[start:end])
 			invariant.Check(n >= 0 && n <= end-start, "Data used %d of %d bytes", n, end-start)
@@ -139,22 +120,7 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 		}
 		raw += n
 	}
-	return w.keep(view, start, end, raw), nil
-}
-
-// keep notes what is left and returns how much is not.
-func (w *WebSocket) keep(view []byte, start, end, raw int) (used int) {
-	if start == end {
-		w.plain, w.gap = 0, 0
-		return raw
-	}
-	w.plain, w.gap = end-start, raw-end
-	if w.plain <= joinBytesMax || w.gap > max(gapBytesMax, w.plain/gapShare) {
-		start += w.gap
-		copy(view[start:raw], view[start-w.gap:end])
-		w.gap = 0
-	}
-	return start
+	return w.kept.keep(view, start, end, raw), nil
 }
 
 // headers reads frame headers and answers control frames until payload comes or view ends.

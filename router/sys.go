@@ -1,0 +1,174 @@
+package router
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/loopmq/loopmq/internal/timer"
+	"github.com/loopmq/loopmq/router/topic"
+)
+
+// The $SYS tree tells about the broker in the words of Mosquitto 2.1, so that
+// dashboards and exporters made for that one work. It is brought up to date
+// when somebody subscribes to a part of it and every Limits.SysInterval for as
+// long as somebody does; without a listener it costs nothing.
+
+const sysPrefix = "$SYS/broker/"
+
+// Traffic is what the router is told of the engine and the process, for $SYS.
+type Traffic struct {
+	BytesIn, BytesOut uint64
+	Sockets           uint64 // connections open now
+	Accepted          uint64 // connections since the start
+	Heap              uint64 // bytes in use now
+}
+
+// sys is the state of the tree.
+type sys struct {
+	r         *Router
+	timer     timer.Timer
+	listeners int // filters into the tree
+	startedAt int64
+	sentAt    int64
+	last      map[string]string // what was sent, by topic
+	loads     [len(sysLoads)]load
+	most      struct{ clients, heap uint64 }
+}
+
+// load is a rate per minute, averaged over three times as Unix does.
+type load struct {
+	count   uint64
+	average [3]float64
+}
+
+// sysLoads are the rates, sysSpans the seconds that they are averaged over.
+//
+// table: never written.
+var (
+	sysLoads = [...]string{
+		"messages/received", "messages/sent", "publish/dropped", "publish/received", "publish/sent",
+		"bytes/received", "bytes/sent", "sockets", "connections",
+	}
+	sysSpans = [...]struct {
+		name    string
+		seconds float64
+	}{{"1min", 60}, {"5min", 300}, {"15min", 900}}
+)
+
+// sysFilter tells whether a filter asks for a part of the tree.
+func sysFilter(filter string) bool {
+	_, inner, _, err := topic.ParseShare([]byte(filter))
+	return err == nil && strings.HasPrefix(string(inner), "$SYS/")
+}
+
+// listen counts a filter into the tree. The first one finds it up to date.
+func (s *sys) listen(filter string) {
+	if !sysFilter(filter) {
+		return
+	}
+	s.listeners++
+	if s.listeners == 1 {
+		s.send()
+		s.r.stored++ // what was sent now is older than the subscription
+	}
+}
+
+// unlisten takes a filter back.
+func (s *sys) unlisten(filter string) {
+	if !sysFilter(filter) {
+		return
+	}
+	s.listeners--
+	if s.listeners == 0 {
+		s.r.timers.Stop(&s.timer)
+	}
+}
+
+// Due brings the tree up to date.
+func (s *sys) Due(int64) { s.send() }
+
+// send publishes what has changed, and comes again.
+func (s *sys) send() {
+	r := s.r
+	r.timers.Set(&s.timer, s, r.after(r.limits.SysInterval.Nanoseconds()))
+	st := r.Stats()
+	var t Traffic
+	if r.traffic != nil {
+		t = r.traffic()
+	}
+	number := func(name string, n uint64) { s.put(name, strconv.FormatUint(n, 10)) }
+	s.put("version", "loopmq version "+r.version)
+	s.put("uptime", fmt.Sprintf("%d seconds", (r.now-s.startedAt)/1e9))
+
+	number("clients/total", uint64(st.Sessions))
+	number("clients/maximum", s.most.clients)
+	for _, name := range []string{"clients/connected", "clients/active"} {
+		number(name, uint64(st.Clients))
+	}
+	for _, name := range []string{"clients/disconnected", "clients/inactive"} {
+		number(name, uint64(r.offline.n))
+	}
+	number("clients/expired", st.Expired)
+
+	stored := uint64(r.messages.live)
+	number("messages/stored", stored)
+	number("store/messages/count", stored)
+	number("store/messages/bytes", uint64(st.QueuedBytes)+uint64(st.LateBytes)+uint64(st.RetainedBytes))
+	number("subscriptions/count", uint64(st.Subscriptions))
+	number("shared_subscriptions/count", uint64(r.sharedSubs))
+	s.most.heap = max(s.most.heap, t.Heap)
+	number("heap/current", t.Heap)
+	number("heap/maximum", s.most.heap)
+
+	published := st.Published[0] + st.Published[1] + st.Published[2]
+	delivered := st.Delivered[0] + st.Delivered[1] + st.Delivered[2]
+	dropped := uint64(0)
+	for _, n := range st.Dropped {
+		dropped += n
+	}
+	number("messages/received", st.PacketsIn)
+	number("messages/sent", delivered+st.Answers)
+	number("bytes/received", t.BytesIn)
+	number("bytes/sent", t.BytesOut)
+	number("publish/bytes/received", st.PayloadBytesIn)
+	number("publish/bytes/sent", st.PayloadBytesOut)
+	number("publish/messages/received", published)
+	number("publish/messages/sent", delivered)
+	number("publish/messages/dropped", dropped)
+	number("packet/out/count", uint64(st.Queued+st.Late))
+	number("packet/out/bytes", uint64(st.QueuedBytes+st.LateBytes))
+	number("connections/socket/count", t.Sockets)
+	s.putLoads([...]uint64{
+		st.PacketsIn, delivered + st.Answers, dropped, published, delivered, t.BytesIn, t.BytesOut, t.Accepted, st.Connects,
+	})
+	number("retained messages/count", uint64(r.retained.Len())) // last: the others are among them
+	s.sentAt = r.now
+}
+
+// put publishes a value unless it is the one that was sent last.
+func (s *sys) put(name, value string) {
+	if s.last[name] == value {
+		return
+	}
+	s.last[name] = value
+	p := publication{topic: []byte(sysPrefix + name), payload: []byte(value), qos: 2, retain: true}
+	s.r.route(&p)
+}
+
+// putLoads moves the averages by what was counted since the last time.
+func (s *sys) putLoads(counts [len(sysLoads)]uint64) {
+	seconds := max(float64(s.r.now-s.sentAt)/1e9, 0.001)
+	for i, name := range sysLoads {
+		l := &s.loads[i]
+		rate := float64(counts[i]-l.count) * 60 / seconds
+		l.count = counts[i]
+		for k, span := range sysSpans {
+			old := l.average[k]
+			l.average[k] = rate + math.Exp(-seconds/span.seconds)*(old-rate)
+			text := strconv.FormatFloat(l.average[k], 'f', 2, 64)
+			s.put("load/"+name+"/"+span.name, text)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package router_test
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// published reads PUBLISH packets of 3.1.1 with QoS 0: topic=payload, and "!"
+// in front where RETAIN was not set.
+func (c *fakeConn) published() (list []string) {
+	c.w.t.Helper()
+	for b := c.take(); len(b) > 0; {
+		if b[0]&^1 != 0x30 || b[1] > 127 {
+			c.w.t.Fatalf("no short PUBLISH: % x", b)
+		}
+		body := b[2 : 2+b[1]]
+		n := int(body[0])<<8 | int(body[1])
+		text := fmt.Sprintf("%s=%s", body[2:2+n], body[2+n:])
+		if b[0] == 0x30 {
+			text = "!" + text
+		}
+		list = append(list, text)
+		b = b[2+len(body):]
+	}
+	return list
+}
+
+// sysTopics are those of Mosquitto 2.1, below $SYS/broker/.
+const sysTopics = `version uptime clients/total clients/maximum clients/connected clients/active clients/disconnected
+clients/inactive clients/expired messages/stored store/messages/count store/messages/bytes subscriptions/count
+shared_subscriptions/count retained_messages/count heap/current heap/maximum messages/received messages/sent bytes/received
+bytes/sent publish/bytes/received publish/bytes/sent publish/messages/received publish/messages/sent publish/messages/dropped
+packet/out/count packet/out/bytes connections/socket/count`
+
+func TestSysTree(t *testing.T) {
+	traffic := router.Traffic{BytesIn: 600, BytesOut: 1200, Sockets: 3, Accepted: 4, Heap: 5}
+	w := newWorldOf(t, router.Config{Version: "1.2", Traffic: func() router.Traffic { return traffic }})
+	p := w.subscribed("p", "a/#", "00")
+	p.send("30 05 0001 'a' 'xy' 30 05 0001 'a' 'xy'") // 2 packets of 2 bytes, to itself
+	p.take()
+	w.sleep(60)
+	c := w.join("c")
+	c.send("82 0b 0001 0006 '$SYS/#' 00")
+	w.settle()
+	out := c.take()
+	if string(out[:5]) != "\x90\x03\x00\x01\x00" {
+		t.Fatalf("% x is no SUBACK", out[:5])
+	}
+	c.out = out[5:]
+	values := map[string]string{}
+	for _, line := range c.published() {
+		topic, value, _ := strings.Cut(line, "=")
+		if strings.HasPrefix(topic, "!") {
+			t.Errorf("%s came without RETAIN", topic)
+		}
+		values[strings.TrimPrefix(topic, "$SYS/broker/")] = value
+	}
+	want := strings.Fields(sysTopics)
+	for _, l := range strings.Fields("messages/received messages/sent publish/dropped publish/received publish/sent bytes/received bytes/sent sockets connections") {
+		want = append(want, "load/"+l+"/1min", "load/"+l+"/5min", "load/"+l+"/15min")
+	}
+	if len(values) != len(want) {
+		t.Errorf("%d topics, want %d", len(values), len(want))
+	}
+	for _, topic := range want {
+		if _, ok := values[strings.ReplaceAll(topic, "_messages/c", " messages/c")]; !ok {
+			t.Errorf("%s is missing", topic)
+		}
+	}
+	for topic, want := range map[string]string{
+		"version": "loopmq version 1.2", "uptime": "60 seconds", "clients/connected": "2", "clients/active": "2", "clients/maximum": "2",
+		"clients/disconnected": "0", "subscriptions/count": "1", "bytes/received": "600", "bytes/sent": "1200",
+		"publish/messages/received": "2", "publish/messages/sent": "2", "publish/bytes/received": "4", "publish/bytes/sent": "4",
+		"messages/received": "6", "messages/sent": "5", // CONNECT, SUBSCRIBE, 2 PUBLISH, CONNECT, SUBSCRIBE; CONNACK, SUBACK, 2 PUBLISH, CONNACK
+		"heap/current": "5", "heap/maximum": "5", "connections/socket/count": "3",
+		"load/publish/received/1min": "1.26", // 2 a minute for one minute: 2 × (1 − 1/e)
+		"load/bytes/received/5min":   "108.76",
+	} {
+		if values[topic] != want {
+			t.Errorf("%s is %q, want %q", topic, values[topic], want)
+		}
+	}
+	testSysChanges(t, w, c, &traffic)
+}
+
+// testSysChanges: only what has changed is sent, and nothing to nobody.
+func testSysChanges(t *testing.T, w *world, c *fakeConn, traffic *router.Traffic) {
+	traffic.Heap = 4
+	c.send("a2 0a 0002 0006 '$SYS/#' 82 17 0003 0012 '$SYS/broker/heap/#' 00")
+	w.settle()
+	out := c.take()
+	if len(out) < 9 || string(out[:9]) != "\xb0\x02\x00\x02\x90\x03\x00\x03\x00" {
+		t.Fatalf("% x", out)
+	}
+	c.out = out[9:]
+	got := c.published()
+	sort.Strings(got)
+	if want := "[$SYS/broker/heap/current=4 $SYS/broker/heap/maximum=5]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	w.sleep(10)
+	c.expect("")
+	traffic.Heap = 7
+	w.sleep(10)
+	if got, want := fmt.Sprint(c.published()), "[!$SYS/broker/heap/current=7 !$SYS/broker/heap/maximum=7]"; got != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	c.reset()
+	w.settle()
+	if w.wake != 0 {
+		t.Errorf("the router wants to wake at %d although nobody listens", w.wake)
+	}
+}
+
+func TestSysIsTheBrokers(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	c := w.subscribed("c", "#", "00")
+	s := w.join("s")
+	s.send("82 17 0001 0012 '$SYS/broker/heap/#' 00")
+	s.take()
+	c.expect("") // not matched by # [MQTT-4.7.2-1]
+	c.send("30 1b 0013 '$SYS/broker/version' 'forged'")
+	w.sleep(10)
+	s.expect("")
+}
