@@ -44,7 +44,11 @@ const (
 func Serve(urls []string, limits broker.Limits) error {
 	var listeners []broker.Listener
 	for _, u := range urls {
-		listeners = append(listeners, broker.Listener{URL: u})
+		l, err := broker.ParseListener(u)
+		if err != nil {
+			return err
+		}
+		listeners = append(listeners, l)
 	}
 	b, err := broker.New(broker.Config{Listeners: listeners, Limits: limits, ShutdownTimeout: time.Millisecond})
 	if err != nil {

@@ -3,10 +3,12 @@ package hostile
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +17,7 @@ import (
 // patience is how long anything may take that must happen.
 const patience = 30 * time.Second
 
-// door is one way into the broker. A row for TLS goes here: its open dials, shakes hands and returns the connection.
+// door is one way into the broker.
 type door struct {
 	name   string
 	listen string // URL for broker.Listener
@@ -26,7 +28,9 @@ type door struct {
 // doors are where attacks knock.
 var doors = []door{
 	{"tcp", "mqtt://127.0.0.1:0", dialTCP, false},
-	{"ws", "ws://127.0.0.1:0/mqtt", dialWS, true},
+	{"ws", "ws://127.0.0.1:0/mqtt", func(addr string) (net.Conn, error) { return upgraded(dialTCP(addr)) }, true},
+	{"tls", "mqtts://127.0.0.1:0?cert=CERT&key=KEY", dialTLS, false},
+	{"wss", "wss://127.0.0.1:0/mqtt?cert=CERT&key=KEY", func(addr string) (net.Conn, error) { return upgraded(dialTLS(addr)) }, true},
 }
 
 func dialTCP(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, patience) }
@@ -34,9 +38,22 @@ func dialTCP(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr
 const upgrade = "GET /mqtt HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
 
-// dialWS returns a connection that carries frames from now on.
-func dialWS(addr string) (net.Conn, error) {
+func dialTLS(addr string) (net.Conn, error) {
 	c, err := dialTCP(addr)
+	if err != nil {
+		return nil, err
+	}
+	t := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if err := t.Handshake(); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// upgraded makes c a connection that carries frames from now on.
+func upgraded(c net.Conn, err error) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -216,18 +233,24 @@ func (p *peer) alive() (before [][]byte, ok bool) {
 
 // halfClose ends our side only.
 func (p *peer) halfClose() {
-	if c, ok := p.Conn.(*net.TCPConn); ok {
+	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
 	}
 }
 
 // reset ends the connection the rude way.
 func (p *peer) reset() {
-	if c, ok := p.Conn.(*net.TCPConn); ok {
+	c := p.Conn
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn() // without a close_notify
+	}
+	if c, ok := c.(*net.TCPConn); ok {
 		_ = c.SetLinger(0)
 	}
-	p.Close()
+	c.Close()
 }
 
-// onlyDoor tells which doors a row knocks at: "" is all.
-func (d *door) is(only string) bool { return only == "" || strings.Contains(only, d.name) }
+// is tells whether d is one of the doors that a row knocks at: "" is all.
+func (d *door) is(only string) bool {
+	return only == "" || slices.Contains(strings.Fields(only), d.name)
+}

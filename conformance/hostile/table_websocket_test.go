@@ -7,6 +7,24 @@ import (
 	"strings"
 )
 
+// tlsRows are about TLS.
+func tlsRows() (rows []attack) {
+	hello := hx("16 03 01 00 05 01 00 00 01 03")
+	for name, send := range map[string][]byte{
+		"MQTT without TLS": connect("plain", 60), "HTTP without TLS": []byte(upgrade), "zeros": many(1000, []byte{0}),
+		"a record of 65 535 bytes": append(hx("16 03 01 ff ff"), many(65_535, []byte{1})...), "a broken ClientHello": hello,
+		"a ClientHello of 16 MB, announced": hx("16 03 01 40 00 01 ff ff ff 03 03"), "application data first": hx("17 03 03 00 05 00 00 00 00 00"),
+		"an alert first": hx("15 03 01 00 02 02 28"), "SSL 2.0": hx("80 2e 01 00 02 00 15 00 00 00 10"),
+		"10 000 empty records": many(10_000, hx("16 03 01 00 00")), "change cipher spec again and again": many(10_000, hx("14 03 03 00 01 01")),
+	} {
+		rows = append(rows, attack{
+			name: "TLS: " + name, at: wire, door: "tls wss", send: send, want: closes, script: func(_ *row, p *peer) { p.halfClose() },
+		})
+	}
+	return append(rows, attack{name: "slow: silence before TLS", at: wire, door: "tls wss", want: closes, slow: true},
+		attack{name: "slow: half a ClientHello", at: wire, door: "tls wss", send: hello[:7], want: closes, slow: true})
+}
+
 // webSocketRows are about HTTP and frames; tidy:long because it is a table.
 func webSocketRows() (rows []attack) {
 	http := func(name, request string) {
