@@ -12,7 +12,7 @@ func (c *Client) answer(frame []byte) error {
 		return errAnswerTooLarge
 	}
 	if c.stuck != nil {
-		return c.answerStuck(frame)
+		c.stuck.answered = true
 	}
 	if !c.conn.SendControl(frame) {
 		return errAnswersUnread

@@ -174,6 +174,7 @@ func (c *Client) close(why error) {
 func (c *Client) Drained() {
 	if c.session != nil && !c.closing {
 		c.r.pump(c.session)
+		c.r.gotRoom(c)
 	}
 }
 

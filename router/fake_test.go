@@ -89,7 +89,7 @@ type fakeConn struct {
 	closing bool
 	reaped  bool
 	refused bool
-	resumed int // calls of Resume
+	resumed int  // calls of Resume
 	five    bool // of a random visitor: speaks 5.0
 }
 
