@@ -9,8 +9,9 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic"},
-	"broker":              {"auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"cmd/loopmq":          {"broker/record", "auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic"},
+	"broker/record":       {"router", "codec", "internal/buf"},
+	"broker":              {"broker/record", "auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
 	"config/mosquitto":    {"config"},
 	"loop":                {"internal/buf", "internal/invariant"},
@@ -87,11 +88,12 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 
 // starters are the files that may start goroutines.
 var starters = []string{
-	"auth/certs/watch.go", // reads files every few seconds
-	"bench/relay/main.go", // waits for the signal to stop
-	"bench/target.go",     // waits for the process it started
-	"broker/loginpool.go", // checks passwords, which takes time
-	"broker/logqueue.go",  // hands records to a logger that may block
+	"auth/certs/watch.go",       // reads files every few seconds
+	"bench/relay/main.go",       // waits for the signal to stop
+	"bench/target.go",           // waits for the process it started
+	"broker/loginpool.go",       // checks passwords, which takes time
+	"broker/record/recorder.go", // writes to a disk that may be slow
+	"broker/logqueue.go",        // hands records to a logger that may block
 	"client/conn.go",
 	"conformance/child/serve.go", // a broker in a process of its own
 	"cmd/loopmq/output.go",       // writes to a slow terminal or pipe
