@@ -18,6 +18,9 @@ import (
 // askedEnv tells a test binary to be the broker.
 const askedEnv = "LOOPMQ_TEST_CHILD"
 
+// recordEnv is a file to record into, for loopmq replay.
+const recordEnv = "LOOPMQ_TEST_RECORD"
+
 // Asked tells whether this process is to be the broker.
 func Asked() bool { return os.Getenv(askedEnv) != "" }
 
@@ -50,7 +53,11 @@ func Serve(urls []string, limits broker.Limits) error {
 		}
 		listeners = append(listeners, l)
 	}
-	b, err := broker.New(broker.Config{Listeners: listeners, Limits: limits, ShutdownTimeout: time.Millisecond})
+	cfg := broker.Config{Listeners: listeners, Limits: limits, ShutdownTimeout: time.Millisecond}
+	if file := os.Getenv(recordEnv); file != "" {
+		cfg.Record = &broker.Recording{File: file, BytesMax: 8 << 30}
+	}
+	b, err := broker.New(cfg)
 	if err != nil {
 		return err
 	}

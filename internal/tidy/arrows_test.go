@@ -9,7 +9,7 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"broker/record", "auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic"},
+	"cmd/loopmq":          {"broker/record", "auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router", "router/topic"},
 	"broker/record":       {"router", "codec", "internal/buf"},
 	"broker":              {"broker/record", "auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
