@@ -89,6 +89,9 @@ func (r *run) idle() (Result, error) {
 		return Result{}, err
 	}
 	for i := range r.Count {
+		if err := r.late(); err != nil {
+			return Result{}, fmt.Errorf("%w: %d clients of %d", err, i, r.Count)
+		}
 		fd, err := dial(r.Addr, fmt.Sprintf("bench-i%06d", i), true)
 		if err != nil {
 			return Result{}, fmt.Errorf("client %d: %w", i, err)

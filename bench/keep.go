@@ -110,6 +110,9 @@ func (r *run) publishQoS1(topic string, payload []byte) error {
 	defer unix.Close(fd)
 	var acks [batch * ackBytes]byte
 	for done := 0; done < r.Count; {
+		if err := r.late(); err != nil {
+			return fmt.Errorf("%w: %d messages of %d", err, done, r.Count)
+		}
 		n := min(batch, r.Count-done)
 		var frames []byte
 		for i := range n {

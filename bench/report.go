@@ -16,6 +16,32 @@ import (
 type Report struct {
 	scenarios, brokers []string
 	runs               map[[2]string][]Result
+	missing            map[[2]string]string
+}
+
+// Missing records why a broker has no result for a scenario.
+func (r *Report) Missing(scenario, broker, reason string) {
+	if r.missing == nil {
+		r.missing = map[[2]string]string{}
+	}
+	r.name(scenario, broker)
+	r.missing[[2]string{scenario, broker}] = reason
+}
+
+// IsMissing reports whether a reason is recorded.
+func (r *Report) IsMissing(scenario, broker string) bool {
+	_, is := r.missing[[2]string{scenario, broker}]
+	return is
+}
+
+// name keeps the order in which names came first.
+func (r *Report) name(scenario, broker string) {
+	if !slices.Contains(r.scenarios, scenario) {
+		r.scenarios = append(r.scenarios, scenario)
+	}
+	if !slices.Contains(r.brokers, broker) {
+		r.brokers = append(r.brokers, broker)
+	}
 }
 
 // Add records one run.
@@ -23,12 +49,7 @@ func (r *Report) Add(scenario, broker string, res Result) {
 	if r.runs == nil {
 		r.runs = map[[2]string][]Result{}
 	}
-	if !slices.Contains(r.scenarios, scenario) {
-		r.scenarios = append(r.scenarios, scenario)
-	}
-	if !slices.Contains(r.brokers, broker) {
-		r.brokers = append(r.brokers, broker)
-	}
+	r.name(scenario, broker)
 	key := [2]string{scenario, broker}
 	r.runs[key] = append(r.runs[key], res)
 }
@@ -42,6 +63,9 @@ func (r *Report) Write(w io.Writer, base string) error {
 		baseRate := median(r.runs[[2]string{s, base}], (*Result).Rate)
 		for _, b := range r.brokers {
 			runs := r.runs[[2]string{s, b}]
+			if why, is := r.missing[[2]string{s, b}]; is {
+				fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t%s\t\n", s, b, why)
+			}
 			if len(runs) == 0 {
 				continue
 			}
@@ -91,8 +115,14 @@ func also(runs []Result) string {
 	if runs[0].Load > 0 {
 		parts = append(parts, fmt.Sprintf("loaded in %.2f s", median(runs, func(r *Result) float64 { return r.Load.Seconds() })))
 	}
+	if d := &runs[0].Daemon; d.Resident > 0 {
+		parts = append(parts, fmt.Sprintf("resident %.1f MiB, %.1f wake-ups/s, binary %.1f MiB, ready in %s",
+			mebi(d.Resident), d.WakeupsEach, mebi(d.BinaryBytes), runs[0].Ready.Round(100*time.Microsecond)))
+	}
 	return strings.Join(parts, ", ")
 }
+
+func mebi(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 func memory(r *Result) float64 { return float64(r.Memory) }
 

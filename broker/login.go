@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/loopmq/loopmq/auth"
@@ -93,7 +94,23 @@ func (b *Broker) banOf(cr *router.Credentials) *guard.Ban {
 
 // letIn is the verdict for a client that has shown who it is.
 func (b *Broker) letIn(user string, has bool, cr *router.Credentials) router.Verdict {
-	return router.Verdict{Identity: b.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr(), nil)}
+	return router.Verdict{
+		Identity: b.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr(), nil), Quota: b.quotaOf(user, cr.Peer.Listener),
+	}
+}
+
+// quotaOf is what holds for a user who comes through a listener.
+func (b *Broker) quotaOf(user string, l *router.Listener) (q Quota) {
+	for _, rule := range b.cfg.Quotas {
+		if len(rule.Users) > 0 && !slices.Contains(rule.Users, user) {
+			continue
+		}
+		if len(rule.Listeners) > 0 && (l == nil || !slices.Contains(rule.Listeners, l.Name)) {
+			continue
+		}
+		q.Tighten(rule.Quota)
+	}
+	return q
 }
 
 // check has the backends look at a user name and password.

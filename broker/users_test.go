@@ -317,3 +317,22 @@ func TestTokens(t *testing.T) {
 	expect(t, soon, long(fmt.Sprintf(`{"sub":"carol","exp":%d}`, time.Now().Add(2*time.Second).Unix())), connack3)
 	ended(t, soon)
 }
+
+func TestQuotas(t *testing.T) {
+	yes := true
+	b := start(t, broker.Config{
+		Anonymous: &yes, PasswordFile: mosquittoPasswd(t, "alice", "a"),
+		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", Name: "one"}, {URL: "mqtt://127.0.0.1:0", Name: "two"}},
+		Quotas: []broker.QuotaRule{
+			{Users: []string{"alice"}, Quota: broker.Quota{Connections: 1}},
+			{Listeners: []string{"two"}, Quota: broker.Quota{Subscriptions: 1}},
+		},
+	})
+	expect(t, dial(t, b, 0), login("a", "alice", "a"), connack3)
+	refused(t, b, login("b", "alice", "a"), 3)
+	for i, code := range []string{"\x00", "\x80"} {
+		c := dial(t, b, i)
+		expect(t, c, connect3, connack3)
+		expect(t, c, "\x82\x0a\x00\x01\x00\x01a\x00\x00\x01b\x00", "\x90\x04\x00\x01\x00"+code)
+	}
+}

@@ -64,6 +64,9 @@ func (f *File) Broker() (broker.Config, error) {
 		}
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
+	for _, q := range f.Quotas {
+		cfg.Quotas = append(cfg.Quotas, broker.QuotaRule{Users: q.Users, Listeners: q.Listeners, Quota: q.Quota})
+	}
 	return cfg, f.Auth.broker(&cfg)
 }
 

@@ -22,6 +22,7 @@ type File struct {
 	Listeners        []Listener
 	Limits           broker.Limits
 	Auth             Auth
+	Quotas           []Quota
 }
 
 // Log is where the log goes, and how much of it.

@@ -10,7 +10,7 @@ import (
 
 // The calls of this file are made without telling the Go scheduler. That is sound because the descriptors are
 // non-blocking and the wait has a zero timeout, so none of them can sleep; it saves a good part of the cost of a call
-// on a small packet.
+// on a small packet. linger alone does sleep.
 
 // calls makes the system calls of one engine. It has no size, and costs nothing, unless it was built with the tag
 // faults: then a part of them fails as the kernel might have them fail.
@@ -122,6 +122,25 @@ func (k calls) accept(fd, flags int) (int, unix.Sockaddr, error) {
 		}
 	}
 	return unix.Accept4(fd, flags)
+}
+
+// lingerMsec is how long linger waits.
+const lingerMsec = 1
+
+// linger is epoll_wait that sleeps for a moment. It keeps one of the scheduler's processors from all other
+// goroutines, so there must be more than one; when the scheduler needs this one too, to stop the world, its signal ends
+// the call with EINTR.
+//
+// hot: no allocation.
+func (k calls) linger(epfd int, events []unix.EpollEvent) (int, unix.Errno) {
+	if faultsOn {
+		if errno := k.strike(callWait); errno != 0 {
+			return 0, errno
+		}
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])),
+		uintptr(len(events)), lingerMsec, 0, 0)
+	return int(n), errno
 }
 
 // waker is the eventfd that ends the loop's sleep. ring is for any goroutine; a lock keeps it away from a descriptor

@@ -58,7 +58,7 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 				p.Topic = nil
 			}
 		}
-		if c.sendMax < codec.MaxPacketBytes && codec.PublishBytes(version, p) > c.sendMax {
+		if c.sendMax < codec.MaxPacketBytes && codec.PublishBytes(version, p) > int(c.sendMax) {
 			return putTooLarge
 		}
 	}
@@ -152,7 +152,7 @@ func (s *Session) ready() bool {
 	return s.queue.n == 0 && s.out.resend == s.out.next && s.windowOpen()
 }
 
-func (s *Session) windowOpen() bool { return s.out.open < s.client.window }
+func (s *Session) windowOpen() bool { return s.out.open < int(s.client.window) }
 
 // fly notes that d was sent.
 func (r *Router) fly(s *Session, d delivery) {
@@ -172,7 +172,11 @@ func (r *Router) fly(s *Session, d delivery) {
 func (r *Router) enqueue(s *Session, d delivery) {
 	s.own()
 	size := d.msg.bytes()
-	if size > r.limits.QueuedBytesMax {
+	most := r.limits.QueuedBytesMax
+	if q := s.quota(); q != nil && q.QueuedBytes > 0 {
+		most = min(most, q.QueuedBytes)
+	}
+	if size > most {
 		r.hit(LimitQueuedBytes)
 		r.drop(s, DropTooLarge)
 		return
@@ -180,7 +184,7 @@ func (r *Router) enqueue(s *Session, d delivery) {
 	for s.queue.n >= r.limits.QueuedMessagesMax {
 		r.dropOldest(s, LimitQueuedMessages)
 	}
-	for s.queue.bytes+size > r.limits.QueuedBytesMax {
+	for s.queue.bytes+size > most {
 		r.dropOldest(s, LimitQueuedBytes)
 	}
 	if c := s.client; c != nil && !c.closing && s.out.open > 0 && !s.windowOpen() {
@@ -228,7 +232,7 @@ func (r *Router) pump(s *Session) {
 // pumpAcked sends QoS 1 and 2. False: the output is full.
 func (r *Router) pumpAcked(s *Session, c *Client) bool {
 	if !r.resend(s, c) {
-		return s.out.open >= c.window // then it is acknowledgements that are missing
+		return s.out.open >= int(c.window) // then it is acknowledgements that are missing
 	}
 	for s.queue.n > 0 && s.windowOpen() {
 		if !r.sendNew(s, s.queue.front()) {
@@ -252,7 +256,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 			r.finish(s, e)
 			continue
 		}
-		if i >= c.window {
+		if i >= int(c.window) {
 			return false // an acknowledgement comes
 		}
 		if e.state == flightPubcomp {

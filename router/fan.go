@@ -134,7 +134,7 @@ func (r *Router) fanOutOne(set []*Subscription) {
 		c := sub.session.client
 		if c != nil {
 			f := frames[c.group]
-			if f != nil && !c.behind && len(f) <= c.sendMax && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
+			if f != nil && !c.behind && len(f) <= int(c.sendMax) && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
 				passed++
 				continue
 			}
@@ -181,11 +181,12 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 			if sub.opts != nil && (sub.opts.entry != nil || sub.opts.noLocal && sub.session == r.fan.p.from) {
 				continue
 			}
-			f := sub.session.fan
+			k := sub.session.seldom()
+			f := k.fan
 			switch {
 			case f == nil:
 				f = &overlap{seq: seq, first: sub, qos: sub.qos}
-				sub.session.fan = f
+				k.fan = f
 			case f.seq != seq:
 				f.seq, f.first, f.qos, f.rap = seq, sub, sub.qos, false
 				f.ids = f.ids[:0]
@@ -205,7 +206,7 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 				continue
 			}
 			s := sub.session
-			f := s.fan
+			f := s.seldom().fan
 			if f == nil || f.seq != seq || f.first != sub {
 				continue
 			}
@@ -252,7 +253,7 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 		frame = r.form(v5, 0, retain)
 	}
 	switch {
-	case len(frame) > c.sendMax:
+	case len(frame) > int(c.sendMax):
 		r.drop(s, DropPacketTooLarge)
 		return putTooLarge
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
@@ -298,7 +299,7 @@ func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putR
 	}
 	id := s.out.nextID()
 	frame := r.form(c.v5 != nil, qos, retain)
-	if len(frame) > c.sendMax {
+	if len(frame) > int(c.sendMax) {
 		r.drop(s, DropPacketTooLarge)
 		return putSent
 	}

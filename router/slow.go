@@ -85,6 +85,9 @@ type stuck struct {
 
 // blocked notes that the output of c is full.
 func (r *Router) blocked(c *Client) {
+	if c.rare != nil && c.rare.pace != nil && c.rare.pace.blocked {
+		return // it is us who wait
+	}
 	if k := r.watch(c); k.outputAt == 0 {
 		k.outputAt, k.output = r.now, c.conn.Queued()
 	}
@@ -92,7 +95,10 @@ func (r *Router) blocked(c *Client) {
 
 // gotRoom notes that the output of c fell to where there is room again.
 func (r *Router) gotRoom(c *Client) {
-	if k := c.stuck; k != nil && k.outputAt != 0 {
+	if c.rare == nil || c.rare.stuck == nil {
+		return
+	}
+	if k := c.rare.stuck; k.outputAt != 0 {
 		k.outputAt, k.output = r.now, c.conn.Queued()
 	}
 }
@@ -106,8 +112,9 @@ func (r *Router) windowShut(c *Client) {
 
 // watch puts c on the list.
 func (r *Router) watch(c *Client) *stuck {
-	if c.stuck == nil {
-		c.stuck = new(stuck)
+	k := c.seldom()
+	if k.stuck == nil {
+		k.stuck = new(stuck)
 		l := &r.stuck
 		l.clients = append(l.clients, c)
 		if len(l.clients) == 1 {
@@ -115,7 +122,7 @@ func (r *Router) watch(c *Client) *stuck {
 			r.timers.Set(&l.timer, l, r.after(r.stuckInterval()))
 		}
 	}
-	return c.stuck
+	return k.stuck
 }
 
 func (r *Router) stuckInterval() int64 {
@@ -127,7 +134,7 @@ func (l *stuckList) Due(int64) {
 	kept := l.clients[:0]
 	for _, c := range l.clients {
 		if c.closing || c.session == nil || !l.r.stillStuck(c) {
-			c.stuck = nil
+			c.rare.stuck = nil
 			continue
 		}
 		kept = append(kept, c)
@@ -141,7 +148,7 @@ func (l *stuckList) Due(int64) {
 
 // stillStuck judges one, and whether it is worth looking again.
 func (r *Router) stillStuck(c *Client) bool {
-	k, s := c.stuck, c.session
+	k, s := c.rare.stuck, c.session
 	if k.outputAt != 0 {
 		// Output that has grown was sent more, for which there was room; but
 		// answers need no room, and whoever reads nothing and sends PINGREQ

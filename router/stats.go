@@ -26,6 +26,7 @@ type Stats struct {
 	PassedOn        uint64 // messages of a shared subscription that went to another member
 	AliasBytesSaved uint64 // topic bytes not sent thanks to Topic Aliases
 	AuthFailures    uint64 // clients that could not show who they are
+	OverQuota       uint64 // times that a client or user wanted more than its quota
 	Trims           uint64 // backlogs cut because of the memory limit
 	Held            uint64 // times that a publisher was not read from because of it
 	Denied          uint64 // what clients wanted to do and were not allowed to
@@ -107,10 +108,11 @@ func (r *Router) hit(id LimitID) { r.stats.LimitHits[id]++ }
 // drop counts a message that s does not get.
 func (r *Router) drop(s *Session, why DropReason) {
 	r.stats.Dropped[why]++
-	s.dropped++
+	k := s.seldom()
+	k.dropped++
 	// The first of a row of drops is told; the rest is a number at the end of
 	// the connection, so that a slow reader cannot fill the log.
-	if s.dropped == 1 {
+	if k.dropped == 1 {
 		r.event(&Event{Kind: EventDrop, ClientID: s.id, Detail: why.String()})
 	}
 }

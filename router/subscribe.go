@@ -11,7 +11,8 @@ import (
 type Subscription struct {
 	session *Session // nil in the entry of a group
 	filter  string
-	opts    *subOptions // nil: none, as in all of 3.x
+	opts    *subOptions   // nil: none, as in all of 3.x
+	next    *Subscription // of the session's few, see subscriptions
 	qos     byte
 }
 
@@ -138,7 +139,11 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 	sub := s.subs.find(f.Name)
 	known := sub != nil
 	if !known {
-		if s.subs.len() >= r.limits.SubscriptionsMax {
+		most := r.limits.SubscriptionsMax
+		if q := s.quota(); q != nil && q.Subscriptions > 0 {
+			most = min(most, q.Subscriptions)
+		}
+		if s.subs.len() >= most {
 			r.hit(LimitSubscriptions)
 			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; subscriptions-max", s.subs.len())}
 		}
@@ -216,37 +221,43 @@ func (c *Client) handleUnsubscribe(k *codec.Packet) error {
 // than it saves.
 const subscriptionsListMax = 16
 
-// subscriptions are the filters of one session.
+// subscriptions are the filters of one session: a few in a chain through
+// Subscription.next, more in a map.
 type subscriptions struct {
-	list  []*Subscription
-	byKey map[string]*Subscription // nil while list is short; then list is nil
+	first *Subscription
+	byKey map[string]*Subscription // nil while there are few; then first is nil
 }
 
-func (t *subscriptions) len() int { return len(t.list) + len(t.byKey) }
+func (t *subscriptions) len() int {
+	n := len(t.byKey)
+	for s := t.first; s != nil; s = s.next {
+		n++
+	}
+	return n
+}
 
 func (t *subscriptions) find(filter []byte) *Subscription {
 	if t.byKey != nil {
 		return t.byKey[string(filter)]
 	}
-	for _, s := range t.list {
-		if s.filter == string(filter) {
-			return s
-		}
+	s := t.first
+	for s != nil && s.filter != string(filter) {
+		s = s.next
 	}
-	return nil
+	return s
 }
 
 func (t *subscriptions) add(s *Subscription) {
-	if t.byKey == nil && len(t.list) < subscriptionsListMax {
-		t.list = append(t.list, s)
+	if t.byKey == nil && t.len() < subscriptionsListMax {
+		s.next, t.first = t.first, s
 		return
 	}
 	if t.byKey == nil {
 		t.byKey = make(map[string]*Subscription, 2*subscriptionsListMax)
-		for _, old := range t.list {
+		for old := t.first; old != nil; old = t.first {
 			t.byKey[old.filter] = old
+			t.first, old.next = old.next, nil
 		}
-		t.list = nil
 	}
 	t.byKey[s.filter] = s
 }
@@ -256,18 +267,18 @@ func (t *subscriptions) remove(s *Subscription) {
 		delete(t.byKey, s.filter)
 		return
 	}
-	for i, old := range t.list {
-		if old == s {
-			t.list = append(t.list[:i], t.list[i+1:]...)
+	for at := &t.first; *at != nil; at = &(*at).next {
+		if *at == s {
+			*at, s.next = s.next, nil
 			return
 		}
 	}
 }
 
 // each calls do for every filter. The order is not defined, so do must not
-// send anything.
+// send anything, and must not change which filters there are.
 func (t *subscriptions) each(do func(*Subscription)) {
-	for _, s := range t.list {
+	for s := t.first; s != nil; s = s.next {
 		do(s)
 	}
 	for _, s := range t.byKey {

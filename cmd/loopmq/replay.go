@@ -79,7 +79,7 @@ func replay(c *cli.Context) error {
 	if err != nil {
 		return cli.Exit("loopmq replay: "+err.Error(), exitRuntime)
 	}
-	printReport(out, rep)
+	printReplay(out, rep)
 	if len(rep.Differs) > 0 {
 		return cli.Exit("", exitRuntime)
 	}
@@ -106,7 +106,7 @@ func printPackets(out io.Writer, at time.Duration, conn uint64, way byte, b []by
 	}
 }
 
-func printReport(out io.Writer, rep *record.Report) {
+func printReplay(out io.Writer, rep *record.Report) {
 	ended := rep.Ended
 	if ended == "" {
 		ended = "it breaks off"

@@ -57,6 +57,7 @@ func serve(c *cli.Context) error {
 	if c.Args().Present() {
 		return cli.Exit(fmt.Sprintf("loopmq serve: unexpected argument %q; see loopmq serve --help", c.Args().First()), exitUsage)
 	}
+	haveProcessors()
 	sockets := socketsOfSystemd()
 	set, err := readSettings(c, sockets)
 	if err != nil {

@@ -9,7 +9,7 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"broker/record", "auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router", "router/topic"},
+	"cmd/loopmq":          {"broker/record", "auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router", "router/topic", "store"},
 	"broker/record":       {"router", "codec", "internal/buf"},
 	"broker":              {"broker/record", "auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
@@ -19,9 +19,11 @@ var arrows = map[string][]string{
 	"router/topic":        {},
 	"codec":               {},
 	"auth":                {},
+	"auth/scram":          {},
 	"auth/certs":          {},
+	"store":               {},
 	"client":              {"codec"},
-	"conformance":         {"broker", "auth"},
+	"conformance":         {"broker", "auth/scram"},
 	"conformance/clients": {"broker"},
 	"conformance/child":   {"broker"},
 	"conformance/hostile": {"broker", "conformance/child"},
@@ -57,7 +59,8 @@ var testArrows = map[string][]string{
 // here lives on the standard library.
 var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "github.com/KimMachineGun/automemlimit", "golang.org/x/sys"},
-	"auth":            {"github.com/xdg-go/scram"},
+	"store":           {"golang.org/x/sys"},
+	"auth/scram":      {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
 	"auth/token":      {"github.com/golang-jwt/jwt/v5"},
 	"config":          {"github.com/pelletier/go-toml/v2"},
@@ -99,6 +102,7 @@ var starters = []string{
 	"cmd/loopmq/output.go",       // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
 	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
+	"store/writer.go",            // commits and reads, both of which wait for the disk
 	"loop/evio.go",               // evio accepts work on its own goroutines
 	"cmd/loopmq/service.go",      // waits for SIGHUP
 }
