@@ -74,6 +74,11 @@ func (r *Recorder) Verdict(done func(router.Verdict)) func(router.Verdict) {
 		}
 		b := appendIdentity(t.begin(kindVerdict), flag(atOnce, flagAtOnce), v.Identity)
 		b = appendString(append(b, byte(v.Reason)), v.Text)
+		if v.Quota == (router.Quota{}) {
+			b = appendString(b, "")
+		} else {
+			b = appendJSON(b, v.Quota)
+		}
 		r.buf = binary.AppendVarint(b, v.Lifetime)
 	}
 }

@@ -24,7 +24,7 @@ const (
 	kindData     kind = 'D' // connection, flags, bytes that the router took
 	kindDrained  kind = 'R' // connection
 	kindClosed   kind = 'C' // connection, why, sends and bytes until then
-	kindVerdict  kind = 'V' // connection, flags, reason, text, user, lifetime
+	kindVerdict  kind = 'V' // connection, flags, user, reason, text, quota, lifetime
 	kindIdentity kind = 'I' // what Identify said: flags, user
 	kindStep     kind = 'S' // of an Exchange: flags, answer, identity
 	kindRandom   kind = 'N' // number

@@ -187,7 +187,7 @@ type teller struct {
 
 func (a *teller) Authenticate(cr *router.Credentials, done func(router.Verdict)) {
 	done = a.w.rec.Verdict(done)
-	v := router.Verdict{Identity: &router.Identity{User: cr.Username, Access: guarded{}}}
+	v := router.Verdict{Identity: &router.Identity{User: cr.Username, Access: guarded{}}, Quota: router.Quota{Subscriptions: 1}}
 	if string(cr.Password) != "geh8" {
 		v = router.Verdict{Reason: codec.BadUserNameOrPassword, Text: "wrong"}
 	}
@@ -213,6 +213,9 @@ func TestReplayOfVerdicts(t *testing.T) {
 	sent, rep := w.replayed()
 	if strings.Join(sent, "\n") != strings.Join(w.sent, "\n") || len(rep.Differs) > 0 {
 		t.Errorf("then\n%s\nnow\n%s\n%q", strings.Join(w.sent, "\n"), strings.Join(sent, "\n"), rep.Differs)
+	}
+	if last := sent[4]; last != "2< 9003000280" {
+		t.Errorf("second SUBSCRIBE with a quota of one: %s", last)
 	}
 	if rep.Stats.Denied != 1 || rep.Stats.AuthFailures != 1 {
 		t.Errorf("%d denials, %d failed logins; want one each", rep.Stats.Denied, rep.Stats.AuthFailures)

@@ -386,6 +386,15 @@ func (p *player) verdict() (v verdict, err error) {
 	if v.Text, err = p.text(); err != nil {
 		return v, err
 	}
+	quota, err := p.bytes()
+	if err != nil {
+		return v, err
+	}
+	if len(quota) > 0 {
+		if err := json.Unmarshal(quota, &v.Quota); err != nil {
+			return v, fmt.Errorf("quota of a client: %w", err)
+		}
+	}
 	v.Lifetime, err = binary.ReadVarint(p.in)
 	return v, whole(err)
 }
