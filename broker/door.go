@@ -97,12 +97,27 @@ func (d *door) url() string {
 // several packets may share one.
 const framePacketsBytes = 1 << 20
 
+// inbound is the router's end of a connection: a router.Client, alone or behind
+// a record.Tap.
+type inbound interface {
+	loop.Handler
+	Through(conn router.Conn, from router.Peer)
+}
+
+// attach gives a new connection to the router.
+func (b *Broker) attach(c loop.Conn, from router.Peer) inbound {
+	if b.recording != nil {
+		return b.recording.Attach(b.router, c, from)
+	}
+	return b.router.Attach(c, from)
+}
+
 // accept is the loop's hook for new connections. The Client exists from the
 // first moment, so that one deadline holds for all that comes before CONNECT.
 func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 	peer := router.Peer{Listener: d.rules, Remote: from.Remote}
 	if d.proxy && from.Remote.IsValid() && !d.trusts(from.Remote.Addr()) {
-		d.broker.router.Attach(c, peer).Closed(errNotTheProxy)
+		d.broker.attach(c, peer).Closed(errNotTheProxy)
 		return nil
 	}
 	if !d.proxy && d.broker.bans.FindAddress(time.Now().UnixNano(), from.Remote.Addr()) != nil {
@@ -120,7 +135,7 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 			peer.Identity = &router.Identity{User: user}
 		}
 	}
-	client := d.broker.router.Attach(c, peer)
+	client := d.broker.attach(c, peer)
 	if d.proxy {
 		return transport.NewProxy(func(h transport.ProxyHeader) loop.Handler {
 			if h.Source.IsValid() {
@@ -134,7 +149,7 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 
 // begin returns the handler of what comes behind a PROXY header, if there was
 // one.
-func (d *door) begin(c loop.Conn, client *router.Client, peer router.Peer) loop.Handler {
+func (d *door) begin(c loop.Conn, client inbound, peer router.Peer) loop.Handler {
 	if d.secure != nil {
 		client.Through(c, peer)
 		return d.encrypted(c, client, peer)
@@ -143,7 +158,7 @@ func (d *door) begin(c loop.Conn, client *router.Client, peer router.Peer) loop.
 }
 
 // open returns the handler of what comes behind PROXY and TLS.
-func (d *door) open(c loop.Conn, client *router.Client, peer router.Peer) loop.Handler {
+func (d *door) open(c loop.Conn, client inbound, peer router.Peer) loop.Handler {
 	client.Through(c, peer)
 	if d.webSocket == nil {
 		return client

@@ -23,6 +23,7 @@ func stepped(t testing.TB) *epoll {
 		t.Fatal(err)
 	}
 	l := e.(*epoll)
+	l.faults = faults{} // whose calls do not fail: these tests count passes
 	l.hooks = Hooks{}.withDefaults()
 	l.thread = unix.Gettid()
 	if err := l.open(); err != nil {
@@ -281,10 +282,10 @@ func newFanOut(t testing.TB, readers, size, batch int, send func(to *conn, frame
 }
 
 func (x *exchange) round() {
-	writeRaw(x.source, x.message)
+	calls{}.write(x.source, x.message)
 	x.l.pass()
 	for _, fd := range x.readers {
-		readRaw(fd, x.scratch)
+		calls{}.read(fd, x.scratch)
 	}
 }
 

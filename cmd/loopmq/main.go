@@ -35,7 +35,7 @@ func main() {
 		EnableBashCompletion: true,
 		Commands: []*cli.Command{
 			serveCommand(), pubCommand(), subCommand(), rrCommand(), checkCommand(), passwdCommand(), aclCommand(),
-			configCommand(), storeCommand(), benchCommand(),
+			configCommand(), storeCommand(), benchCommand(), replayCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {},
 		// Topics and payloads hold commas.
