@@ -88,6 +88,20 @@ func TestStaleEventReachesNobody(t *testing.T) {
 	}
 }
 
+// A handler that pauses because its sends are refused must not keep a connection whose writes have failed: nothing else
+// would end it where the socket itself is well, as it is after ENOBUFS.
+func TestPauseAfterAFailedWriteCloses(t *testing.T) {
+	l := stepped(t)
+	s, c, peer := pair(t, l)
+	defer unix.Close(peer)
+	c.writeFailed(unix.ENOBUFS)
+	c.Pause()
+	l.pass()
+	if len(s.closed) != 1 || s.closed[0] != unix.ENOBUFS {
+		t.Fatalf("closed with %v, want ENOBUFS once", s.closed)
+	}
+}
+
 func TestIdleConnectionHoldsNoMemory(t *testing.T) {
 	l := stepped(t)
 	s, c, peer := pair(t, l)

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	}
 	// Limits are small where a row has to reach them.
 	if err := child.Serve(urls, broker.Limits{
-		ConnectTimeout: 2 * time.Second, SlowTimeout: 2 * time.Second,
+		ConnectTimeout: 5 * time.Second, SlowTimeout: 2 * time.Second,
 		RetainedMessagesMax: 20_000, RetainedBytesMax: 16 << 20, SessionsMax: 2_000,
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, err)

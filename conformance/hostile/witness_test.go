@@ -105,12 +105,17 @@ func (w *witness) end() {
 	w.peer.Close()
 }
 
+// quantile sorts trips; they are not empty.
+func quantile(trips []time.Duration, q float64) time.Duration {
+	slices.Sort(trips)
+	return trips[int(q*float64(len(trips)-1))]
+}
+
 // figures are quantiles of round trips, for people.
 func figures(trips []time.Duration) string {
 	if len(trips) == 0 {
 		return "none"
 	}
-	slices.Sort(trips)
-	at := func(q float64) time.Duration { return trips[int(q*float64(len(trips)-1))].Round(10 * time.Microsecond) }
+	at := func(q float64) time.Duration { return quantile(trips, q).Round(10 * time.Microsecond) }
 	return fmt.Sprintf("%d round trips, p50 %v, p99 %v, p99.9 %v, most %v", len(trips), at(.5), at(.99), at(.999), at(1))
 }
