@@ -96,6 +96,9 @@ func (c *conn) SendShared(head []byte, body *buf.Ref) bool { return c.put(0, hea
 func (c *conn) SendView(frame []byte) bool {
 	view := c.w.view
 	at := cap(view) - cap(frame)
+	if len(view) == 0 {
+		return c.put(0, frame, nil) // outside of Data an engine copies
+	}
 	if at < 0 || at+len(frame) > len(view) || &view[at] != &frame[0] {
 		c.w.promises = append(c.w.promises, promise{frame, bytes.Clone(frame)})
 	}
