@@ -51,6 +51,9 @@ type Config struct {
 	// Backends are asked, in turn, for clients that PasswordFile does not know
 	// and that have no token.
 	Backends []auth.Backend
+	// Processes names the clients on unix sockets by the number of the user that
+	// their process runs as; who has a name here needs no password.
+	Processes map[uint32]string
 	// Guard says how patient to be with failed logins; its zero value is a
 	// sensible one.
 	Guard guard.Config

@@ -103,6 +103,11 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 	if !d.proxy && d.broker.bans.FindAddress(time.Now().UnixNano(), from.Remote.Addr()) != nil {
 		return nil // no word to it, and no line in the log for each try
 	}
+	if p := from.Process; p != nil {
+		if user, ok := d.broker.cfg.Processes[p.UID]; ok {
+			peer.Identity = &router.Identity{User: user}
+		}
+	}
 	client := d.broker.router.Attach(c, peer)
 	if d.proxy {
 		return transport.NewProxy(func(h transport.ProxyHeader) loop.Handler {

@@ -180,6 +180,20 @@ func TestUnixSocket(t *testing.T) {
 	})
 }
 
+func TestUserOfAProcess(t *testing.T) {
+	eachEngine(t, func(t *testing.T, engine string) {
+		rec, log := newRecords()
+		no := false
+		b := start(t, broker.Config{
+			Engine: engine, Log: log, Anonymous: &no, Processes: map[uint32]string{uint32(os.Getuid()): "nodered"},
+			Listeners: []broker.Listener{{URL: "unix://" + shortPath(t)}, {URL: "mqtt://127.0.0.1:0"}},
+		})
+		expect(t, dial(t, b, 0), connect3, connack3)
+		rec.wait(t, "msg=connected", "user=nodered")
+		expect(t, dial(t, b, 1), connect3, "\x20\x02\x00\x05")
+	})
+}
+
 func TestWebSocketDoor(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine string) {
 		b := start(t, broker.Config{Engine: engine, Listeners: []broker.Listener{{URL: "ws://127.0.0.1:0/mqtt"}, {URL: "mqtt://127.0.0.1:0"}}})

@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -15,8 +16,8 @@ import (
 // Tokens let clients in that show a JSON Web Token (RFC 7519) as their
 // password, with any user name.
 type Tokens struct {
-	// Secret is the file of a shared secret, Keys one of public keys: PEM, or a
-	// JSON Web Key Set. One of them is required.
+	// Secret is a shared secret, Keys the file of public keys: PEM, or a JSON Web
+	// Key Set. One of them is required.
 	Secret, Keys string
 	// Check says what a token must hold.
 	Check token.Config
@@ -30,21 +31,19 @@ type tokens struct {
 
 // open reads the keys.
 func (t *Tokens) open() (*tokens, error) {
-	path := t.Keys
-	if t.Secret != "" {
-		path = t.Secret
+	if (t.Secret == "") == (t.Keys == "") {
+		return nil, errors.New("tokens: there must be a secret, or a file of public keys")
 	}
-	if path == "" || t.Secret != "" && t.Keys != "" {
-		return nil, fmt.Errorf("tokens: name the file of a secret, or one of public keys")
+	path, text, read := "a secret", []byte(t.Secret), token.Secret
+	if t.Keys != "" {
+		var err error
+		if text, err = os.ReadFile(t.Keys); err != nil {
+			return nil, fmt.Errorf("tokens: %w", err)
+		}
+		path, read = t.Keys, token.PEM
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("tokens: %w", err)
-	}
-	read := token.PEM
 	switch {
 	case t.Secret != "":
-		read = token.Secret
 	case bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")):
 		read = token.JWKS
 	}

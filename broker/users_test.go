@@ -295,7 +295,7 @@ func TestTokens(t *testing.T) {
 	const secret = "a secret of thirty-two bytes or so"
 	rec, log := newRecords()
 	b := start(t, broker.Config{
-		Log: log, Tokens: &broker.Tokens{Secret: file(t, "secret", secret)},
+		Log: log, Tokens: &broker.Tokens{Secret: secret},
 		PasswordFile: mosquittoPasswd(t, "alice", "a"),
 	})
 	long := func(claims string) string { // a CONNECT of more than 127 bytes

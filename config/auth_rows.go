@@ -15,18 +15,18 @@ func (a *Auth) rows() []*row {
 		pathRow(&a.ACLFile, "acl_file", Live, "Who may do what, in Mosquitto's format. With one, what it does not allow is denied.").flag("acl-file"),
 		booleanRow(&a.DenyCloses, "deny_closes", false, Live,
 			"Close the connection of a client of MQTT 3 that publishes what it may not; otherwise its message is acknowledged and goes nowhere.").flag("deny-closes"),
-		tableRow("jwt", a.JWT.rows(), "Lets in who has a signed token as password.").later(),
-		tableRow("http", a.HTTP.rows(), "Asks a web service who may connect and do what.").later(),
+		tableRow("jwt", a.JWT.rows(), "Lets in who has a signed token as password."),
+		tableRow("http", a.HTTP.rows(), "Asks a web service who may connect."),
 		tableRow("peer", []*row{
 			mapRow(&a.Peer.Users, "users", Live,
 				`Users of the machine, by number or name, and who they are on a unix:// listener without a password: { "1000" = "nodered" }.`),
-		}, "Gives users to processes of this machine.").later(),
-		tableRow("guard", a.Guard.rows(), "Keeps out addresses that try passwords.").later(),
+		}, "Gives users to processes of this machine."),
+		tableRow("guard", a.Guard.rows(), "Keeps out addresses that try passwords."),
 		tableRow("bans", []*row{
 			networksRow(&a.Bans.Networks, "networks", Live, "Addresses that may not connect."),
 			listRow(&a.Bans.Users, KindTextList, "users", nil, Live, "Users that may not connect."),
 			listRow(&a.Bans.ClientIDs, KindTextList, "client_ids", nil, Live, "Client identifiers that may not connect."),
-		}, "Keeps out known ones.").later(),
+		}, "Keeps out known ones."),
 	}
 }
 
@@ -51,9 +51,7 @@ func (j *JWT) rows() []*row {
 
 func (h *HTTP) rows() []*row {
 	return []*row{
-		textRow(&h.UserURL, "user_url", "", Live, "Asked with user and password whether they are right.", webURL),
-		textRow(&h.SuperuserURL, "superuser_url", "", Live, "Asked with a user whether all is allowed to it.", webURL),
-		textRow(&h.ACLURL, "acl_url", "", Live, "Asked with user, client identifier, topic and kind of access.", webURL),
+		textRow(&h.UserURL, "user_url", "", Live, `Asked with POST and a JSON object (clientid, username, password, address, listener). The answer is 200 with {"result": "allow"}, "deny" or "ignore", or without a body for allow; 401 and 403 are deny. With "publ" and "subs" it lists the filters that the client may use, with "lifetime" the seconds that its connection may last, with "user" another name.`, webURL),
 		durationRow(&h.Timeout, "timeout", 5*time.Second, time.Millisecond, Live, "How long an answer may take."),
 		durationRow(&h.Cache, "cache", 30*time.Second, 0, Live, `How long an answer is good for; "0s" asks every time.`),
 		secretRow(&h.Token, "token", Live, "Sent along as a bearer token. Better in a file, see token_file."),
@@ -64,9 +62,9 @@ func (h *HTTP) rows() []*row {
 
 func (g *Guard) rows() []*row {
 	return []*row{
-		integerRow(&g.Failures, "failures", 10, Live, "How often an address may fail to log in; 0 is no guard."),
-		durationRow(&g.Window, "window", time.Minute, time.Second, Live, "In which time."),
-		durationRow(&g.Ban, "ban", 10*time.Minute, time.Second, Live, "How long it is turned away then."),
+		integerRow(&g.Failures, "failures", 10, Live, "How often an address, or somebody with a user name, may fail to log in without having to wait; 0 is no guard."),
+		durationRow(&g.Window, "window", 5*time.Minute, time.Second, Live, "After which time one failure is forgotten."),
+		durationRow(&g.Ban, "ban", 15*time.Minute, time.Second, Live, "The longest time to wait after a further failure; the first one costs a second, each further one doubles it."),
 		networksRow(&g.Exempt, "exempt", Live, "Addresses that may fail as often as they like."),
 	}
 }

@@ -1,15 +1,18 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/loopmq/loopmq/auth/callout"
+	"github.com/loopmq/loopmq/auth/guard"
+	"github.com/loopmq/loopmq/auth/token"
 	"github.com/loopmq/loopmq/broker"
 )
 
@@ -52,6 +55,7 @@ func (f *File) Broker() (broker.Config, error) {
 		// The broker's own zero is its default.
 		ShutdownTimeout: max(f.ShutdownTimeout, 1),
 	}
+	cfg.Limits.SysInterval = f.SysInterval
 	for i := range f.Listeners {
 		l, err := f.Listeners[i].broker()
 		if err != nil {
@@ -59,7 +63,78 @@ func (f *File) Broker() (broker.Config, error) {
 		}
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
-	return cfg, nil
+	return cfg, f.Auth.broker(&cfg)
+}
+
+// broker adds what is said of users.
+func (a *Auth) broker(cfg *broker.Config) error {
+	if a.JWT.Secret != "" || a.JWT.Keys != "" {
+		cfg.Tokens = &broker.Tokens{Secret: string(a.JWT.Secret), Keys: a.JWT.Keys, Check: token.Config{
+			Issuer: a.JWT.Issuer, Audience: a.JWT.Audience, Leeway: a.JWT.Leeway, Methods: a.JWT.Algorithms, UserClaim: a.JWT.UserClaim,
+		}}
+	}
+	if a.HTTP.UserURL != "" {
+		service, err := callout.New(callout.Config{
+			URL: a.HTTP.UserURL, Timeout: a.HTTP.Timeout, Remember: a.HTTP.Cache, Token: string(a.HTTP.Token), CAFile: a.HTTP.CA,
+		})
+		if err != nil {
+			return fmt.Errorf("auth.http: %w", err)
+		}
+		cfg.Backends = append(cfg.Backends, service)
+	}
+	cfg.Guard = guard.Config{AddressBurst: a.Guard.Failures, UserBurst: a.Guard.Failures, Refill: a.Guard.Window, DelayMax: a.Guard.Ban, Exempt: a.Guard.Exempt}
+	if a.Guard.Failures == 0 {
+		cfg.Guard.AddressBurst, cfg.Guard.UserBurst = -1, -1
+	}
+	for _, n := range a.Bans.Networks {
+		cfg.Bans = append(cfg.Bans, guard.Ban{Kind: guard.Network, Network: n})
+	}
+	for _, name := range a.Bans.Users {
+		cfg.Bans = append(cfg.Bans, guard.Ban{Kind: guard.User, Name: name})
+	}
+	for _, name := range a.Bans.ClientIDs {
+		cfg.Bans = append(cfg.Bans, guard.Ban{Kind: guard.ClientID, Name: name})
+	}
+	return a.Peer.broker(cfg)
+}
+
+// broker finds the numbers of the machine's users.
+func (p *Peer) broker(cfg *broker.Config) error {
+	for name, mqtt := range p.Users {
+		uid, err := strconv.ParseUint(name, 10, 32)
+		if err != nil {
+			u, err := user.Lookup(name)
+			if err != nil {
+				return fmt.Errorf("auth.peer.users: this machine has no user %q", name)
+			}
+			if uid, err = strconv.ParseUint(u.Uid, 10, 32); err != nil {
+				return fmt.Errorf("auth.peer.users: %q has no number", name)
+			}
+		}
+		if cfg.Processes == nil {
+			cfg.Processes = make(map[uint32]string)
+		}
+		cfg.Processes[uint32(uid)] = mqtt
+	}
+	return nil
+}
+
+// broker is the encryption as package broker takes it.
+func (t *TLS) broker() *broker.TLS {
+	out := &broker.TLS{
+		Certificates: []string{t.Cert}, Keys: []string{t.Key}, ClientCertificates: t.ClientCerts, UserFrom: t.UserFrom,
+		MinVersion: t.MinVersion, ALPN: t.ALPN, RecordBytesMax: t.MaxRecord,
+	}
+	for _, c := range t.Certificates {
+		out.Certificates, out.Keys = append(out.Certificates, c.Cert), append(out.Keys, c.Key)
+	}
+	if t.CA != "" {
+		out.ClientCAs = []string{t.CA}
+	}
+	if t.CRL != "" {
+		out.CRLs = []string{t.CRL}
+	}
+	return out
 }
 
 // broker is the listener as package broker takes it.
@@ -74,8 +149,8 @@ func (l *Listener) broker() (broker.Listener, error) {
 		Mode: fs.FileMode(l.Mode), Owner: l.Owner, Group: l.Group,
 		Proxy: l.ProxyProtocol != "off", Trusted: slices.Concat(l.ProxyTrusted, l.ForwardedTrusted),
 	}
-	if out.Proxy && len(l.ForwardedTrusted) > 0 {
-		return out, errors.New("proxy_protocol and forwarded_trusted together are not served yet")
+	if e.TLS {
+		out.TLS = l.TLS.broker()
 	}
 	for _, v := range l.Versions {
 		out.Versions = append(out.Versions, map[string]byte{"3.1": 3, "3.1.1": 4, "5": 5}[v])

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopmq/loopmq/auth/guard"
+	"github.com/loopmq/loopmq/auth/token"
 	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/config"
 )
@@ -38,6 +40,13 @@ mode = "0600"
 [auth]
 acl_file = "acl"
 anonymous = true
+jwt.secret = "a secret that has thirty-two bytes"
+http.user_url = "http://127.0.0.1:1/"
+peer.users = { 4711 = "nodered" }
+guard.failures = 0
+bans.networks = ["192.0.2.0/24"]
+bans.users = ["mallory"]
+bans.client_ids = ["bad"]
 `), nil)
 	got, err := f.Broker()
 	if err != nil {
@@ -45,6 +54,12 @@ anonymous = true
 	}
 	on, off := true, false
 	want := broker.Config{
+		Tokens:    &broker.Tokens{Secret: "a secret that has thirty-two bytes", Check: token.Config{UserClaim: "sub", Leeway: time.Minute}},
+		Processes: map[uint32]string{4711: "nodered"},
+		Guard:     guard.Config{AddressBurst: -1, UserBurst: -1, Refill: 5 * time.Minute, DelayMax: 15 * time.Minute},
+		Bans: []guard.Ban{
+			{Kind: guard.Network, Network: netip.MustParsePrefix("192.0.2.0/24")}, {Kind: guard.User, Name: "mallory"}, {Kind: guard.ClientID, Name: "bad"},
+		},
 		ShutdownTimeout: 1, ResponsePrefix: "-", Limits: broker.DefaultLimits(), ACLFile: filepath.Join(dir, "acl"), Anonymous: &on,
 		Listeners: []broker.Listener{
 			{
@@ -56,6 +71,10 @@ anonymous = true
 		},
 	}
 	want.Limits.InflightMax = 5
+	if len(got.Backends) != 1 || got.Backends[0].Name() != "login service 127.0.0.1:1" {
+		t.Errorf("backends %v", got.Backends)
+	}
+	want.Backends = got.Backends
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -90,10 +109,8 @@ log.level = "debug"
 [[listener]]
 url = "mqtt://:0"
 limits.inflight_max = 5
-[auth.guard]
-failures = 5
 `), nil)
-	want := []string{"state_dir", "listener.0.limits.inflight_max", "auth.guard.failures"}
+	want := []string{"state_dir", "listener.0.limits.inflight_max"}
 	if got := f.Later(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -257,9 +257,6 @@ func (in *reader) checkAuth(a *Auth) {
 	if a.JWT.UserClaim == "" {
 		in.wrong("auth.jwt.user_claim", "must not be empty", `the usual one is "sub"`)
 	}
-	if a.HTTP.UserURL == "" && (a.HTTP.SuperuserURL != "" || a.HTTP.ACLURL != "") {
-		in.wrong("auth.http.user_url", "there is none", "nobody could log in whom the others are asked about")
-	}
 	if a.HTTP.CA != "" && !strings.HasPrefix(a.HTTP.UserURL, "https:") {
 		in.wrong("auth.http.ca", "user_url is without TLS", "write https://")
 	}

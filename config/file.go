@@ -17,7 +17,7 @@ type File struct {
 	ServerMoved      bool
 	ResponsePrefix   string
 	ValidatePayloads bool
-	SysInterval      time.Duration
+	SysInterval      time.Duration // in Limits for the broker
 	Log              Log
 	Listeners        []Listener
 	Limits           broker.Limits
@@ -104,14 +104,12 @@ type JWT struct {
 
 // HTTP asks a web service who may connect and do what.
 type HTTP struct {
-	UserURL      string
-	SuperuserURL string
-	ACLURL       string
-	Timeout      time.Duration
-	Cache        time.Duration
-	Token        Secret // after Load also what TokenFile had
-	TokenFile    string
-	CA           string
+	UserURL   string
+	Timeout   time.Duration
+	Cache     time.Duration
+	Token     Secret // after Load also what TokenFile had
+	TokenFile string
+	CA        string
 }
 
 // Peer gives users to processes of this machine by their user on it.

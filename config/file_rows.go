@@ -26,8 +26,8 @@ func (f *File) rows() []*row {
 			`What the topic begins with that an MQTT 5.0 client is given for responses; "-" gives none.`, topicPrefix).flag("response-prefix"),
 		booleanRow(&f.ValidatePayloads, "validate_payloads", false, Live,
 			"Refuse payloads that are said to be UTF-8 and are not (MQTT 5.0).").flag("validate-payloads"),
-		durationRow(&f.SysInterval, "sys_interval", 10*time.Second, 0, Live,
-			`How often the topics below $SYS are renewed; "0s" is never.`).later(),
+		durationRow(&f.SysInterval, "sys_interval", 10*time.Second, time.Millisecond, Live,
+			"How often the topics below $SYS are renewed, while somebody is subscribed to them.").flag("sys-interval"),
 		tableRow("log", f.Log.rows(), "Where the log goes, and how much of it."),
 		tablesRow(&f.Listeners, "listener", (*Listener).rows,
 			"An address that clients connect to; once for each. With none at all the broker serves the loopback addresses on port 1883."),
@@ -39,12 +39,12 @@ func (f *File) rows() []*row {
 
 func (l *Log) rows() []*row {
 	return []*row{
-		choiceRow(&l.Level, "level", "info", []string{"debug", "info", "warn", "error"}, Restart,
+		choiceRow(&l.Level, "level", "info", []string{"debug", "info", "warn", "error"}, Live,
 			"What is written: this and all that weighs more.").flag("log-level"),
 		choiceRow(&l.Format, "format", "auto", []string{"auto", "text", "logfmt", "json"}, Restart,
 			`How a line looks; "auto" is text on a terminal and logfmt otherwise.`).flag("log-format"),
 		textRow(&l.To, "to", "stderr", Restart,
-			`Where it goes: "stderr", "syslog", "journal", or the path of a file, with a slash in it.`, logTarget).later(),
+			`Where it goes: "stderr", "syslog", "journal", or the path of a file, with a slash in it.`, logTarget).flag("log"),
 	}
 }
 
@@ -69,6 +69,9 @@ func limitRows(to *broker.Limits) []*row {
 	def := broker.DefaultLimits()
 	var rows []*row
 	for _, l := range broker.LimitRows() {
+		if l.Name == "sys-interval" {
+			continue // a key of the top
+		}
 		least := 1
 		if l.ZeroAllowed() {
 			least = 0

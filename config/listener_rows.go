@@ -40,7 +40,7 @@ func (l *Listener) rows() []*row {
 		modeRow(&l.Mode, "mode", Remake, "Permissions of the socket, of unix://."),
 		textRow(&l.Owner, "owner", "", Remake, "Owner of the socket, of unix://: a name or a number."),
 		textRow(&l.Group, "group", "", Remake, "Group of the socket, of unix://: a name or a number."),
-		tableRow("tls", l.TLS.rows(), "Encryption, of mqtts://, tls:// and wss://.").later(),
+		tableRow("tls", l.TLS.rows(), "Encryption, of mqtts://, tls:// and wss://."),
 		tableRow("limits", listenerLimitRows(&l.Limits), "Bounds for the clients of this listener; what is not said is as in [limits].").later(),
 	}
 }

@@ -14,9 +14,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/lmittmann/tint"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/loopmq/loopmq/broker"
 )
@@ -29,7 +27,10 @@ const (
 
 func serveCommand() *cli.Command {
 	flags := []cli.Flag{
-		&cli.StringSliceFlag{Name: "listen", Usage: "`URL` to serve, mqtt://HOST:PORT; repeatable (default: 127.0.0.1 and ::1, port 1883)"},
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "`FILE` to read; loopmq config init writes one. Environment variables and flags count more"},
+		&cli.StringFlag{Name: "mosquitto-conf", Usage: "Mosquitto's `FILE` to run from instead; what differs is told by loopmq config import"},
+		&cli.StringFlag{Name: "log", Value: "stderr", Usage: "where the log goes: stderr, journal, syslog, or the path of a `FILE`, begun anew at SIGHUP"},
+		&cli.StringSliceFlag{Name: "listen", Usage: "`URL` to serve, mqtt://, mqtts://, ws://, wss://HOST:PORT or unix:///PATH, with options behind a ?; repeatable (default: 127.0.0.1 and ::1, port 1883)"},
 		&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Usage: "serve `PORT` on the loopback addresses; short for two --listen"},
 		&cli.StringFlag{Name: "engine", Usage: "event loop: " + strings.Join(broker.Engines(), ", "), DefaultText: "the first"},
 		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
@@ -55,35 +56,31 @@ func serve(c *cli.Context) error {
 	if c.Args().Present() {
 		return cli.Exit(fmt.Sprintf("loopmq serve: unexpected argument %q; see loopmq serve --help", c.Args().First()), exitUsage)
 	}
-	log, err := newLogger(os.Stderr, c.String("log-level"), c.String("log-format"))
-	if err != nil {
-		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
-	}
 	sockets := socketsOfSystemd()
-	cfg, err := serveConfig(c, sockets)
+	set, err := readSettings(c, sockets)
+	if err != nil {
+		return exitWith(err)
+	}
+	log, err := openLog(set.file.Log.To, set.file.Log.Level, set.file.Log.Format)
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
 	}
-	cfg.Log = log
+	cfg := set.broker
+	cfg.Log = log.Logger
 	b, err := broker.New(cfg)
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitConfig)
 	}
 	limitMemory(cfg.Limits.MemoryBytesMax)
-	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", "defaults and flags", "memory_limit", cfg.Limits.MemoryBytesMax)
-	stopOnSignal(b, log)
-	go announce(b, log)
-	reloadOnSignal(log, func() error {
-		cfg, err := serveConfig(c, sockets)
-		if err != nil {
-			return err
-		}
-		return b.Reload(cfg)
-	})
+	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", set.from,
+		"memory_limit", cfg.Limits.MemoryBytesMax)
+	stopOnSignal(b, log.Logger)
+	go announce(b, log.Logger)
+	reloadOnSignal(log.Logger, func() error { return reload(c, sockets, b, log) })
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	go tidyMemory(ctx)
-	go feedWatchdog(ctx, b, log)
+	go feedWatchdog(ctx, b, log.Logger)
 	start := time.Now()
 	if err := b.Run(context.Background()); err != nil {
 		code := exitRuntime
@@ -98,57 +95,34 @@ func serve(c *cli.Context) error {
 	return nil
 }
 
+// reload reads all settings anew and puts them in force. An error means that
+// nothing has changed.
+func reload(c *cli.Context, sockets []*os.File, b *broker.Broker, log *logTo) error {
+	set, err := readSettings(c, sockets)
+	if err != nil {
+		return err
+	}
+	if err := b.Reload(set.broker); err != nil {
+		return err
+	}
+	limitMemory(set.broker.Limits.MemoryBytesMax)
+	return errors.Join(log.setLevel(set.file.Log.Level), log.reopen())
+}
+
+// exitWith ends serve with what is wrong with the settings.
+func exitWith(err error) error {
+	code := exitConfig
+	if w, ok := errors.AsType[*wrong](err); ok {
+		code = w.code
+	}
+	return cli.Exit("loopmq serve: "+err.Error(), code)
+}
+
 func engineName(flag string) string {
 	if flag == "" {
 		return broker.Engines()[0]
 	}
 	return flag
-}
-
-// serveConfig reads the flags.
-func serveConfig(c *cli.Context, sockets []*os.File) (broker.Config, error) {
-	cfg := broker.Config{
-		Engine:          c.String("engine"),
-		ShutdownTimeout: c.Duration("shutdown-timeout"), Version: c.App.Version,
-		ServerReference: c.String("server-reference"), ServerMoved: c.Bool("server-moved"),
-		ResponsePrefix: c.String("response-prefix"), ValidatePayloads: c.Bool("validate-payloads"),
-		PasswordFile: c.String("password-file"), ACLFile: c.String("acl-file"), DenyCloses: c.Bool("deny-closes"),
-	}
-	if c.IsSet("anonymous") {
-		yes := c.Bool("anonymous")
-		cfg.Anonymous = &yes
-	}
-	if cfg.ServerMoved && cfg.ServerReference == "" {
-		return cfg, errors.New("--server-moved without --server-reference; say where to")
-	}
-	for _, raw := range c.StringSlice("listen") {
-		l, err := broker.ParseListener(raw)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.Listeners = append(cfg.Listeners, l)
-	}
-	var err error
-	if cfg.Listeners, err = handedOver(cfg.Listeners, sockets); err != nil {
-		return cfg, err
-	}
-	if c.IsSet("port") {
-		port := c.Int("port")
-		if len(cfg.Listeners) > 0 {
-			return cfg, errors.New("--port and --listen together; write the port into --listen mqtt://HOST:PORT")
-		}
-		if port < 0 || port > 65535 {
-			return cfg, fmt.Errorf("--port %d: a port is 0 to 65535", port)
-		}
-		cfg.Listeners = broker.LoopbackListeners(port)
-	}
-	if err := readLimits(c, &cfg.Limits); err != nil {
-		return cfg, err
-	}
-	if cfg.Limits.MemoryBytesMax == 0 {
-		cfg.Limits.MemoryBytesMax = memoryLimit()
-	}
-	return cfg, nil
 }
 
 // announce says what is served once it is.
@@ -187,29 +161,6 @@ func stopOnSignal(b *broker.Broker, log *slog.Logger) {
 			b.Shutdown()
 		}
 	}()
-}
-
-// newLogger makes the log that the flags ask for.
-func newLogger(w *os.File, level, format string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
-	}
-	if format == "auto" {
-		format = "logfmt"
-		if term.IsTerminal(int(w.Fd())) {
-			format = "text"
-		}
-	}
-	switch format {
-	case "text":
-		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: l, TimeFormat: time.TimeOnly, NoColor: !term.IsTerminal(int(w.Fd()))})), nil
-	case "logfmt":
-		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l})), nil
-	}
-	return nil, fmt.Errorf("--log-format %q: use auto, text, logfmt or json", format)
 }
 
 // limitFlags makes a flag of each row of the router's table.

@@ -88,9 +88,9 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		{"--listen http://localhost", 2, `scheme "http" is not served; write mqtt://HOST:PORT`},
 		{"--listen mqtt://127.0.0.1:1 --port 1884", 2, "--port and --listen together"},
 		{"--port 70000", 2, "a port is 0 to 65535"},
-		{"--engine steam", 3, "steam"},
-		{"--log-level loud", 2, "use debug, info, warn or error"},
-		{"--log-format xml", 2, "use auto, text, logfmt or json"},
+		{"--engine steam", 2, "steam"},
+		{"--log-level loud", 2, `write "debug", "info", "warn" or "error"`},
+		{"--log-format xml", 2, `write "auto", "text", "logfmt" or "json"`},
 		{"--inflight-max 0", 2, "--inflight-max 0: must be at least 1"},
 		{"--inflight-max 70000", 2, "--inflight-max 70000: must be 1 to 65535"},
 		{"--no-such-flag", 2, "no-such-flag"},
@@ -157,4 +157,81 @@ func TestServeReloadsAtSIGHUP(t *testing.T) {
 	hup(cmd)
 	waitLine(t, log, "reload failed; what held before still holds")
 	login(0)
+}
+
+func TestServeFromAFile(t *testing.T) {
+	dir := t.TempDir()
+	path, logPath := filepath.Join(dir, "loopmq.toml"), filepath.Join(dir, "log")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("log.to = \"" + logPath + "\"\nlog.format = \"logfmt\"\n[limits]\ninflight_max = 7\n[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\nversions = [\"5\"]\n")
+	cmd, _ := startServe(t, "--config", path)
+	line := waitInFile(t, logPath, "listening on")
+	c, err := net.Dial("tcp", field(t, line, "mqtt://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ack := make([]byte, 4)
+	if _, err := c.Write([]byte("\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01d")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(ack); err != nil || !bytes.Equal(ack, []byte{0x20, 2, 0, 1}) {
+		t.Errorf("CONNACK % x, %v; 3.1.1 is not served", ack, err)
+	}
+	waitInFile(t, logPath, "config="+path)
+
+	// The log is moved away, and begun anew; what is wrong with the file is told in it.
+	if err := os.Rename(logPath, logPath+".1"); err != nil {
+		t.Fatal(err)
+	}
+	hup := func() {
+		t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hup()
+	waitInFile(t, logPath, "msg=reloaded")
+	write("inflight = 7\n")
+	hup()
+	waitInFile(t, logPath, path+":1:1: inflight: unknown key")
+}
+
+// waitInFile waits for a line with want in a file that is being written.
+func waitInFile(t *testing.T, path, want string) string {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		text, _ := os.ReadFile(path)
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, want) {
+				return line
+			}
+		}
+	}
+	t.Fatalf("%s never had %q", path, want)
+	return ""
+}
+
+func TestServeFromAMosquittoConf(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mosquitto.conf")
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(free.Addr().String())
+	free.Close()
+	if err := os.WriteFile(path, []byte("listener "+port+" 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 5\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, log := startServe(t, "--mosquitto-conf", path, "--log-format", "logfmt")
+	waitLine(t, log, "listening on mqtt://127.0.0.1:"+port)
+	if out, err := exec.Command("mosquitto_pub", "-h", "127.0.0.1", "-p", port, "-t", "t", "-m", "x", "-q", "1").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

@@ -1,10 +1,12 @@
 package mosquitto
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/loopmq/loopmq/config"
 )
@@ -243,7 +245,7 @@ func otherOptions() map[string]option {
 		"persistence":          truth(func(c *converter, on bool) { c.persistence = on }),
 		"retained_persistence": truth(func(c *converter, on bool) { c.persistence = on }),
 		"persistence_location": set(func(c *converter) *string { return &c.location }),
-		"sys_interval":         count(0, 65535, func(c *converter, n int) { c.f.SysInterval = seconds(n) }),
+		"sys_interval":         count(0, 65535, func(c *converter, n int) { c.f.SysInterval = cmp.Or(seconds(n), sysNever) }),
 		"log_dest":             {take: (*converter).logDest},
 		"log_type":             {take: (*converter).logType},
 	}
@@ -304,3 +306,6 @@ func bridgeOptions() map[string]option {
 	}
 	return all
 }
+
+// sysNever stands for a sys_interval of 0, which is never with Mosquitto.
+const sysNever = 365 * 24 * time.Hour

@@ -11,7 +11,7 @@ const module = "github.com/loopmq/loopmq"
 var arrows = map[string][]string{
 	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic"},
 	"broker":              {"auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
-	"config":              {"broker"},
+	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
 	"config/mosquitto":    {"config"},
 	"loop":                {"internal/buf", "internal/invariant"},
 	"router":              {"codec", "router/topic", "internal/buf", "internal/timer", "internal/invariant"},
