@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"client":              {"codec"},
 	"conformance":         {"broker", "auth"},
 	"conformance/clients": {"broker"},
+	"conformance/doors":   {"broker", "client"},
 	"bench":               {"client", "codec", "loop"},
 	"bench/loopbench":     {"bench"},
 	"bench/relay":         {"codec", "loop", "internal/buf"},
