@@ -174,6 +174,11 @@ func connect(id byte) string {
 	return "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01" + string(id)
 }
 
+// publish is a short PUBLISH of QoS 0.
+func publish(topic, payload string) string {
+	return "\x30" + string(byte(2+len(topic)+len(payload))) + "\x00" + string(byte(len(topic))) + topic + payload
+}
+
 // dial connects to the i-th listener.
 func (s *served) dial(t testing.TB, i int) net.Conn {
 	t.Helper()
