@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +42,7 @@ func (r *running) errors() string {
 // program finds a program; without it the test fails.
 func program(t testing.TB, name string) string {
 	t.Helper()
-	for _, where := range []string{name, "/usr/sbin/" + name} {
+	for _, where := range []string{name, filepath.Join("/usr/sbin", filepath.Base(name))} {
 		if path, err := exec.LookPath(where); err == nil {
 			return path
 		}
