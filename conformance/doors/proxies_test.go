@@ -45,6 +45,7 @@ backend ws
 `
 
 const nginxConf = `daemon off;
+master_process off;
 pid {{dir}}/pid;
 error_log stderr;
 events { worker_connections 100; }
