@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"conformance/doors":   {"broker", "client"},
 	"bench":               {"client", "codec", "loop"},
 	"bench/loopbench":     {"bench"},
+	"bench/doorbench":     {"bench"},
 	"bench/relay":         {"codec", "loop", "internal/buf"},
 	"internal/buf":        {"internal/invariant"},
 	"internal/timer":      {"internal/invariant"},
@@ -60,6 +61,7 @@ var modules = map[string][]string{
 	"loop/transport":  {"github.com/gobwas/ws"},
 	"client":          {"github.com/gobwas/ws"},
 	"bench/loopbench": {"golang.org/x/sys"},
+	"bench/doorbench": {"golang.org/x/sys"},
 }
 
 // testModules may be imported by any test.
@@ -82,11 +84,13 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 
 // starters are the files that may start goroutines.
 var starters = []string{
-	"auth/certs/watch.go", // reads files every few seconds
-	"bench/relay/main.go", // waits for the signal to stop
-	"bench/target.go",     // waits for the process it started
-	"broker/loginpool.go", // checks passwords, which takes time
-	"broker/logqueue.go",  // hands records to a logger that may block
+	"auth/certs/watch.go",          // reads files every few seconds
+	"bench/doorbench/generator.go", // a connection each
+	"bench/doorbench/ceiling.go",   // the other side of a handshake
+	"bench/relay/main.go",          // waits for the signal to stop
+	"bench/target.go",              // waits for the process it started
+	"broker/loginpool.go",          // checks passwords, which takes time
+	"broker/logqueue.go",           // hands records to a logger that may block
 	"client/conn.go",
 	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
