@@ -34,6 +34,7 @@ type door struct {
 	secure    *secure         // nil: no TLS
 	webSocket *transport.Door // nil: none
 	proxy     bool
+	version   int // of the PROXY header; 0: any
 	trusted   []netip.Prefix
 }
 
@@ -44,7 +45,7 @@ func (b *Broker) newDoor(cfg *Config, l *Listener) (*door, error) {
 		return nil, err
 	}
 	d := &door{
-		broker: b, loop: p.loop, scheme: p.scheme, path: p.path, proxy: l.Proxy, trusted: l.Trusted,
+		broker: b, loop: p.loop, scheme: p.scheme, path: p.path, proxy: l.Proxy, version: l.ProxyVersion, trusted: l.Trusted,
 		anonymous: cfg.anonymity(l),
 	}
 	d.loop.Accept = d.accept
@@ -111,6 +112,10 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 	client := d.broker.router.Attach(c, peer)
 	if d.proxy {
 		return transport.NewProxy(func(h transport.ProxyHeader) loop.Handler {
+			if d.version != 0 && h.Version != d.version {
+				client.Closed(fmt.Errorf("PROXY protocol header of version %d, and this listener takes version %d", h.Version, d.version))
+				return nil
+			}
 			if h.Source.IsValid() {
 				peer.Remote = h.Source
 			}

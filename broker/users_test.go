@@ -264,7 +264,8 @@ func TestBans(t *testing.T) {
 		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", Proxy: true, Trusted: loopback}, {URL: "mqtt://127.0.0.1:0"}},
 		Bans: []guard.Ban{
 			{Kind: guard.Network, Network: netip.MustParsePrefix("192.0.2.0/24"), Why: "spam"},
-			{Kind: guard.ClientID, Name: "bad"}, {Kind: guard.User, Name: "mallory"},
+			{Kind: guard.ClientID, Name: "bad"},
+			{Kind: guard.User, Name: "mallory"},
 			{Kind: guard.User, Name: "alice", Until: 1}, // long over
 		},
 	})
@@ -276,8 +277,10 @@ func TestBans(t *testing.T) {
 	c := dial(t, b, 0)
 	expect(t, c, from("192.0.2.9")+connect5, "\x20\x0c\x00\x8a")
 	expect(t, dial(t, b, 0), from("192.0.3.9")+login("c", "alice", "a"), connack3)
-	cfg := broker.Config{Anonymous: &yes, Bans: []guard.Ban{{Kind: guard.Network, Network: netip.MustParsePrefix("127.0.0.0/8")}},
-		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", Proxy: true, Trusted: loopback}, {URL: "mqtt://127.0.0.1:0"}}}
+	cfg := broker.Config{
+		Anonymous: &yes, Bans: []guard.Ban{{Kind: guard.Network, Network: netip.MustParsePrefix("127.0.0.0/8")}},
+		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", Proxy: true, Trusted: loopback}, {URL: "mqtt://127.0.0.1:0"}},
+	}
 	reload(t, b, cfg)
 	ended(t, dial(t, b, 1)) // not a word
 }

@@ -147,7 +147,7 @@ func (l *Listener) broker() (broker.Listener, error) {
 		URL: e.url(), Name: l.Name, ConnsMax: l.MaxConnections, AcceptRate: l.ConnectRate.perSecond(),
 		Origins: l.Origins, Anonymous: l.Anonymous.Bool(),
 		Mode: fs.FileMode(l.Mode), Owner: l.Owner, Group: l.Group,
-		Proxy: l.ProxyProtocol != "off", Trusted: slices.Concat(l.ProxyTrusted, l.ForwardedTrusted),
+		Proxy: l.ProxyProtocol != "off", ProxyVersion: map[string]int{"v1": 1, "v2": 2}[l.ProxyProtocol], Trusted: slices.Concat(l.ProxyTrusted, l.ForwardedTrusted),
 	}
 	if e.TLS {
 		out.TLS = l.TLS.broker()

@@ -65,6 +65,9 @@ func mosquittoCommand(binary string, d doors, c *certificate, dir string) ([]str
 			fmt.Fprintf(&conf, "certfile %s\nkeyfile %s\n", c.cert, c.key)
 		}
 	}
+	if err := os.Chmod(dir, 0o777); err != nil { // it makes its socket as another user
+		return nil, err
+	}
 	file := filepath.Join(dir, "mosquitto.conf")
 	return []string{binary, "-c", file}, os.WriteFile(file, []byte(conf.String()), 0o644)
 }
@@ -121,8 +124,14 @@ func (k kind) dial(d doors, c *certificate) (conn net.Conn, err error) {
 	if k.unix {
 		network = "unix"
 	}
-	if conn, err = net.DialTimeout(network, d[k.name], 10*time.Second); err != nil {
-		return nil, err
+	// A broker opens one listener after the other.
+	for until := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if conn, err = net.DialTimeout(network, d[k.name], 10*time.Second); err == nil {
+			break
+		}
+		if time.Now().After(until) {
+			return nil, err
+		}
 	}
 	if k.tls {
 		conn = tls.Client(conn, c.client)
