@@ -144,8 +144,8 @@ func (p *plan) compare(t *tabwriter.Writer, b broker, l load, dir string) error 
 	found := map[string][]result{}
 	for range p.rounds {
 		for _, k := range kinds {
-			if b.name == "mosquitto" && k.web && k.tls && l.subscribers > 1 {
-				continue // libwebsockets takes minutes for it
+			if b.name == "mosquitto" && k.web && (l.idleConns > 0 || l.subscribers > 1) {
+				continue // its WebSocket takes minutes for many connections
 			}
 			r, err := p.one(b, k, l, dir)
 			if err != nil {

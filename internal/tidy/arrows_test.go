@@ -92,7 +92,8 @@ var starters = []string{
 	"broker/loginpool.go",          // checks passwords, which takes time
 	"broker/logqueue.go",           // hands records to a logger that may block
 	"client/conn.go",
-	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
+	"cmd/loopmq/output.go",   // writes to a slow terminal or pipe
+	"cmd/loopmq/publines.go", // waits for standard input
 	"cmd/loopmq/serve.go",
 	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
 	"loop/evio.go",               // evio accepts work on its own goroutines
