@@ -24,7 +24,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-compare fuzz docs cover cross clean
+	bench bench-doors bench-compare fuzz docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,11 @@ bench: build ## delivered messages a second: LoopMQ, Debian's mosquitto, bare re
 	$(GO) build -trimpath -o $(BIN)/relay ./bench/relay
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -mosquitto mosquitto -relay $(BIN)/relay
+
+bench-doors: build ## what TCP, WebSocket, TLS and unix sockets cost, LoopMQ and Debian's mosquitto (ROUNDS=3 MEASURE=2s)
+	@scripts/test-deps.sh
+	$(GO) build -trimpath -o $(BIN)/doorbench ./bench/doorbench
+	$(BIN)/doorbench -rounds $(ROUNDS) -measure $(MEASURE) -loopmq $(BIN)/loopmq -mosquitto $$(command -v mosquitto)
 
 bench-compare: build ## the same, this tree against the commit REF (default HEAD)
 	rm -rf $(BIN)/base && git worktree prune && git worktree add --detach $(BIN)/base $(REF)

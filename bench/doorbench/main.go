@@ -58,7 +58,7 @@ type plan struct {
 	loopmq, mosquitto string
 	rounds            int
 	measure           time.Duration
-	only              string
+	only, door        string
 	certs             *certificate
 }
 
@@ -69,6 +69,7 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 3, "how often everything runs")
 	flag.DurationVar(&p.measure, "measure", 2*time.Second, "measured part of a run")
 	flag.StringVar(&p.only, "load", "", "run only this `load`")
+	flag.StringVar(&p.door, "door", "", "go only through this `door`; there is no ratio then")
 	flag.Parse()
 	if err := p.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "doorbench:", err)
@@ -144,6 +145,9 @@ func (p *plan) compare(t *tabwriter.Writer, b broker, l load, dir string) error 
 	found := map[string][]result{}
 	for range p.rounds {
 		for _, k := range kinds {
+			if p.door != "" && p.door != k.name {
+				continue
+			}
 			if b.name == "mosquitto" && k.web && (l.idleConns > 0 || l.subscribers > 1) {
 				continue // its WebSocket takes minutes for many connections
 			}
@@ -166,7 +170,7 @@ func (p *plan) compare(t *tabwriter.Writer, b broker, l load, dir string) error 
 		}
 		cpu := median(runs, func(r result) float64 { return r.cpuEach })
 		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%.3f\t%.2f\t\t\n", l.name, b.name, k.name,
-			median(runs, func(r result) float64 { return r.rate }), cpu, cpu/plain)
+			median(runs, func(r result) float64 { return r.rate }), cpu, cpu/max(plain, 1e-9))
 	}
 	return t.Flush()
 }
