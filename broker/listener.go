@@ -148,7 +148,7 @@ var listenerOptions = []listenerOption{
 func ParseListener(raw string) (Listener, error) {
 	base, query, _ := strings.Cut(raw, "?")
 	l := Listener{URL: base}
-	for _, pair := range strings.Split(query, "&") {
+	for pair := range strings.SplitSeq(query, "&") {
 		if pair == "" {
 			continue
 		}
