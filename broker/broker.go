@@ -34,6 +34,7 @@ type Broker struct {
 	router *router.Router
 	log    *logQueue
 	pool   *buf.Pool
+	frames transport.Frames // of all WebSockets
 	logins *loginPool
 	rules  *ruleBook // where no listener has its own; belongs to the loop once it runs
 	made   time.Time
@@ -164,7 +165,7 @@ func (b *Broker) Run(ctx context.Context) error {
 			}
 			close(b.ready)
 		},
-		BeginPass: begin,
+		BeginPass: func(now int64) { begin(now); b.frames.BeginPass() },
 		EndPass:   b.endPass,
 		Stopping:  stopping,
 	})

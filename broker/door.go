@@ -68,7 +68,7 @@ func (b *Broker) newDoor(from *sources, l *Listener) (*door, error) {
 			limit = router.DefaultLimits().PacketBytesMax
 		}
 		d.webSocket, err = transport.NewDoor(transport.Options{
-			Path: p.path, Origins: l.Origins, CloseCode: closeCode, Pool: b.pool, Secure: p.scheme.tls,
+			Path: p.path, Origins: l.Origins, CloseCode: closeCode, Pool: b.pool, Frames: &b.frames, Secure: p.scheme.tls,
 			Limits: transport.Limits{FrameBytesMax: limit + framePacketsBytes},
 		})
 		if err != nil {

@@ -57,6 +57,7 @@ type Options struct {
 	CloseCode func(why error) uint16
 	Limits    Limits
 	Pool      *buf.Pool // for output; default: one of its own
+	Frames    *Frames   // of the engine, whose owner calls BeginPass; nil: packets are copied into frames of their own
 }
 
 // Door is what the WebSockets of one listener have in common. It belongs to the loop goroutine.
@@ -68,12 +69,13 @@ type Door struct {
 	limits    Limits
 	stats     Stats
 	pool      *buf.Pool
-	scratch   []byte // a frame that is being put together
+	frames    *Frames // nil: none
+	scratch   []byte  // a frame that is being put together
 }
 
 // NewDoor checks the options.
 func NewDoor(o Options) (*Door, error) {
-	d := &Door{path: o.Path, secure: o.Secure, closeCode: o.CloseCode, limits: o.Limits.withDefaults(), pool: o.Pool}
+	d := &Door{path: o.Path, secure: o.Secure, closeCode: o.CloseCode, limits: o.Limits.withDefaults(), pool: o.Pool, frames: o.Frames}
 	if d.path == "" {
 		d.path = "/mqtt"
 	}

@@ -25,9 +25,10 @@ type fakeConn struct {
 	closed  bool
 	why     error
 	maxTail int
+	id      uint64 // behind 42
 }
 
-func (c *fakeConn) ID() uint64                { return 42 }
+func (c *fakeConn) ID() uint64                { return 42 + c.id }
 func (c *fakeConn) Send(frame []byte) bool    { return c.send(frame) }
 func (c *fakeConn) Queued() int               { return len(c.sent) }
 func (c *fakeConn) Room(int) bool             { return !c.closed && !c.full }

@@ -12,6 +12,7 @@ import (
 type innerConn WebSocket
 
 const (
+	viewBytesMax    = 4 << 10  // packets that are put into Frames
 	smallBytesMax   = 512      // bytes that are copied twice sooner than given a shared body
 	scratchBytesMax = 64 << 10 // scratch memory that is kept
 )
@@ -43,10 +44,18 @@ func (c *innerConn) Send(frame []byte) bool {
 	return c.outer.SendShared(d.scratch, body)
 }
 
-// SendView implements loop.Conn. It copies: header and frame must be taken or refused together.
+// SendView implements loop.Conn. Header and frame must be taken or refused together, and so it is a view of Frames that
+// is queued, not frame itself. Of large ones the copy made by Send is cheaper than finding out that it is the last again.
 //
 // hot: no allocation once the pool is warm.
-func (c *innerConn) SendView(frame []byte) bool { return c.Send(frame) }
+func (c *innerConn) SendView(frame []byte) bool {
+	if f := c.door.frames; f != nil && !c.closed && len(frame) > 0 && len(frame) <= viewBytesMax {
+		if framed := f.of(c.outer.ID(), frame); framed != nil {
+			return c.outer.SendView(framed)
+		}
+	}
+	return c.Send(frame)
+}
 
 // SendShared implements loop.Conn.
 //
