@@ -22,7 +22,7 @@ type conn struct {
 	tail []byte    // received and not consumed; from the pool
 	next *conn     // in the dirty list
 
-	queued int // bytes in segs
+	queued uint32 // bytes in segs; a frame has at most 256 MiB
 	fd     int32
 	slot   uint32
 	gen    uint32
@@ -46,7 +46,7 @@ type conn struct {
 func (c *conn) ID() uint64 { return connID(c.slot, c.gen) }
 
 // Queued implements Conn.
-func (c *conn) Queued() int { return c.queued }
+func (c *conn) Queued() int { return int(c.queued) }
 
 // Pause implements Conn.
 func (c *conn) Pause() {
@@ -127,7 +127,7 @@ func (l *epoll) callDrained() {
 		c.lowListed = false
 		switch {
 		case c.closed:
-		case c.queued > l.lim.OutputLowBytes:
+		case int(c.queued) > l.lim.OutputLowBytes:
 			c.wantLow = true // more was sent since
 		default:
 			c.h.Drained()

@@ -121,7 +121,8 @@ func (c *conn) room(n, extra int) bool {
 
 // fits applies the limit; a single frame may exceed it while little is queued.
 func (c *conn) fits(n, extra int) bool {
-	return c.queued+n <= c.l.lim.OutputBytesMax+extra || c.queued <= c.l.lim.OutputLowBytes
+	queued := int(c.queued)
+	return queued+n <= c.l.lim.OutputBytesMax+extra || queued <= c.l.lim.OutputLowBytes
 }
 
 // makeRoom asks the kernel before it says no: in a wide pass the limit can be reached by a peer that is not slow.
@@ -141,7 +142,7 @@ func (c *conn) makeRoom(n, extra int) bool {
 
 // added accounts for n queued bytes.
 func (c *conn) added(n int) {
-	c.queued += n
+	c.queued += uint32(n)
 	c.touch()
 }
 
@@ -205,7 +206,7 @@ func (l *epoll) flush() {
 //
 // hot: no allocation once the pool is warm.
 func (c *conn) flush() {
-	if c.queued > c.l.lim.OutputLowBytes {
+	if int(c.queued) > c.l.lim.OutputLowBytes {
 		c.wantLow = true
 	}
 	queued := c.queued
@@ -232,7 +233,7 @@ func (c *conn) flush() {
 	if c.views {
 		c.ownViews()
 	}
-	if c.wantLow && c.queued <= c.l.lim.OutputLowBytes && !c.closed {
+	if c.wantLow && int(c.queued) <= c.l.lim.OutputLowBytes && !c.closed {
 		c.wantLow = false
 		c.oweDrained()
 	}
@@ -288,7 +289,7 @@ func (c *conn) write(done int) int {
 
 // written takes n bytes off the queue's front.
 func (c *conn) written(done, n int) int {
-	c.queued -= n
+	c.queued -= uint32(n)
 	for n > 0 {
 		s := &c.segs[done]
 		if n < len(s.data) {

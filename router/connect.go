@@ -141,6 +141,9 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 		s = r.newSession(id)
 	}
 	s.identity = c.peer.Identity
+	if c.rare != nil && c.rare.quota != (Quota{}) || s.quota() != nil {
+		s.seldom().quota = c.seldom().quota
+	}
 	if id := s.identity; c.will != nil && id != nil && id.Access != nil {
 		c.will.writer, c.will.id = id, s.id
 	}

@@ -227,11 +227,12 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 			if sub.opts != nil && (sub.opts.entry != nil || sub.opts.noLocal && sub.session == r.fan.p.from) {
 				continue
 			}
-			f := sub.session.fan
+			k := sub.session.seldom()
+			f := k.fan
 			switch {
 			case f == nil:
 				f = &overlap{seq: seq, first: sub, qos: sub.qos}
-				sub.session.fan = f
+				k.fan = f
 			case f.seq != seq:
 				f.seq, f.first, f.qos, f.rap = seq, sub, sub.qos, false
 				f.ids = f.ids[:0]
@@ -251,7 +252,7 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 				continue
 			}
 			s := sub.session
-			f := s.fan
+			f := s.seldom().fan
 			if f == nil || f.seq != seq || f.first != sub {
 				continue
 			}
@@ -299,7 +300,7 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 	}
 	switch {
 	case len(frame) > int(c.sendMax):
-		r.drop(s, DropPacketTooLarge)
+		r.drop(s, DropPacketTooLarge, p.topic)
 		return putTooLarge
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
 		r.delivered(0, len(p.payload))
@@ -321,7 +322,7 @@ func (r *Router) deliverOwn(c *Client, retain bool, o *origin) putResult {
 	result := r.put(c, out, p.props, p.expireAt, o, m)
 	switch result {
 	case putTooLarge:
-		r.drop(c.session, DropPacketTooLarge)
+		r.drop(c.session, DropPacketTooLarge, p.topic)
 	case putSent:
 		r.delivered(0, len(p.payload))
 	}
@@ -352,7 +353,7 @@ func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putR
 	}
 	switch {
 	case len(frame) > int(c.sendMax):
-		r.drop(s, DropPacketTooLarge)
+		r.drop(s, DropPacketTooLarge, r.fan.p.topic)
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
 		r.fly(s, d)
 	default:

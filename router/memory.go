@@ -158,7 +158,7 @@ func (r *Router) cutOne(s *Session) int {
 		return 0
 	}
 	n := d.msg.bytes() + messageOverBytes
-	r.drop(s, DropMemory)
+	r.drop(s, DropMemory, d.msg.Topic())
 	r.release(d.msg)
 	return n
 }
@@ -166,10 +166,10 @@ func (r *Router) cutOne(s *Session) int {
 // slowDown stops reading from a publisher of QoS 1 or 2 until there is memory
 // again.
 func (c *Client) slowDown() {
-	if c.r.memory.level < memoryHold || c.paused {
+	if c.r.memory.level < memoryHold || c.paused&pausedByMemory != 0 {
 		return
 	}
-	c.paused = true
+	c.paused |= pausedByMemory
 	c.conn.Pause()
 	c.r.stats.Held++
 	c.r.memory.heldBack = append(c.r.memory.heldBack, c)
@@ -181,9 +181,11 @@ func (r *Router) letGo() {
 		if c.closing {
 			continue
 		}
-		c.paused = false
+		c.paused &^= pausedByMemory
 		c.seenAt = r.now // its silence was ours
-		c.conn.Resume()
+		if c.paused == 0 {
+			c.conn.Resume()
+		}
 	}
 	clear(r.memory.heldBack)
 	r.memory.heldBack = r.memory.heldBack[:0]

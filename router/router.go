@@ -31,6 +31,7 @@ type Router struct {
 	replays  []*Session // sessions owed retained messages
 	stuck    stuckList
 	duels    map[string]*duel
+	uses     map[string]*userUse // of users with a quota
 	memory   memory
 	sys      sys
 	version  string
@@ -84,6 +85,7 @@ func New(cfg Config) *Router {
 		topicShort: min(limits.TopicBytesMax+1, limits.TopicLevelsMax),
 		shares:     make(map[string]*shareGroup),
 		duels:      make(map[string]*duel),
+		uses:       make(map[string]*userUse),
 
 		serverReference:  cfg.ServerReference,
 		moved:            cfg.ServerMoved,

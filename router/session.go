@@ -15,12 +15,41 @@ type Session struct {
 	*flow          // Router.idle until own
 	will     *will // waits for its delay
 	expiry   int64 // ns; 0 = ends with its connection
+	rare     *sessionRarely
 	timer    timer.Timer
-	dropped  uint32
 
 	prev, next *Session // Router.offline
+}
 
-	fan *overlap // nil until filters of it overlapped
+// sessionRarely is what few sessions have.
+type sessionRarely struct {
+	dropped uint64
+	quota   Quota    // of the last connection
+	fan     *overlap // nil until filters of it overlapped
+}
+
+// seldom returns what few sessions have, to write to.
+func (s *Session) seldom() *sessionRarely {
+	if s.rare == nil {
+		s.rare = new(sessionRarely)
+	}
+	return s.rare
+}
+
+// quota is what s may hold; nil: what Limits say.
+func (s *Session) quota() *Quota {
+	if s.rare == nil || s.rare.quota == (Quota{}) {
+		return nil
+	}
+	return &s.rare.quota
+}
+
+// losses is how many messages s did not get.
+func (s *Session) losses() uint64 {
+	if s.rare == nil {
+		return 0
+	}
+	return s.rare.dropped
 }
 
 // flow is what a session has under way. Most sessions have nothing, and share
@@ -139,7 +168,7 @@ func (r *Router) endSession(s *Session) {
 	}
 	for s.queue.n > 0 {
 		d := s.dequeue()
-		r.drop(s, DropSession)
+		r.drop(s, DropSession, d.msg.Topic())
 		r.passOn(&d, false)
 		r.release(d.msg)
 	}

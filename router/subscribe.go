@@ -139,7 +139,11 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 	sub := s.subs.find(f.Name)
 	known := sub != nil
 	if !known {
-		if s.subs.len() >= r.limits.SubscriptionsMax {
+		most := r.limits.SubscriptionsMax
+		if q := s.quota(); q != nil && q.Subscriptions > 0 {
+			most = min(most, q.Subscriptions)
+		}
+		if s.subs.len() >= most {
 			r.hit(LimitSubscriptions)
 			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; subscriptions-max", s.subs.len())}
 		}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/loopmq/loopmq/internal/buf"
@@ -91,12 +92,13 @@ func (c *conn) SendControl(frame []byte) bool {
 // SendShared implements router.Conn.
 func (c *conn) SendShared(head []byte, body *buf.Ref) bool { return c.put(0, head, body.Bytes()) }
 
-// SendView implements router.Conn.
+// SendView implements router.Conn. What is not part of the view must be as it
+// is until the output leaves.
 func (c *conn) SendView(frame []byte) bool {
 	view := c.w.view
 	at := cap(view) - cap(frame)
 	if at < 0 || at+len(frame) > len(view) || &view[at] != &frame[0] {
-		c.w.fail("SendView of bytes that are not part of the view")
+		c.w.lent = append(c.w.lent, lent{frame, bytes.Clone(frame)})
 	}
 	return c.put(0, frame, nil)
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"runtime/debug"
 
@@ -18,6 +19,7 @@ type World struct {
 	conns   []*conn // in the order of dialling; closed ones are taken out
 	dialled uint64
 
+	lag    rng   // how late the loop is
 	now    int64 // ns
 	wake   int64 // what EndPass said
 	events eventQueue
@@ -30,6 +32,7 @@ type World struct {
 	sent     []sent // packets that the router sent since the model looked
 	sentBuf  []byte
 	view     []byte // what the router may look at now
+	lent     []lent // of this pass
 	drawn    uint64 // the last random number that the router got
 	passes   int
 	numbered int // messages made so far
@@ -45,12 +48,13 @@ type sent struct {
 	a, b int
 }
 
-// checkEvery is how many passes go by between two walks over the router's state.
-const checkEvery = 4
+// lent is memory of the router's that output points into, and what it must hold
+// until the output has left.
+type lent struct{ frame, want []byte }
 
 func newWorld(p *Plan) *World {
 	plan := *p // healing changes it
-	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16)}
+	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16), lag: rng{p.Seed}}
 	ids := rng{p.Seed}
 	draw := func() uint64 {
 		w.drawn = ids.next()
@@ -95,7 +99,7 @@ func (w *World) advance(to int64) {
 		if next == 0 || next > to {
 			break
 		}
-		w.now = max(w.now+1, next)
+		w.now = max(w.now+1, next+int64(w.lag.n(w.plan.LagMicros+1))*1000)
 		w.pass()
 	}
 	w.now = max(w.now+1, to)
@@ -122,6 +126,7 @@ func (w *World) pass() {
 		e := w.events.pop()
 		w.happen(&e)
 	}
+	w.lent = w.lent[:0]
 	w.router.BeginPass(w.now)
 	low := w.low
 	w.low = nil
@@ -143,7 +148,7 @@ func (w *World) pass() {
 		w.model.quiet()
 		w.model.checkWake()
 	}
-	if w.err == nil && w.passes%checkEvery == 0 {
+	if w.err == nil && w.passes%w.plan.CheckEvery == 0 {
 		w.check()
 	}
 }
@@ -251,6 +256,11 @@ func plain(b []byte) bool { return b[0]>>4 == publish && b[0]&1 == 0 }
 
 // flush moves output to the pipes.
 func (w *World) flush() {
+	for _, l := range w.lent {
+		if !bytes.Equal(l.frame, l.want) {
+			w.fail("SendView of bytes that changed before the end of the pass")
+		}
+	}
 	for _, c := range w.dirty {
 		c.dirty = false
 		c.flush()

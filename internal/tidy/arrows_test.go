@@ -9,7 +9,7 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic"},
+	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
 	"broker":              {"auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
 	"config/mosquitto":    {"config"},
@@ -18,9 +18,11 @@ var arrows = map[string][]string{
 	"router/topic":        {},
 	"codec":               {},
 	"auth":                {},
+	"auth/scram":          {},
 	"auth/certs":          {},
+	"store":               {},
 	"client":              {"codec"},
-	"conformance":         {"broker", "auth"},
+	"conformance":         {"broker", "auth/scram"},
 	"conformance/clients": {"broker"},
 	"bench":               {"client", "codec", "loop"},
 	"bench/loopbench":     {"bench"},
@@ -50,7 +52,8 @@ var testArrows = map[string][]string{
 // here lives on the standard library.
 var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "github.com/KimMachineGun/automemlimit", "golang.org/x/sys"},
-	"auth":            {"github.com/xdg-go/scram"},
+	"store":           {"golang.org/x/sys"},
+	"auth/scram":      {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
 	"auth/token":      {"github.com/golang-jwt/jwt/v5"},
 	"config":          {"github.com/pelletier/go-toml/v2"},
@@ -90,6 +93,7 @@ var starters = []string{
 	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
 	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
+	"store/writer.go",            // commits and reads, both of which wait for the disk
 	"loop/evio.go",               // evio accepts work on its own goroutines
 	"cmd/loopmq/service.go",      // waits for SIGHUP
 }
