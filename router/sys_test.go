@@ -60,7 +60,7 @@ func TestSysTree(t *testing.T) {
 		values[strings.TrimPrefix(topic, "$SYS/broker/")] = value
 	}
 	want := strings.Fields(sysTopics)
-	for _, l := range strings.Fields("messages/received messages/sent publish/dropped publish/received publish/sent bytes/received bytes/sent sockets connections") {
+	for l := range strings.FieldsSeq("messages/received messages/sent publish/dropped publish/received publish/sent bytes/received bytes/sent sockets connections") {
 		want = append(want, "load/"+l+"/1min", "load/"+l+"/5min", "load/"+l+"/15min")
 	}
 	if len(values) != len(want) {
