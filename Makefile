@@ -19,6 +19,10 @@ SEEDS    ?= 20000
 SEED     ?= 0
 SCENARIO ?= .
 REF      ?= HEAD
+ROWS     ?=
+SOAK     ?= 20m
+OUT      ?= $(BIN)
+FAULTS   ?= seed=1 rate=0.1 fatal=0
 
 # A checkout owned by another user makes git fail, and with it go build's own
 # stamping; the version goes in through LDFLAGS instead.
@@ -29,7 +33,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-peers bench-baseline bench-diff bench-compare pgo fuzz sim docs cover cross clean
+	bench bench-peers bench-doors bench-baseline bench-diff bench-compare pgo fuzz sim faults hostile soak docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,13 +62,15 @@ fmt-check:
 	@found=$$($(TOOL) gofumpt -l .) || exit 1; \
 	if [ -n "$$found" ]; then echo "not formatted (run: make fmt):"; echo "$$found"; exit 1; fi
 
-vet: ## go vet, with and without the invariant checks
+vet: ## go vet, with and without the invariant checks and the faults
 	$(GO) vet ./...
 	$(GO) vet -tags invariant ./...
+	$(GO) vet -tags faults ./...
 
 staticcheck: ## staticcheck, with and without the invariant checks
 	$(TOOL) staticcheck ./...
 	$(TOOL) staticcheck -tags invariant ./...
+	$(TOOL) staticcheck -tags faults ./loop
 
 fix-check: ## what go fix would modernise (make fmt does it)
 	$(GO) fix -diff ./...
@@ -102,6 +108,11 @@ bench-diff: ## the stages now, beside bench/baseline.txt; only on the same machi
 	$(STAGES) >$(BIN)/stages.txt
 	$(TOOL) benchstat bench/baseline.txt $(BIN)/stages.txt
 
+bench-doors: build ## what TCP, WebSocket, TLS and unix sockets cost, LoopMQ and Debian's mosquitto (ROUNDS=3 MEASURE=2s)
+	@scripts/test-deps.sh
+	$(GO) build -trimpath -o $(BIN)/doorbench ./bench/doorbench
+	$(BIN)/doorbench -rounds $(ROUNDS) -measure $(MEASURE) -loopmq $(BIN)/loopmq -mosquitto $$(command -v mosquitto)
+
 bench-compare: build ## the same, this tree against the commit REF (default HEAD)
 	rm -rf $(BIN)/base && git worktree prune && git worktree add --detach $(BIN)/base $(REF)
 	cd $(BIN)/base && $(GO) build -trimpath -o ../loopmq-base ./cmd/loopmq
@@ -124,6 +135,16 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir </dev/null; \
 		done; \
 	done
+
+faults: ## the tests at the wire while system calls fail (FAULTS="seed=1 rate=0.1 fatal=0")
+	LOOPMQ_FAULTS='$(FAULTS)' $(GO) test -count=1 -tags 'faults invariant' -timeout 15m ./loop ./broker ./conformance
+
+hostile: ## two thousand malformed and abusive inputs, figures of a witness meanwhile (ROWS=regexp)
+	$(GO) test -count=1 -v -timeout 30m ./conformance/hostile -all -rows '$(ROWS)'
+
+soak: ## clients of all kinds for SOAK (20m); figures, and a plot in OUT/soak.svg (bin/)
+	mkdir -p $(OUT)
+	$(GO) test -count=1 -v -timeout 0 ./conformance/soak -for $(SOAK) -out $(abspath $(OUT))
 
 sim: ## the router in simulation: SEEDS=20000 runs from SEED (0: from the clock); a failing seed is shrunk and shown
 	$(GO) test -count=1 -v -timeout 1h -run '^TestSeeds$$' ./internal/sim -seeds $(SEEDS) -seed $(SEED)

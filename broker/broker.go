@@ -43,6 +43,7 @@ type Broker struct {
 	bans       guard.Bans
 	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
 	doors      []*door              // likewise; their sockets are there once ready is closed
+	recording  *recording           // nil: none
 
 	reloading sync.Mutex // one Reload at a time
 
@@ -81,6 +82,11 @@ func New(cfg Config) (*Broker, error) {
 		return b.bookOf(from.Listener).identity(user, true, clientID, from.Remote.Addr(), nil)
 	}
 	rc.Version, rc.Traffic = cfg.Version, b.traffic
+	if cfg.Record != nil {
+		if b.recording, err = b.newRecording(cfg.Record, &rc); err != nil {
+			return nil, err
+		}
+	}
 	b.router = router.New(rc)
 	return b, nil
 }
@@ -145,6 +151,12 @@ func (b *Broker) Run(ctx context.Context) error {
 	for _, warning := range b.cfg.insecure() {
 		b.logger().Warn(warning)
 	}
+	begin, stopping := b.router.BeginPass, b.router.Stopping
+	if r := b.recording; r != nil {
+		begin, stopping = r.hooks(b.router)
+		r.Start()
+		defer b.endRecording()
+	}
 	return b.engine.Run(loop.Hooks{
 		Serving: func(sockets []*loop.Socket) {
 			for i, d := range b.doors {
@@ -152,15 +164,18 @@ func (b *Broker) Run(ctx context.Context) error {
 			}
 			close(b.ready)
 		},
-		BeginPass: b.router.BeginPass,
+		BeginPass: begin,
 		EndPass:   b.endPass,
-		Stopping:  b.router.Stopping,
+		Stopping:  stopping,
 	})
 }
 
 // endPass runs what is due, then encrypts what this pass sends.
 func (b *Broker) endPass() (wake int64) {
 	wake = b.router.EndPass()
+	if b.recording != nil {
+		wake = b.recording.EndPass(wake)
+	}
 	for _, d := range b.encrypting {
 		d.Flush()
 	}

@@ -27,6 +27,9 @@ type Config struct {
 	Log *slog.Logger
 	// Limits bound what clients can make the broker hold.
 	Limits Limits
+	// Record, if not nil, writes down what happens to the router, for
+	// loopmq replay.
+	Record *Recording
 	// LoopLimits bound buffers and the work of a pass.
 	LoopLimits loop.Limits
 	// ServerReference names another server (section 4.11 of MQTT 5.0). 5.0

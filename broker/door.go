@@ -35,6 +35,7 @@ type door struct {
 	secure    *secure         // nil: no TLS
 	webSocket *transport.Door // nil: none
 	proxy     bool
+	version   int // of the PROXY header; 0: any
 	trusted   []netip.Prefix
 }
 
@@ -46,7 +47,7 @@ func (b *Broker) newDoor(from *sources, l *Listener) (*door, error) {
 		return nil, err
 	}
 	d := &door{
-		broker: b, loop: p.loop, scheme: p.scheme, path: p.path, proxy: l.Proxy, trusted: l.Trusted,
+		broker: b, loop: p.loop, scheme: p.scheme, path: p.path, proxy: l.Proxy, version: l.ProxyVersion, trusted: l.Trusted,
 	}
 	d.rate = &connectRate{perSecond: l.AddressRate}
 	if d.login, err = from.login(b, l); err != nil {
@@ -97,12 +98,27 @@ func (d *door) url() string {
 // several packets may share one.
 const framePacketsBytes = 1 << 20
 
+// inbound is the router's end of a connection: a router.Client, alone or behind
+// a record.Tap.
+type inbound interface {
+	loop.Handler
+	Through(conn router.Conn, from router.Peer)
+}
+
+// attach gives a new connection to the router.
+func (b *Broker) attach(c loop.Conn, from router.Peer) inbound {
+	if b.recording != nil {
+		return b.recording.Attach(b.router, c, from)
+	}
+	return b.router.Attach(c, from)
+}
+
 // accept is the loop's hook for new connections. The Client exists from the
 // first moment, so that one deadline holds for all that comes before CONNECT.
 func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 	peer := router.Peer{Listener: d.rules, Remote: from.Remote}
 	if d.proxy && from.Remote.IsValid() && !d.trusts(from.Remote.Addr()) {
-		d.broker.router.Attach(c, peer).Closed(errNotTheProxy)
+		d.broker.attach(c, peer).Closed(errNotTheProxy)
 		return nil
 	}
 	if !d.proxy && d.broker.bans.FindAddress(time.Now().UnixNano(), from.Remote.Addr()) != nil {
@@ -120,9 +136,13 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 			peer.Identity = &router.Identity{User: user}
 		}
 	}
-	client := d.broker.router.Attach(c, peer)
+	client := d.broker.attach(c, peer)
 	if d.proxy {
 		return transport.NewProxy(func(h transport.ProxyHeader) loop.Handler {
+			if d.version != 0 && h.Version != d.version {
+				client.Closed(fmt.Errorf("PROXY protocol header of version %d, and this listener takes version %d", h.Version, d.version))
+				return nil
+			}
 			if h.Source.IsValid() {
 				peer.Remote = h.Source
 			}
@@ -134,7 +154,7 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 
 // begin returns the handler of what comes behind a PROXY header, if there was
 // one.
-func (d *door) begin(c loop.Conn, client *router.Client, peer router.Peer) loop.Handler {
+func (d *door) begin(c loop.Conn, client inbound, peer router.Peer) loop.Handler {
 	if d.secure != nil {
 		client.Through(c, peer)
 		return d.encrypted(c, client, peer)
@@ -143,7 +163,7 @@ func (d *door) begin(c loop.Conn, client *router.Client, peer router.Peer) loop.
 }
 
 // open returns the handler of what comes behind PROXY and TLS.
-func (d *door) open(c loop.Conn, client *router.Client, peer router.Peer) loop.Handler {
+func (d *door) open(c loop.Conn, client inbound, peer router.Peer) loop.Handler {
 	client.Through(c, peer)
 	if d.webSocket == nil {
 		return client

@@ -47,6 +47,9 @@ const (
 // Authenticate implements router.Authenticator.
 func (l *login) Authenticate(cr *router.Credentials, done func(router.Verdict)) {
 	b := l.broker
+	if b.recording != nil {
+		done = b.recording.Verdict(done)
+	}
 	if ban := b.banOf(cr); ban != nil {
 		done(router.Verdict{Reason: codec.Banned, Text: ban.String()})
 		return

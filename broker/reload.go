@@ -158,7 +158,11 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 	b.bans = s.bans
 	b.cfg, b.doors = s.cfg, s.doors
 	b.encrypt(s.doors)
-	r.Change(s.routerConfig())
+	rc := s.routerConfig()
+	r.Change(rc)
+	if b.recording != nil {
+		b.recording.Reload(&rc)
+	}
 	b.closeStrangers(before, userNames(s.doors), r)
 }
 

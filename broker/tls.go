@@ -183,7 +183,7 @@ func (s *secure) user(state *tls.ConnectionState) (name string, ok bool, err err
 }
 
 // encrypted puts TLS between a connection and what open makes of it.
-func (d *door) encrypted(c loop.Conn, client *router.Client, peer router.Peer) loop.Handler {
+func (d *door) encrypted(c loop.Conn, client inbound, peer router.Peer) loop.Handler {
 	return d.secure.door.TLS(c, func(inside loop.Conn, state *tls.ConnectionState) loop.Handler {
 		name, ok, err := d.secure.user(state)
 		if err != nil {

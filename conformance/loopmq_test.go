@@ -12,6 +12,7 @@ import (
 
 	"github.com/loopmq/loopmq/auth/scram"
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/leak"
 )
 
 // loopmq is a LoopMQ broker inside the test's process.
@@ -60,14 +61,21 @@ var atEnd struct {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	os.Exit(leak.Main(allTests{m}))
+}
+
+// allTests runs the tests, and then ends what had to wait for their end.
+type allTests struct{ m *testing.M }
+
+func (a allTests) Run() int {
+	code := a.m.Run()
 	for _, stop := range atEnd.stops {
 		if err := stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 func startLoopMQ(engine string) func(testing.TB, options) target {

@@ -55,7 +55,7 @@ func (l *epoll) accept(s *Socket) {
 		if !l.paced(s) {
 			return
 		}
-		fd, sa, err := unix.Accept4(s.sys.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, sa, err := l.calls().accept(s.sys.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		if err == nil {
 			s.sys.tokens--
 			l.admit(s, fd, sa)
@@ -168,7 +168,7 @@ func (l *epoll) shed(s *Socket) error {
 	}
 	unix.Close(l.reserve)
 	l.reserve = -1
-	fd, _, err := unix.Accept4(s.sys.fd, unix.SOCK_CLOEXEC)
+	fd, _, err := l.calls().accept(s.sys.fd, unix.SOCK_CLOEXEC)
 	if err == nil {
 		unix.Close(fd)
 		l.stats.AcceptShed++

@@ -55,6 +55,9 @@ func (c *conn) Pause() {
 		return
 	}
 	c.paused = true
+	if c.failed { // what was received before will not be read any more
+		c.Close(c.cause)
+	}
 	c.touch()
 }
 
@@ -77,6 +80,7 @@ func (c *conn) Close(why error) {
 		return
 	}
 	c.closed, c.cause = true, why
+	c.unblock() // the kernel is asked once more to take the last words
 	c.l.closing = append(c.l.closing, c)
 	c.touch()
 }
@@ -227,7 +231,7 @@ const lingerReads = 16
 func closeSocket(fd int, why error, scratch []byte) {
 	if !errors.Is(why, io.EOF) && unix.Shutdown(fd, unix.SHUT_WR) == nil {
 		for range lingerReads {
-			if n, errno := readRaw(fd, scratch); errno != 0 || n <= 0 {
+			if n, errno := (calls{}).read(fd, scratch); errno != 0 || n <= 0 {
 				break
 			}
 		}

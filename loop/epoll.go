@@ -68,6 +68,8 @@ type epoll struct {
 	grumbleAt int64 // when accept trouble may be logged again
 	grumbles  uint64
 
+	faults faults // without size in a build without the tag faults
+
 	stopCalls  atomic.Int32 // calls of Stop
 	stopFlush  atomic.Int64 // ns
 	stopping   bool
@@ -79,7 +81,9 @@ type epoll struct {
 func openEpoll(o Options) (Engine, error) {
 	l := &epoll{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, epfd: -1, reserve: -1}
 	l.posts.max = o.Limits.PostsMax
-	return l, nil
+	var err error
+	l.faults, err = newFaults()
+	return l, err
 }
 
 // Run implements Engine.
@@ -178,7 +182,7 @@ func (l *epoll) clock() int64 { return int64(time.Since(l.start)) + 1 }
 
 // wait fills events. It asks without sleeping first: under load there is always something, and the raw call is cheap.
 func (l *epoll) wait() {
-	n, errno := pollRaw(l.epfd, l.events)
+	n, errno := l.calls().poll(l.epfd, l.events)
 	if errno != 0 {
 		panic("epoll_wait: " + errno.Error()) // a bug of ours: bad descriptor or address
 	}
@@ -201,15 +205,14 @@ func (l *epoll) wait() {
 // knows of has it take the processor away and give it back for each of them.
 func (l *epoll) sleep() {
 	if l.lively {
-		n, errno := lingerRaw(l.epfd, l.events)
+		n, errno := l.calls().linger(l.epfd, l.events)
 		if n > 0 || errno != 0 { // EINTR: the scheduler wants something
 			l.ready = max(n, 0)
 			return
 		}
 	}
 	from := l.clock()
-	n, _ := unix.EpollWait(l.epfd, l.events, l.timeout())
-	l.ready = max(n, 0) // EINTR: a pass without events
+	l.ready = l.calls().sleep(l.epfd, l.events, l.timeout())
 	l.lively = l.lingers && l.clock()-from < lingerMsec*nanosPerMsec
 }
 
@@ -289,7 +292,7 @@ func (l *epoll) dispatch(ev *unix.EpollEvent) {
 // control calls epoll_ctl.
 func (l *epoll) control(op, fd int, events uint32, slot int32, gen uint32) error {
 	ev := unix.EpollEvent{Events: events, Fd: slot, Pad: int32(gen)}
-	return unix.EpollCtl(l.epfd, op, fd, &ev)
+	return l.calls().control(l.epfd, op, fd, &ev)
 }
 
 // socketSlot maps a listening socket's index to EpollEvent.Fd and back.

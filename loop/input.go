@@ -130,7 +130,7 @@ func (l *epoll) deliver(c *conn, view []byte) (used int, viewed bool) {
 //
 // hot: no allocation.
 func (l *epoll) read(c *conn, b []byte) int {
-	n, errno := readRaw(int(c.fd), b)
+	n, errno := c.calls().read(int(c.fd), b)
 	switch {
 	case errno == 0 && n > 0:
 		l.stats.Reads++

@@ -257,7 +257,7 @@ func (c *conn) write(done int) int {
 	var errno unix.Errno
 	if len(segs) == 1 {
 		want = len(segs[0].data)
-		n, errno = writeRaw(int(c.fd), segs[0].data)
+		n, errno = c.calls().write(int(c.fd), segs[0].data)
 	} else {
 		k := min(len(segs), iovMax)
 		iov := c.l.iov[:k]
@@ -266,7 +266,7 @@ func (c *conn) write(done int) int {
 			iov[i].SetLen(len(segs[i].data))
 			want += len(segs[i].data)
 		}
-		n, errno = writevRaw(int(c.fd), iov)
+		n, errno = c.calls().writev(int(c.fd), iov)
 		clear(iov)
 	}
 	switch {

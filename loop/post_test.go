@@ -235,7 +235,7 @@ func TestIdleEngineDoesNotWake(t *testing.T) {
 		time.Sleep(300 * time.Millisecond) // not to wait for something, but to give it the time to go wrong
 		s.on(func() { after = s.e.Stats().Passes })
 		// the pass of the second question, and at most the ones that put the connection and the first question to rest
-		if after-before > 2 {
+		if after-before > 2 && !faulty() {
 			t.Fatalf("%d passes while idle", after-before)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/loopmq/loopmq/internal/leak"
 	"github.com/loopmq/loopmq/loop"
 )
 
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 		stormServer()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(leak.Main(m))
 }
 
 // stormServer echoes with very few descriptors and no connection limit of its own, until its input ends.

@@ -10,13 +10,25 @@ import (
 
 // The calls of this file are made without telling the Go scheduler. That is sound because the descriptors are
 // non-blocking and the wait has a zero timeout, so none of them can sleep; it saves a good part of the cost of a call
-// on a small packet. lingerRaw alone does sleep.
+// on a small packet. linger alone does sleep.
 
-// readRaw reads from a non-blocking descriptor. b must not be empty.
+// calls makes the system calls of one engine. It has no size, and costs nothing, unless it was built with the tag
+// faults: then a part of them fails as the kernel might have them fail.
+type calls struct{ faults }
+
+// read reads from a non-blocking descriptor. b must not be empty.
 //
 // hot: no allocation.
-func readRaw(fd int, b []byte) (int, unix.Errno) {
+func (k calls) read(fd int, b []byte) (int, unix.Errno) {
 	for {
+		if faultsOn {
+			var errno unix.Errno
+			if b, errno = k.cut(callRead, b); errno == unix.EINTR {
+				continue
+			} else if errno != 0 {
+				return 0, errno
+			}
+		}
 		n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 		if errno != unix.EINTR {
 			return int(n), errno
@@ -24,11 +36,19 @@ func readRaw(fd int, b []byte) (int, unix.Errno) {
 	}
 }
 
-// writeRaw writes to a non-blocking descriptor. b must not be empty.
+// write writes to a non-blocking descriptor. b must not be empty.
 //
 // hot: no allocation.
-func writeRaw(fd int, b []byte) (int, unix.Errno) {
+func (k calls) write(fd int, b []byte) (int, unix.Errno) {
 	for {
+		if faultsOn {
+			var errno unix.Errno
+			if b, errno = k.cut(callWrite, b); errno == unix.EINTR {
+				continue
+			} else if errno != 0 {
+				return 0, errno
+			}
+		}
 		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 		if errno != unix.EINTR {
 			return int(n), errno
@@ -36,11 +56,19 @@ func writeRaw(fd int, b []byte) (int, unix.Errno) {
 	}
 }
 
-// writevRaw writes v to a non-blocking descriptor. v must not be empty.
+// writev writes v to a non-blocking descriptor. v must not be empty.
 //
 // hot: no allocation.
-func writevRaw(fd int, v []unix.Iovec) (int, unix.Errno) {
+func (k calls) writev(fd int, v []unix.Iovec) (int, unix.Errno) {
 	for {
+		if faultsOn {
+			var errno unix.Errno
+			if v, errno = k.cutVector(v); errno == unix.EINTR {
+				continue
+			} else if errno != 0 {
+				return 0, errno
+			}
+		}
 		n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&v[0])), uintptr(len(v)))
 		if errno != unix.EINTR {
 			return int(n), errno
@@ -48,11 +76,17 @@ func writevRaw(fd int, v []unix.Iovec) (int, unix.Errno) {
 	}
 }
 
-// pollRaw is epoll_wait that never sleeps. epoll_pwait is the call that every Linux architecture has.
+// poll is epoll_wait that never sleeps. epoll_pwait is the call that every Linux architecture has.
 //
 // hot: no allocation.
-func pollRaw(epfd int, events []unix.EpollEvent) (int, unix.Errno) {
+func (k calls) poll(epfd int, events []unix.EpollEvent) (int, unix.Errno) {
 	for {
+		if faultsOn {
+			var errno unix.Errno
+			if events, errno = k.fewer(events); errno == unix.EINTR {
+				continue
+			}
+		}
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])),
 			uintptr(len(events)), 0, 0, 0)
 		if errno != unix.EINTR {
@@ -61,15 +95,49 @@ func pollRaw(epfd int, events []unix.EpollEvent) (int, unix.Errno) {
 	}
 }
 
-// lingerMsec is how long lingerRaw waits.
+// sleep is epoll_wait that does sleep: for msec milliseconds, -1 for ever. A signal ends it, without events.
+func (k calls) sleep(epfd int, events []unix.EpollEvent, msec int) int {
+	if faultsOn && k.strike(callWait) != 0 {
+		return 0
+	}
+	n, _ := unix.EpollWait(epfd, events, msec)
+	return max(n, 0)
+}
+
+// control is epoll_ctl.
+func (k calls) control(epfd, op, fd int, ev *unix.EpollEvent) error {
+	if faultsOn && ev.Fd >= 0 {
+		if errno := k.strike(callControl); errno != 0 {
+			return errno
+		}
+	}
+	return unix.EpollCtl(epfd, op, fd, ev)
+}
+
+// accept is accept4.
+func (k calls) accept(fd, flags int) (int, unix.Sockaddr, error) {
+	if faultsOn {
+		if errno := k.strike(callAccept); errno != 0 {
+			return -1, nil, errno
+		}
+	}
+	return unix.Accept4(fd, flags)
+}
+
+// lingerMsec is how long linger waits.
 const lingerMsec = 1
 
-// lingerRaw is epoll_wait that sleeps for a moment. It keeps one of the scheduler's processors from all other
+// linger is epoll_wait that sleeps for a moment. It keeps one of the scheduler's processors from all other
 // goroutines, so there must be more than one; when the scheduler needs this one too, to stop the world, its signal ends
 // the call with EINTR.
 //
 // hot: no allocation.
-func lingerRaw(epfd int, events []unix.EpollEvent) (int, unix.Errno) {
+func (k calls) linger(epfd int, events []unix.EpollEvent) (int, unix.Errno) {
+	if faultsOn {
+		if errno := k.strike(callWait); errno != 0 {
+			return 0, errno
+		}
+	}
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])),
 		uintptr(len(events)), lingerMsec, 0, 0)
 	return int(n), errno
@@ -105,7 +173,7 @@ func (w *waker) ring() {
 // clear makes the descriptor unreadable again. Loop goroutine only.
 func (w *waker) clear() {
 	var count [8]byte
-	readRaw(w.fd, count[:])
+	calls{}.read(w.fd, count[:])
 }
 
 func (w *waker) close() {
@@ -114,3 +182,16 @@ func (w *waker) close() {
 	unix.Close(w.fd)
 	w.fd = -1
 }
+
+// faultCall numbers the calls that can be made to fail.
+type faultCall int
+
+const (
+	callRead faultCall = iota
+	callWrite
+	callAccept
+	callPoll
+	callWait
+	callControl
+	faultCalls
+)

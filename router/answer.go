@@ -11,6 +11,9 @@ func (c *Client) answer(frame []byte) error {
 	if len(frame) > int(c.sendMax) {
 		return errAnswerTooLarge
 	}
+	if c.rare != nil && c.rare.stuck != nil {
+		c.rare.stuck.answered = true
+	}
 	if !c.conn.SendControl(frame) {
 		return errAnswersUnread
 	}

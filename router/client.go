@@ -78,11 +78,21 @@ type peer5 struct {
 // CONNECT has not come yet, and the time for it goes on.
 func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
 
+// visitsMax is how many subscriptions the packets of one client are matched
+// with before others have their turn: some 20 ms. A read holds two thousand
+// small messages, and each may meet all that the broker has.
+const visitsMax = 1 << 20
+
 // Data handles the packets in view and returns how many bytes they had.
 //
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
-	for !c.closing && !c.waiting && c.paused == 0 {
+	for visited := c.r.visited; !c.closing && !c.waiting && c.paused == 0; {
+		if c.r.visited-visited > visitsMax {
+			c.conn.Pause() // the rest comes in the next pass, after everybody else
+			c.conn.Resume()
+			break
+		}
 		k, n, err := codec.Next(view[used:], int(c.packetMax))
 		if err != nil {
 			return used, c.fail(err)
@@ -186,6 +196,7 @@ func (c *Client) close(why error) {
 func (c *Client) Drained() {
 	if c.session != nil && !c.closing {
 		c.r.pump(c.session)
+		c.r.gotRoom(c)
 	}
 }
 

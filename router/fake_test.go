@@ -89,6 +89,7 @@ type fakeConn struct {
 	closing bool
 	reaped  bool
 	refused bool
+	resumed int  // calls of Resume
 	five    bool // of a random visitor: speaks 5.0
 }
 
@@ -102,7 +103,7 @@ func (w *world) dial() *fakeConn {
 func (c *fakeConn) ID() uint64  { return c.id }
 func (c *fakeConn) Queued() int { return len(c.out) }
 func (c *fakeConn) Pause()      {}
-func (c *fakeConn) Resume()     {}
+func (c *fakeConn) Resume()     { c.resumed++ }
 func (c *fakeConn) Close(why error) {
 	if !c.closing {
 		c.closing, c.why = true, why

@@ -62,6 +62,7 @@ type Router struct {
 	propsScratch []byte        // scratch of properties that travel
 	messages     messagePool
 	stats        Stats
+	visited      uint64 // subscriptions that messages were matched with, see visitsMax
 }
 
 // New makes a Router. It panics when Rand is missing.

@@ -76,7 +76,8 @@ const stuckLooks = 4
 // stuck is what is known of one of them.
 type stuck struct {
 	outputAt int64  // since when its output has not moved; 0 = it is not full
-	output   int    // bytes queued then
+	output   int    // bytes queued at the last look
+	answered bool   // answers were sent since
 	ackAt    int64  // since when nothing was acknowledged; 0 = its window is open
 	oldest   uint64 // number of the message in flight that was the oldest then
 	told     bool   // that it does not acknowledge
@@ -88,6 +89,16 @@ func (r *Router) blocked(c *Client) {
 		return // it is us who wait
 	}
 	if k := r.watch(c); k.outputAt == 0 {
+		k.outputAt, k.output = r.now, c.conn.Queued()
+	}
+}
+
+// gotRoom notes that the output of c fell to where there is room again.
+func (r *Router) gotRoom(c *Client) {
+	if c.rare == nil || c.rare.stuck == nil {
+		return
+	}
+	if k := c.rare.stuck; k.outputAt != 0 {
 		k.outputAt, k.output = r.now, c.conn.Queued()
 	}
 }
@@ -139,11 +150,17 @@ func (l *stuckList) Due(int64) {
 func (r *Router) stillStuck(c *Client) bool {
 	k, s := c.rare.stuck, c.session
 	if k.outputAt != 0 {
-		switch queued := c.conn.Queued(); {
+		// Output that has grown was sent more, for which there was room; but
+		// answers need no room, and whoever reads nothing and sends PINGREQ
+		// would never be found out.
+		queued := c.conn.Queued()
+		before, answered := k.output, k.answered
+		k.output, k.answered = queued, false
+		switch {
 		case queued == 0 && !c.behind:
 			k.outputAt = 0
-		case queued != k.output:
-			k.outputAt, k.output = r.now, queued
+		case queued < before || queued > before && !answered:
+			k.outputAt = r.now
 		case r.now-k.outputAt >= r.limits.SlowTimeout.Nanoseconds():
 			r.hit(LimitSlowTimeout)
 			c.close(errTooSlow)

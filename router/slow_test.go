@@ -65,6 +65,26 @@ func TestLateMessagesEndWithTheConnection(t *testing.T) {
 	}
 }
 
+// Answers that pile up are no sign of life of whoever does not read them.
+func TestSlowTimeoutOfWhoSendsPingreq(t *testing.T) {
+	w := newWorld(t, router.Limits{SlowTimeout: 20 * time.Second})
+	c := w.subscribed("c", "t", "00")
+	c.limit = 7
+	p := w.join("p")
+	for range 3 {
+		p.send("30 05 0001 't' 'xx'")
+	}
+	for range 13 {
+		w.sleep(2)
+		if !c.closing {
+			c.send("c0 00")
+		}
+	}
+	if !c.closing {
+		t.Error("still connected although it took nothing for 26 s")
+	}
+}
+
 // Whoever takes nothing for slow-timeout is disconnected; whoever takes a
 // little now and then is not.
 func TestSlowTimeout(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -46,7 +47,7 @@ func serveCommand() *cli.Command {
 		&cli.DurationFlag{Name: "shutdown-timeout", Value: 5 * time.Second, Usage: "time clients get to read what is queued when the broker stops"},
 	}
 	return &cli.Command{
-		Name: "serve", Usage: "run the broker", Flags: append(flags, limitFlags()...),
+		Name: "serve", Usage: "run the broker", Flags: slices.Concat(flags, recordFlags(), limitFlags()),
 		ArgsUsage: " ", Action: serve,
 	}
 }
@@ -68,6 +69,9 @@ func serve(c *cli.Context) error {
 	}
 	cfg := set.broker
 	cfg.Log = log.Logger
+	if cfg.Record, err = readRecording(c); err != nil {
+		return cli.Exit("loopmq serve: "+err.Error(), exitUsage)
+	}
 	b, err := broker.New(cfg)
 	if err != nil {
 		return cli.Exit("loopmq serve: "+err.Error(), exitConfig)

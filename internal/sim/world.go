@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bytes"
 	"fmt"
 	"runtime/debug"
 
@@ -11,13 +10,14 @@ import (
 
 // World is one run: a router and all that surrounds it.
 type World struct {
-	plan    *Plan
-	router  *router.Router
-	pool    *buf.Pool
-	model   model
-	clients []*client
-	conns   []*conn // in the order of dialling; closed ones are taken out
-	dialled uint64
+	plan     *Plan
+	router   *router.Router
+	pool     *buf.Pool
+	model    model
+	clients  []*client
+	promises []promise // of this pass
+	conns    []*conn   // in the order of dialling; closed ones are taken out
+	dialled  uint64
 
 	lag    rng   // how late the loop is
 	now    int64 // ns
@@ -32,7 +32,6 @@ type World struct {
 	sent     []sent // packets that the router sent since the model looked
 	sentBuf  []byte
 	view     []byte // what the router may look at now
-	lent     []lent // of this pass
 	drawn    uint64 // the last random number that the router got
 	passes   int
 	numbered int // messages made so far
@@ -47,10 +46,6 @@ type sent struct {
 	conn *conn
 	a, b int
 }
-
-// lent is memory of the router's that output points into, and what it must hold
-// until the output has left.
-type lent struct{ frame, want []byte }
 
 func newWorld(p *Plan) *World {
 	plan := *p // healing changes it
@@ -126,7 +121,6 @@ func (w *World) pass() {
 		e := w.events.pop()
 		w.happen(&e)
 	}
-	w.lent = w.lent[:0]
 	w.router.BeginPass(w.now)
 	low := w.low
 	w.low = nil
@@ -203,6 +197,7 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 		}
 	case stepTime:
 		w.wake = w.router.EndPass()
+		w.keepPromises()
 		w.model.timePassed()
 	case stepClosed:
 		c.handler.Closed(c.why)
@@ -256,11 +251,6 @@ func plain(b []byte) bool { return b[0]>>4 == publish && b[0]&1 == 0 }
 
 // flush moves output to the pipes.
 func (w *World) flush() {
-	for _, l := range w.lent {
-		if !bytes.Equal(l.frame, l.want) {
-			w.fail("SendView of bytes that changed before the end of the pass")
-		}
-	}
 	for _, c := range w.dirty {
 		c.dirty = false
 		c.flush()

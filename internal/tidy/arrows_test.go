@@ -9,8 +9,9 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
-	"broker":              {"auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"cmd/loopmq":          {"broker/record", "router", "auth/acl", "auth/password", "bench", "bench/mqttbench", "bench/report", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
+	"broker":              {"broker/record", "auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"broker/record":       {"router", "codec", "internal/buf"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
 	"config/mosquitto":    {"config"},
 	"loop":                {"internal/buf", "internal/invariant"},
@@ -24,14 +25,22 @@ var arrows = map[string][]string{
 	"client":              {"codec"},
 	"conformance":         {"broker", "auth/scram"},
 	"conformance/clients": {"broker"},
+	"conformance/child":   {"broker"},
+	"conformance/hostile": {"broker", "conformance/child"},
+	"conformance/soak":    {"broker", "client", "codec", "conformance/child"},
+	"conformance/doors":   {"broker", "client"},
 	"bench":               {"client", "codec", "loop"},
 	"bench/loopbench":     {"bench"},
+	"bench/doorbench":     {"bench"},
 	"bench/relay":         {"codec", "loop", "internal/buf"},
 	"internal/buf":        {"internal/invariant"},
 	"internal/timer":      {"internal/invariant"},
 	"internal/invariant":  {},
+	"internal/leak":       {},
 	"internal/sim":        {"router", "internal/buf"},
 	"internal/tidy":       {},
+	"bench/mqttbench":     {"client", "codec"},
+	"bench/report":        {},
 	"auth/password":       {},
 	"auth/callout":        {"auth"},
 	"auth/acl":            {"router/topic"},
@@ -42,10 +51,13 @@ var arrows = map[string][]string{
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
-	"auth/acl":   {"client", "codec"},
-	"bench":      {"broker"},
-	"broker":     {"client"},
-	"cmd/loopmq": {"codec"},
+	"auth/acl":        {"client", "codec"},
+	"bench":           {"broker"},
+	"bench/mqttbench": {"broker"},
+	"broker":          {"client", "internal/leak"},
+	"cmd/loopmq":      {"codec"},
+	"conformance":     {"internal/leak"},
+	"loop":            {"internal/leak"},
 }
 
 // modules are the modules of others that each package may import; who is not
@@ -62,6 +74,7 @@ var modules = map[string][]string{
 	"loop/transport":  {"github.com/gobwas/ws"},
 	"client":          {"github.com/gobwas/ws"},
 	"bench/loopbench": {"golang.org/x/sys"},
+	"bench/doorbench": {"golang.org/x/sys"},
 }
 
 // testModules may be imported by any test.
@@ -84,13 +97,19 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 
 // starters are the files that may start goroutines.
 var starters = []string{
-	"auth/certs/watch.go", // reads files every few seconds
-	"bench/relay/main.go", // waits for the signal to stop
-	"bench/target.go",     // waits for the process it started
-	"broker/loginpool.go", // checks passwords, which takes time
-	"broker/logqueue.go",  // hands records to a logger that may block
+	"auth/certs/watch.go",       // reads files every few seconds
+	"bench/mqttbench/watch.go",  // takes samples while clients run
+	"bench/relay/main.go",       // waits for the signal to stop
+	"bench/target.go",           // waits for the process it started
+	"broker/loginpool.go",       // checks passwords, which takes time
+	"broker/logqueue.go",        // hands records to a logger that may block
+	"broker/record/recorder.go", // writes to a disk that may be slow
 	"client/conn.go",
-	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
+	"conformance/child/serve.go",   // a broker in a process of its own
+	"cmd/loopmq/output.go",         // writes to a slow terminal or pipe
+	"bench/doorbench/generator.go", // a connection each
+	"bench/doorbench/ceiling.go",   // the other side of a handshake
+	"cmd/loopmq/publines.go",       // waits for standard input
 	"cmd/loopmq/serve.go",
 	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
 	"store/writer.go",            // commits and reads, both of which wait for the disk

@@ -1,0 +1,113 @@
+package record
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// magic begins a recording; behind it stands a line of JSON, the Header, and then events: a byte that says which, and
+// its fields. Numbers are varints, strings have their length before them.
+const magic = "LOOPMQ-RECORDING 1\n"
+
+// kind is an event's first byte. What happens inside of another event stands before it, so that it is known when that
+// happens again.
+type kind byte
+
+const (
+	kindPass     kind = 'P' // BeginPass: ns since the one before
+	kindEnd      kind = 'E' // EndPass
+	kindListener kind = 'l' // number, name, versions, whether it authenticates
+	kindAttach   kind = 'A' // connection, listener, address, user
+	kindThrough  kind = 'T' // connection, address, user: what TLS, WebSocket or PROXY told
+	kindData     kind = 'D' // connection, flags, bytes that the router took
+	kindDrained  kind = 'R' // connection
+	kindClosed   kind = 'C' // connection, why, sends and bytes until then
+	kindVerdict  kind = 'V' // connection, flags, user, reason, text, quota, lifetime
+	kindIdentity kind = 'I' // what Identify said: flags, user
+	kindStep     kind = 'S' // of an Exchange: flags, answer, identity
+	kindRandom   kind = 'N' // number
+	kindRefused  kind = 'F' // connection, number of the send
+	kindQueued   kind = 'Q' // connection, bytes
+	kindDenied   kind = 'X' // number of the question
+	kindTraffic  kind = 'Y' // router.Traffic
+	kindStopping kind = 'Z'
+	kindReload   kind = 'M' // Settings
+	kindOver     kind = 'O' // why the recording ends
+)
+
+// Flags of events.
+const (
+	flagFailed  = 1 << iota // kindData: Data returned an error; kindStep too
+	flagAtOnce              // kindVerdict: inside of Data
+	flagKnown               // there is an Identity
+	flagGuarded             // and it has an Access
+	flagDone                // kindStep
+)
+
+// Settings are what of router.Config can be written down.
+type Settings struct {
+	Limits           router.Limits
+	ServerReference  string
+	ServerMoved      bool
+	ResponsePrefix   string
+	ValidatePayloads bool
+	DenyCloses       bool
+	Version          string
+}
+
+func settingsOf(c *router.Config) Settings {
+	return Settings{
+		Limits: c.Limits, ServerReference: c.ServerReference, ServerMoved: c.ServerMoved, ResponsePrefix: c.ResponsePrefix,
+		ValidatePayloads: c.ValidatePayloads, DenyCloses: c.DenyCloses, Version: c.Version,
+	}
+}
+
+func (s *Settings) config() router.Config {
+	return router.Config{
+		Limits: s.Limits, ServerReference: s.ServerReference, ServerMoved: s.ServerMoved, ResponsePrefix: s.ResponsePrefix,
+		ValidatePayloads: s.ValidatePayloads, DenyCloses: s.DenyCloses, Version: s.Version,
+	}
+}
+
+// Header is the beginning of a recording.
+type Header struct {
+	Started  time.Time
+	Redacted string
+	Settings Settings
+	// AuthMethods are the names of the enhanced authentications.
+	AuthMethods []string `json:",omitempty"`
+	// Identifies says that there was a router.Config.Identify.
+	Identifies bool `json:",omitempty"`
+}
+
+func (h *Header) line() []byte {
+	b, err := json.Marshal(h)
+	if err != nil {
+		panic("record: " + err.Error()) // plain fields only
+	}
+	return append(append([]byte(magic), b...), '\n')
+}
+
+// Redact says what is left out of a recording: replaced by as many x.
+type Redact byte
+
+// What can be left out.
+const (
+	Nothing   Redact = iota
+	Passwords        // of CONNECT and AUTH
+	Payloads         // of messages and wills, and passwords
+)
+
+func (r Redact) String() string { return [...]string{"none", "passwords", "payloads"}[r] }
+
+// ParseRedact reads what String writes.
+func ParseRedact(s string) (Redact, bool) {
+	for r := Nothing; r <= Payloads; r++ {
+		if s == r.String() {
+			return r, true
+		}
+	}
+	return Passwords, false
+}

@@ -1,0 +1,205 @@
+package record
+
+import (
+	"encoding/binary"
+
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/router"
+)
+
+// Tap stands between one connection and the router: the handler that the loop sees, the Conn that the router sees.
+type Tap struct {
+	r      *Recorder
+	client *router.Client
+	conn   router.Conn
+	n      uint64 // of the connection
+	sends  uint64 // asked for, refused ones included
+	bytes  uint64 // of those that were not refused
+	calls  uint64 // of Data
+	redactor
+}
+
+// Attach is Router.Attach through a Tap.
+func (r *Recorder) Attach(rt *router.Router, c router.Conn, from router.Peer) *Tap {
+	r.conns++
+	t := &Tap{r: r, conn: c, n: r.conns}
+	t.client = rt.Attach(t, from)
+	if r.on {
+		l := r.listener(from.Listener)
+		b := binary.AppendUvarint(append(r.buf, byte(kindAttach)), t.n)
+		r.buf = appendPeer(binary.AppendUvarint(b, l), &from)
+	}
+	return t
+}
+
+func appendPeer(b []byte, p *router.Peer) []byte {
+	b = append(appendString(b, p.Addr()), flag(p.Identity != nil, flagKnown))
+	return appendString(b, p.User())
+}
+
+// Through is Client.Through.
+func (t *Tap) Through(conn router.Conn, from router.Peer) {
+	t.conn = conn
+	t.client.Through(t, from)
+	if t.r.on {
+		t.r.buf = appendPeer(t.begin(kindThrough), &from)
+	}
+}
+
+// begin starts an event of this connection.
+func (t *Tap) begin(k kind) []byte { return binary.AppendUvarint(append(t.r.buf, byte(k)), t.n) }
+
+// Data implements loop.Handler. What the router takes is written down, not what it leaves: that comes again.
+func (t *Tap) Data(view []byte) (used int, err error) {
+	if !t.r.on {
+		return t.client.Data(view)
+	}
+	t.calls++
+	t.r.current = t
+	used, err = t.client.Data(view)
+	t.r.current = nil
+	if used == 0 && err == nil {
+		return used, err
+	}
+	taken := view[:used]
+	if err != nil {
+		taken = view[:min(len(view), used+errorBytes)]
+	}
+	b := append(t.begin(kindData), flag(err != nil, flagFailed))
+	b = binary.AppendUvarint(b, uint64(len(taken)))
+	from := len(b)
+	t.r.buf = append(b, taken...)
+	t.redact(t.r.buf[from:], t.r.opts.Redact)
+	if len(t.r.buf) >= chunkBytes { // not only when the pass ends: it may have read megabytes
+		t.r.flush()
+	}
+	return used, err
+}
+
+// errorBytes is how much of what is not a packet is written down: its beginning tells why.
+const errorBytes = 16
+
+// Drained implements loop.Handler.
+func (t *Tap) Drained() {
+	t.client.Drained()
+	if t.r.on {
+		t.r.buf = t.begin(kindDrained)
+	}
+}
+
+// Closed implements loop.Handler.
+func (t *Tap) Closed(why error) {
+	t.client.Closed(why)
+	if !t.r.on {
+		return
+	}
+	text := ""
+	if why != nil {
+		text = why.Error()
+	}
+	b := appendString(t.begin(kindClosed), text)
+	t.r.buf = binary.AppendUvarint(binary.AppendUvarint(b, t.sends), t.bytes)
+}
+
+// sent counts a send and notes that it was refused.
+func (t *Tap) sent(ok bool, bytes int) bool {
+	t.sends++
+	if ok {
+		t.bytes += uint64(bytes)
+	} else if t.r.on {
+		t.r.buf = binary.AppendUvarint(t.begin(kindRefused), t.sends)
+	}
+	return ok
+}
+
+// Send implements router.Conn.
+func (t *Tap) Send(frame []byte) bool { return t.sent(t.conn.Send(frame), len(frame)) }
+
+// SendView implements router.Conn.
+func (t *Tap) SendView(frame []byte) bool { return t.sent(t.conn.SendView(frame), len(frame)) }
+
+// SendControl implements router.Conn.
+func (t *Tap) SendControl(frame []byte) bool { return t.sent(t.conn.SendControl(frame), len(frame)) }
+
+// SendShared implements router.Conn.
+func (t *Tap) SendShared(head []byte, body *buf.Ref) bool {
+	return t.sent(t.conn.SendShared(head, body), len(head)+len(body.Bytes()))
+}
+
+// Queued implements router.Conn.
+func (t *Tap) Queued() int {
+	n := t.conn.Queued()
+	if t.r.on {
+		t.r.buf = binary.AppendUvarint(t.begin(kindQueued), uint64(n))
+	}
+	return n
+}
+
+// ID implements router.Conn.
+func (t *Tap) ID() uint64 { return t.conn.ID() }
+
+// Pause implements router.Conn.
+func (t *Tap) Pause() { t.conn.Pause() }
+
+// Resume implements router.Conn.
+func (t *Tap) Resume() { t.conn.Resume() }
+
+// Close implements router.Conn.
+func (t *Tap) Close(why error) { t.conn.Close(why) }
+
+// redactor leaves out what is secret of one connection's packets.
+type redactor struct {
+	version codec.Version // 0 before CONNECT
+	auth    bool          // it uses enhanced authentication
+}
+
+// redact replaces secrets in b, which begins with a packet.
+func (d *redactor) redact(b []byte, what Redact) {
+	for len(b) > 0 && (what == Payloads || what == Passwords && (d.version == 0 || d.auth)) {
+		k, n, err := codec.Next(b, codec.MaxPacketBytes)
+		if err != nil || n == 0 || !d.packet(&k, what) {
+			cross(b[min(errorBytes, len(b)):]) // who knows what it is
+			return
+		}
+		b = b[n:]
+	}
+}
+
+// packet does it for one, and reports whether it could.
+func (d *redactor) packet(k *codec.Packet, what Redact) bool {
+	switch k.Type {
+	case codec.TypeConnect:
+		var p codec.Connect
+		if p.Decode(k) != nil {
+			return false
+		}
+		d.version, d.auth = p.Version, len(p.Props.AuthMethod) > 0
+		cross(p.Password)
+		cross(p.Props.AuthData)
+		if what == Payloads {
+			cross(p.WillPayload)
+		}
+	case codec.TypeAuth:
+		var p codec.Auth
+		if p.Decode(k, d.version) != nil {
+			return false
+		}
+		cross(p.Props.AuthData)
+	case codec.TypePublish:
+		var p codec.Publish
+		if p.Decode(k, d.version) != nil {
+			return false
+		}
+		if what == Payloads {
+			cross(p.Payload)
+		}
+	}
+	return true
+}
+
+func cross(b []byte) {
+	for i := range b {
+		b[i] = 'x'
+	}
+}

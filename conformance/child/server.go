@@ -1,0 +1,96 @@
+package child
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Server is a broker's process, seen from outside. Any goroutine may use it.
+type Server struct {
+	Addrs []string // of its listeners
+	PID   int
+
+	cmd   *exec.Cmd
+	mu    sync.Mutex
+	ask   *os.File
+	lines *bufio.Scanner
+	peak  int64
+}
+
+// Start starts this binary again as a broker with so many listeners.
+func Start(listeners int) (*Server, error) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), askedEnv+"=1")
+	cmd.Stderr = os.Stderr
+	in, ask, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	cmd.Stdin = in
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &Server{PID: cmd.Process.Pid, cmd: cmd, ask: ask, lines: bufio.NewScanner(out)}
+	for range listeners {
+		if !s.lines.Scan() {
+			return nil, errors.Join(errors.New("the broker did not start"), s.Stop())
+		}
+		s.Addrs = append(s.Addrs, s.lines.Text())
+	}
+	return s, nil
+}
+
+// Stop ends the broker and returns how it ended.
+func (s *Server) Stop() error {
+	s.ask.Close()
+	return s.cmd.Wait()
+}
+
+// Ask asks the broker what it holds.
+func (s *Server) Ask(q Question) (h Held, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := fmt.Fprintln(s.ask, q); err != nil {
+		return h, fmt.Errorf("the broker is gone: %w", err)
+	}
+	if !s.lines.Scan() {
+		return h, errors.New("the broker is gone")
+	}
+	return h, json.Unmarshal(s.lines.Bytes(), &h)
+}
+
+// Resident returns the memory of the broker's process, in bytes.
+func (s *Server) Resident() int64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	kb, _ := strconv.ParseInt(strings.Fields(rest + " 0")[0], 10, 64)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peak = max(s.peak, kb<<10)
+	return kb << 10
+}
+
+// Peak is the most that Resident has returned.
+func (s *Server) Peak() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peak
+}
+
+// Descriptors counts the open files of the broker's process.
+func (s *Server) Descriptors() int {
+	entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.PID))
+	return len(entries)
+}

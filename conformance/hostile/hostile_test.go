@@ -1,0 +1,323 @@
+package hostile
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/conformance/child"
+)
+
+var (
+	all  = flag.Bool("all", false, "run the rows that take their time, too, and print figures")
+	only = flag.String("rows", "", "run only rows whose name matches this regular `expression`")
+)
+
+// stage is how far a connection is when the row begins.
+type stage int
+
+const (
+	bare   stage = iota // through the door, no CONNECT
+	in4                 // CONNECT of 3.1.1 accepted
+	in5                 // CONNECT of 5.0 accepted
+	wire                // nothing but TCP
+	framed              // through the door and CONNECT of 3.1.1 accepted, but what is sent is not put in frames
+)
+
+// outcome is what must become of the sender.
+type outcome struct {
+	closed, either bool
+	reason         byte     // in the last packet, if it has one; 0: any
+	answers        []string // beginnings of the packets that come before PINGRESP
+}
+
+var (
+	closes   = outcome{closed: true}
+	survives = outcome{}
+	whatever = outcome{either: true}
+)
+
+// closesWith is closes, with this reason code in a DISCONNECT or CONNACK before.
+func closesWith(reason byte) outcome { return outcome{closed: true, reason: reason} }
+
+// answers is survives, with packets that begin so.
+func answers(prefixes ...string) outcome { return outcome{answers: prefixes} }
+
+// attack is one row: bytes to send, or a script, and what follows for the sender.
+type attack struct {
+	name   string
+	at     stage
+	send   []byte
+	want   outcome
+	door   string                    // its name; "" is every one
+	script func(r *row, p *peer)     // besides send, before the outcome is looked at
+	crowd  func(r *row, d int) error // instead of all else: many connections to door d
+	slow   bool                      // not in the ordinary run
+}
+
+// row is an attack in progress.
+type row struct {
+	*attack
+	s  *server
+	id string // of the client, nobody else's
+}
+
+func table() []attack {
+	return slices.Concat(cutRows(), headerRows(), connectRows(), rows4(), rows5(), topicRows(), webSocketRows(), tlsRows(),
+		garbageRows(), slowRows(), stormRows(), bombRows())
+}
+
+// TestHostile: whatever is sent, its sender gets what is due to it, and nobody else notices.
+func TestHostile(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	s := startServer(t)
+	w, err := newWitness(s.Addrs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.end()
+	s.Resident()
+	calm := time.Second
+	if *all {
+		calm = 5 * time.Second
+	}
+	time.Sleep(calm) // the quiet run
+	before := s.holds()
+	quiet, _ := w.take()
+	residentBefore := s.Resident()
+
+	if *all {
+		w.mu.Lock()
+		w.slow = func(d time.Duration) {
+			fmt.Printf("a round trip of %v during: %s\n", d.Round(time.Millisecond), s.now())
+		}
+		w.mu.Unlock()
+	}
+	knocks, rows, failed := s.run(t, table())
+	trips, err := w.take()
+	if err != nil {
+		t.Error("somebody else noticed:", err)
+	}
+	after := s.settled(before)
+	if after.Invariants != "" {
+		t.Errorf("invariants: %s", after.Invariants)
+	}
+	if after.Clients != before.Clients || after.Conns != before.Conns || after.Retained != before.Retained {
+		t.Errorf("left behind: %+v, before %+v", after, before)
+	}
+	if s.Peak() > 1<<30 {
+		t.Errorf("the broker took %d MB", s.Peak()>>20)
+	}
+	t.Logf("%d rows, %d knocks, %d failed", rows, knocks, failed)
+	t.Logf("witness in quiet:     %s", figures(quiet))
+	t.Logf("witness under attack: %s", figures(trips))
+	if len(quiet) > 0 && len(trips) > 0 {
+		times := func(q float64) float64 { return float64(quantile(trips, q)) / float64(quantile(quiet, q)) }
+		t.Logf("under attack p50 is %.2f times, p99 %.2f times what it is in quiet", times(.5), times(.99))
+	}
+	t.Logf("broker: resident %.1f MB before, at most %.1f MB, %.1f MB after; heap %.1f MB before, %.1f MB after; %d sessions kept",
+		mb(residentBefore), mb(s.Peak()), mb(s.Resident()), mb(int64(before.HeapBytes)), mb(int64(after.HeapBytes)), after.Sessions)
+}
+
+func mb(n int64) float64 { return float64(n) / 1e6 }
+
+// run has the rows done, several at a time; those of many connections one after the other.
+func (s *server) run(t *testing.T, rows []attack) (knocks, count, failed int64) {
+	var n, bad atomic.Int64
+	work := make(chan func())
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for f := range work {
+				f()
+			}
+		})
+	}
+	watch := time.NewTicker(100 * time.Millisecond)
+	defer watch.Stop()
+	seen := map[string]bool{}
+	pattern := regexp.MustCompile(*only)
+	for i := range rows {
+		a := &rows[i]
+		if seen[a.name] {
+			t.Errorf("two rows are called %q", a.name)
+		}
+		seen[a.name] = true
+		if a.slow && !*all || !pattern.MatchString(a.name) {
+			continue
+		}
+		count++
+		do := func() {
+			for d := range doors {
+				if !doors[d].is(a.door) || d > 0 && a.door == "" && !*all && i%7 != 0 {
+					continue // the ordinary run has a seventh of the rows at the other doors
+				}
+				s.begin(a.name)
+				r := &row{attack: a, s: s, id: fmt.Sprint("hostile", n.Add(1))}
+				if err := r.knock(d); err != nil {
+					bad.Add(1)
+					t.Errorf("%s, %s: %v", doors[d].name, a.name, err)
+				}
+				s.end(a.name)
+			}
+		}
+		if a.crowd != nil {
+			do()
+		} else {
+			work <- do
+		}
+		select {
+		case <-watch.C:
+			s.Resident()
+		default:
+		}
+	}
+	close(work)
+	workers.Wait()
+	s.Resident()
+	return n.Load(), count, bad.Load()
+}
+
+func (s *server) begin(name string) { s.mu.Lock(); s.doing[name] = true; s.mu.Unlock() }
+func (s *server) end(name string)   { s.mu.Lock(); delete(s.doing, name); s.mu.Unlock() }
+
+// now names the rows in progress.
+func (s *server) now() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(slices.Sorted(maps.Keys(s.doing)), "; ")
+}
+
+// settled waits until the connections of the attackers are gone.
+func (s *server) settled(before child.Held) child.Held {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		h := s.holds()
+		if h.Conns <= before.Conns && h.Clients <= before.Clients || time.Now().After(end) {
+			return h
+		}
+	}
+}
+
+// knock does the row at one door.
+func (r *row) knock(d int) error {
+	if r.crowd != nil {
+		return r.crowd(r, d)
+	}
+	p, err := r.come(d)
+	for range 2 { // a machine that is busy may let connect-timeout pass
+		if err != nil {
+			p, err = r.come(d)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer p.reset()
+	if r.send != nil {
+		if r.at == wire || r.at == framed {
+			p.raws(r.send)
+		} else {
+			p.say(r.send)
+		}
+	}
+	if r.script != nil {
+		r.script(r, p)
+	}
+	return r.want.check(p)
+}
+
+// come brings a connection to where the row begins.
+func (r *row) come(d int) (*peer, error) {
+	open := doors[d].open
+	if r.at == wire {
+		open = dialTCP
+	}
+	c, err := open(r.s.Addrs[d])
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{Conn: c, door: &doors[d]}
+	switch r.at {
+	case in4, framed:
+		return p, p.enter(connect(r.id, 60), hx("20 02 00 00"))
+	case in5:
+		return p, p.enter(connect5(r.id, 60), nil)
+	}
+	return p, nil
+}
+
+// enter connects; want is the CONNACK, nil for any that says yes.
+func (p *peer) enter(connect, want []byte) error {
+	p.say(connect)
+	k := p.next(patience)
+	if len(k) < 4 || k[0] != 0x20 || k[3] != 0 || want != nil && !bytes.Equal(k, want) {
+		p.reset()
+		return fmt.Errorf("CONNACK: got % x", k)
+	}
+	return nil
+}
+
+// check looks at what became of the sender.
+func (o outcome) check(p *peer) error {
+	if o.closed {
+		last, ok := p.closed()
+		if !ok {
+			return fmt.Errorf("still open after %v; want it closed", patience)
+		}
+		if o.reason == 0 {
+			return nil
+		}
+		if got, has := reasonOf(last); !has || got != o.reason {
+			return fmt.Errorf("closed after % x; want reason %#02x", last, o.reason)
+		}
+		return nil
+	}
+	before, ok := p.alive()
+	if o.either {
+		if !ok && !p.over {
+			return fmt.Errorf("neither closed nor answered within %v", patience)
+		}
+		return nil
+	}
+	if !ok {
+		return errors.New("closed; want it served on" + words(before))
+	}
+	if o.answers != nil && !slices.EqualFunc(before, o.answers, func(got []byte, want string) bool {
+		return bytes.HasPrefix(got, hx(want))
+	}) {
+		return fmt.Errorf("want %s%s", strings.Join(o.answers, ", "), words(before))
+	}
+	return nil
+}
+
+func words(before [][]byte) string {
+	var all []string
+	for _, b := range before[:min(len(before), 5)] {
+		all = append(all, hex.EncodeToString(b))
+	}
+	return fmt.Sprintf("; %d packets came, beginning with %s", len(before), strings.Join(all, ", "))
+}
+
+// reasonOf reads the reason or return code of DISCONNECT and CONNACK.
+func reasonOf(k []byte) (code byte, has bool) {
+	switch {
+	case len(k) >= 3 && k[0] == 0xe0:
+		return k[2], true
+	case len(k) >= 4 && k[0] == 0x20:
+		return k[3], true
+	}
+	return 0, false
+}

@@ -1,0 +1,102 @@
+package hostile
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/conformance/child"
+)
+
+func TestMain(m *testing.M) {
+	if !child.Asked() {
+		os.Exit(m.Run())
+	}
+	dir, err := os.MkdirTemp("", "hostile-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	cert, key := writeCertificate(dir)
+	var urls []string
+	for _, d := range doors {
+		urls = append(urls, strings.NewReplacer("CERT", cert, "KEY", key).Replace(d.listen))
+	}
+	// Limits are small where a row has to reach them.
+	if err := child.Serve(urls, broker.Limits{
+		ConnectTimeout: 5 * time.Second, SlowTimeout: 2 * time.Second,
+		RetainedMessagesMax: 20_000, RetainedBytesMax: 16 << 20, SessionsMax: 2_000,
+	}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.RemoveAll(dir)
+		os.Exit(1)
+	}
+}
+
+// writeCertificate makes one that signs itself.
+func writeCertificate(dir string) (cert, key string) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		panic(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		panic(err)
+	}
+	write := func(name, kind string, der []byte) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			panic(err)
+		}
+		return file
+	}
+	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret)
+}
+
+// server is the broker's process and what is done to it.
+type server struct {
+	*child.Server
+	t     *testing.T
+	mu    sync.Mutex
+	doing map[string]bool // rows in progress
+}
+
+func startServer(t *testing.T) *server {
+	t.Helper()
+	c, err := child.Start(len(doors))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Errorf("broker: %v", err)
+		}
+	})
+	return &server{Server: c, t: t, doing: map[string]bool{}}
+}
+
+// holds asks the broker.
+func (s *server) holds() child.Held {
+	s.t.Helper()
+	h, err := s.Ask(child.Thorough)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return h
+}

@@ -1,0 +1,179 @@
+package soak
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/conformance/child"
+)
+
+var (
+	length = flag.Duration("for", 3*time.Second, "how long")
+	out    = flag.String("out", "", "`folder` for soak.svg")
+)
+
+func TestMain(m *testing.M) {
+	if !child.Asked() {
+		os.Exit(m.Run())
+	}
+	if err := child.Serve([]string{"mqtt://127.0.0.1:0", "ws://127.0.0.1:0/mqtt"}, broker.Limits{
+		SlowTimeout: 5 * time.Second, SessionExpiry: time.Minute,
+	}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// sample is what was seen at a time.
+type sample struct {
+	at       time.Duration
+	resident int64
+	files    int
+	held     child.Held
+	trips    []time.Duration // of the witness since the last sample
+}
+
+// p is a quantile of the round trips, in ms.
+func (s *sample) p(q float64) float64 {
+	if len(s.trips) == 0 {
+		return 0
+	}
+	return float64(s.trips[int(q*float64(len(s.trips)-1))].Microseconds()) / 1000
+}
+
+// TestSoak: what the broker holds does not grow with the time.
+func TestSoak(t *testing.T) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("needs /proc")
+	}
+	s, err := child.Start(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Stop(); err != nil {
+			t.Errorf("broker: %v", err)
+		}
+	}()
+	c := gather(t, s.Addrs)
+	var samples []sample
+	every := max(100*time.Millisecond, *length/400)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for start := time.Now(); time.Since(start) < *length; {
+		<-tick.C
+		h, err := s.Ask(child.Brief)
+		if err != nil {
+			t.Fatal(err)
+		}
+		samples = append(samples, sample{time.Since(start), s.Resident(), s.Descriptors(), h, c.trips()})
+	}
+	c.disperse()
+	for i := range samples {
+		slices.Sort(samples[i].trips)
+	}
+	report(t, samples, c)
+	flat(t, samples)
+	end := idle(t, s)
+	t.Logf("at the end: resident %.1f MB, heap %.1f MB, %+v", mb(s.Resident()), mb(int64(end.HeapBytes)), end)
+	if *out != "" {
+		file := filepath.Join(*out, "soak.svg")
+		if err := os.MkdirAll(*out, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, draw(samples), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Log("plot:", file)
+	}
+}
+
+func mb(n int64) float64 { return float64(n) / 1e6 }
+
+// part is the median of a figure in a part of the run, from and to in quarters.
+func part(samples []sample, from, to int, of func(*sample) int64) int64 {
+	var all []int64
+	for i := range samples[len(samples)*from/4 : len(samples)*to/4] {
+		all = append(all, of(&samples[len(samples)*from/4+i]))
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// measures are what is held to be flat: the last quarter against the second, when all have come.
+func measures() map[string]struct {
+	of    func(*sample) int64
+	slack int64
+} {
+	type m = struct {
+		of    func(*sample) int64
+		slack int64
+	}
+	return map[string]m{
+		"resident bytes": {func(s *sample) int64 { return s.resident }, 32 << 20},
+		"heap bytes":     {func(s *sample) int64 { return int64(s.held.HeapBytes) }, 16 << 20},
+		"descriptors":    {func(s *sample) int64 { return int64(s.files) }, 64},
+		"goroutines":     {func(s *sample) int64 { return int64(s.held.Goroutines) }, 16},
+		"sessions":       {func(s *sample) int64 { return int64(s.held.Sessions) }, 200},
+	}
+}
+
+// flat fails if something has grown by half and more than its slack.
+func flat(t *testing.T, samples []sample) {
+	t.Helper()
+	for name, m := range measures() {
+		early, late := part(samples, 1, 2, m.of), part(samples, 3, 4, m.of)
+		if late > early+early/2+m.slack {
+			t.Errorf("%s grew from %d to %d", name, early, late)
+		}
+	}
+}
+
+// report prints the figures by quarters.
+func report(t *testing.T, samples []sample, c *crowd) {
+	t.Helper()
+	for q := range 4 {
+		var trips []time.Duration
+		for _, s := range samples[len(samples)*q/4 : len(samples)*(q+1)/4] {
+			trips = append(trips, s.trips...)
+		}
+		slices.Sort(trips)
+		all := sample{trips: trips}
+		get := func(name string) int64 { return part(samples, q, q+1, measures()[name].of) }
+		t.Logf("quarter %d: resident %.1f MB, heap %.1f MB, %d descriptors, %d goroutines, %d sessions; "+
+			"%d round trips, p50 %.2f ms, p99 %.2f ms, most %.1f ms", q+1, mb(get("resident bytes")), mb(get("heap bytes")),
+			get("descriptors"), get("goroutines"), get("sessions"), len(trips), all.p(.5), all.p(.99), all.p(1))
+	}
+	t.Logf("%d connections made, %d messages published, %d received, %d slow readers were closed",
+		c.connects.Load(), c.published.Load(), c.received.Load(), c.slowClosed.Load())
+}
+
+// idle waits until nobody is connected, and returns what is held then.
+func idle(t *testing.T, s *child.Server) child.Held {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		h, err := s.Ask(child.Thorough)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Invariants != "" {
+			t.Errorf("invariants: %s", h.Invariants)
+		}
+		if h.Conns == 0 {
+			return h
+		}
+		if time.Now().After(end) {
+			t.Errorf("%d connections are left", h.Conns)
+			return h
+		}
+	}
+}

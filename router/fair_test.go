@@ -1,0 +1,42 @@
+package router_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// A read full of messages that each meet very many filters is not handled in one go: others would have to wait for
+// it. What is left comes in the next pass.
+func TestMessagesThatMeetManyFiltersComeInPieces(t *testing.T) {
+	const levels, messages = 10, 200
+	w := newWorld(t, router.Limits{})
+	c := w.join("c")
+	for n := range 1 << levels {
+		filter := strings.Builder{}
+		for i := range levels {
+			filter.WriteString([]string{"a", "+"}[n>>i&1] + "/")
+		}
+		c.send(fmt.Sprintf("82 %02x 0001 %04x '%s' 00", 5+2*levels, 2*levels, filter.String()))
+		c.expect("90 03 0001 00")
+	}
+	p := w.join("p")
+	topic := strings.Repeat("a/", levels)
+	one := bytesOf(t, fmt.Sprintf("30 %02x %04x '%s'", 2+len(topic), len(topic), topic))
+	p.feed(bytes.Repeat(one, messages))
+	if len(p.tail) == 0 || p.resumed != 1 {
+		t.Fatalf("%d bytes left, resumed %d times; want some to be left for the next pass", len(p.tail), p.resumed)
+	}
+	for passes := 0; len(p.tail) > 0; passes++ {
+		if passes > 10 {
+			t.Fatal("they never come to an end")
+		}
+		p.feed(nil)
+	}
+	if got := c.take(); !bytes.Equal(got, bytes.Repeat(one, messages)) {
+		t.Errorf("got %d bytes, want %d messages of %d bytes", len(got), messages, len(one))
+	}
+}
