@@ -22,8 +22,8 @@
 // Imports: golang.org/x/sys/unix, hdrhistogram-go. Linux only.
 //
 // Start with: Scenario (what is sent), Run (one measurement; one file for each
-// kind: measure, latency, clients, filters, keep), Target (a broker process),
-// Report (the table).
+// kind: measure, latency, clients, filters, keep, daemon), Target (a broker
+// process), Report (the table).
 //
 // Caveats: deliveries are counted by length, since all frames of a scenario
 // are equally long; one whole frame of each read is compared byte by byte, and

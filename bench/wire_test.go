@@ -4,6 +4,9 @@ package bench
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -87,5 +90,47 @@ func TestMemoryIsWhatIsAnonymous(t *testing.T) {
 	}
 	if _, err := parseSmaps([]byte("Rss: 99 kB\n")); err == nil {
 		t.Error("a file without the line is accepted")
+	}
+}
+
+func TestMarkdownComparesAndSaysWhatIsMissing(t *testing.T) {
+	var r Report
+	for _, rate := range []int64{300_000, 100_000, 200_000} {
+		r.Add("1to1", "mosquitto", Result{Deliveries: 100_000, Elapsed: time.Second, Received: 1, Wanted: 1})
+		r.Add("1to1", "loopmq", Result{Deliveries: rate, Elapsed: time.Second, Received: 9, Wanted: 10, GeneratorBusy: 0.99})
+	}
+	r.Missing("qos2x10", "relay", "knows topics\nby their names only")
+	var out lines
+	if err := r.WriteMarkdown(&out, "mosquitto"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| |mosquitto|loopmq|relay|\n",
+		"| 1to1 | 100 k | 200 k (100 k–300 k) **×2.00** 90.00 % delivered † | – |\n",
+		"- relay, qos2x10: knows topics by their names only\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestSectionReplacesWhatIsBetweenItsMarks(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "doc.md")
+	if err := os.WriteFile(file, []byte("before\n"+sectionBegin+"old\n"+sectionEnd+"after\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteSection(file, "new\n"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(file)
+	if want := "before\n" + sectionBegin + "new\n" + sectionEnd + "after\n"; err != nil || string(got) != want {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	if err := os.WriteFile(file, []byte("no marks"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteSection(file, "new\n"); err == nil {
+		t.Error("a document without marks is overwritten")
 	}
 }

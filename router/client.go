@@ -18,16 +18,16 @@ type Client struct {
 	id      string
 	peer    Peer
 	will    *will
-	rare    *rarely     // nil: none of that
-	timer   timer.Timer // CONNECT deadline, then keep alive
+	rare    *rarely // nil: none of that
 
 	prev, next *Client // Router.clients
 
-	packetMax int32 // bytes of a packet from the client; small until CONNECT is accepted
-	sendMax   int32 // bytes of a packet to the client [MQTT-3.1.2-24]
-	window    int32 // messages with QoS > 0 that may be sent and not finished
-	keepAlive int64 // ns of silence that are too many; 0 = any
-	seenAt    int64 // ns, when the last whole packet came
+	timer     timer.Timer // CONNECT deadline, then keep alive
+	packetMax int32       // bytes of a packet from the client; small until CONNECT is accepted
+	sendMax   int32       // bytes of a packet to the client [MQTT-3.1.2-24]
+	window    int32       // messages with QoS > 0 that may be sent and not finished
+	keepAlive int64       // ns of silence that are too many; 0 = any
+	seenAt    int64       // ns, when the last whole packet came
 	version   codec.Version
 	group     formGroup
 	connected bool // CONNECT was accepted

@@ -92,7 +92,8 @@ func (c *conn) SendControl(frame []byte) bool {
 // SendShared implements router.Conn.
 func (c *conn) SendShared(head []byte, body *buf.Ref) bool { return c.put(0, head, body.Bytes()) }
 
-// SendView implements router.Conn.
+// SendView implements router.Conn. What is not part of the view must be as it
+// is until the output leaves.
 func (c *conn) SendView(frame []byte) bool {
 	view := c.w.view
 	at := cap(view) - cap(frame)
