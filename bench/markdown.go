@@ -121,31 +121,32 @@ func (r *Report) row(label string, t *sheet, f *figure, base string, scenarios [
 		return runs
 	}
 	reference := median(all(base), f.of)
-	line := "| " + label + " |"
+	var line strings.Builder
+	line.WriteString("| " + label + " |")
 	for _, broker := range r.brokers {
 		runs := all(broker)
 		if len(runs) == 0 {
-			line += " – |"
+			line.WriteString(" – |")
 			continue
 		}
 		values := sorted(runs, f.of)
 		middle := median(runs, f.of)
-		line += " " + t.unit(middle)
+		line.WriteString(" " + t.unit(middle))
 		if least, most := t.unit(values[0]), t.unit(values[len(values)-1]); least != most {
-			line += " (" + least + "–" + most + ")"
+			line.WriteString(" (" + least + "–" + most + ")")
 		}
 		if better := ratio(middle, reference, f.fewer); broker != base && !f.single && better > 0 {
-			line += fmt.Sprintf(" **×%s**", decimals(2)(better))
+			line.WriteString(fmt.Sprintf(" **×%s**", decimals(2)(better)))
 		}
 		if share := sorted(runs, (*Result).Share)[0]; share < 1 {
-			line += fmt.Sprintf(" %.2f %% delivered", 100*share)
+			line.WriteString(fmt.Sprintf(" %.2f %% delivered", 100*share))
 		}
 		if !f.fewer && !f.single && median(runs, busy) >= generatorFull {
-			line += " †"
+			line.WriteString(" †")
 		}
-		line += " |"
+		line.WriteString(" |")
 	}
-	return line + "\n"
+	return line.String() + "\n"
 }
 
 func (r *Report) any(scenario string, f *figure) bool {

@@ -54,33 +54,65 @@ func (r *Report) Add(scenario, broker string, res Result) {
 	r.runs[key] = append(r.runs[key], res)
 }
 
-// Write prints a row for each scenario and broker: medians, the spread of the
-// rates, the least share delivered, and the rate as a multiple of base's.
+// Write prints the table.
 func (r *Report) Write(w io.Writer, base string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "scenario\tbroker\tdeliveries/s\tleast\tmost\tdelivered\tbroker CPU s/M\tmemory MB\tgenerator busy\t× %s\talso\t\n", base)
+	head, rows := r.Table(base)
+	for _, row := range append([][]string{head}, rows...) {
+		fmt.Fprintln(t, strings.Join(row, "\t")+"\t")
+	}
+	return t.Flush()
+}
+
+// Table has a row for each scenario and broker: medians, the spread of the
+// rates, the least share delivered, and the rate as a multiple of base's, if
+// there is a base.
+func (r *Report) Table(base string) (head []string, rows [][]string) {
+	head = []string{
+		"scenario", "broker", "deliveries/s", "least", "most", "delivered", "broker CPU s/M", "memory MB", "generator busy",
+	}
+	if base != "" {
+		head = append(head, "× "+base)
+	}
 	for _, s := range r.scenarios {
 		baseRate := median(r.runs[[2]string{s, base}], (*Result).Rate)
 		for _, b := range r.brokers {
 			runs := r.runs[[2]string{s, b}]
 			if why, is := r.missing[[2]string{s, b}]; is {
-				fmt.Fprintf(t, "%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t%s\t\n", s, b, why)
+				nothing := slices.Repeat([]string{"-"}, len(head)-2)
+				rows = append(rows, slices.Concat([]string{s, b}, nothing, []string{why}))
 			}
 			if len(runs) == 0 {
 				continue
 			}
-			rates := sorted(runs, (*Result).Rate)
-			ratio := "-"
-			if baseRate > 0 {
-				ratio = fmt.Sprintf("%.2f", median(runs, (*Result).Rate)/baseRate)
+			row := append([]string{s, b}, figures(runs)...)
+			if base != "" {
+				row = append(row, multiple(median(runs, (*Result).Rate), baseRate))
 			}
-			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.0f\t%.0f\t%.4f %%\t%.3f\t%.1f\t%.0f %%\t%s\t%s\t\n", s, b,
-				median(runs, (*Result).Rate), rates[0], rates[len(rates)-1],
-				100*sorted(runs, (*Result).Share)[0],
-				median(runs, cpuSeconds), median(runs, memory)/1e6, 100*median(runs, busy), ratio, also(runs))
+			rows = append(rows, append(row, also(runs)))
 		}
 	}
-	return t.Flush()
+	return append(head, "also"), rows
+}
+
+// figures are those that every kind of scenario finds.
+func figures(runs []Result) []string {
+	rates := sorted(runs, (*Result).Rate)
+	cpu, ram := "-", "-"
+	if runs[0].Memory > 0 { // the process is known
+		cpu, ram = fmt.Sprintf("%.3f", median(runs, cpuSeconds)), fmt.Sprintf("%.1f", median(runs, memory)/1e6)
+	}
+	return []string{
+		fmt.Sprintf("%.0f", median(runs, (*Result).Rate)), fmt.Sprintf("%.0f", rates[0]), fmt.Sprintf("%.0f", rates[len(rates)-1]),
+		fmt.Sprintf("%.4f %%", 100*sorted(runs, (*Result).Share)[0]), cpu, ram, fmt.Sprintf("%.0f %%", 100*median(runs, busy)),
+	}
+}
+
+func multiple(rate, base float64) string {
+	if base <= 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", rate/base)
 }
 
 // WriteBenchmarks prints every run as a line that benchstat reads.

@@ -85,6 +85,45 @@ func Scenarios() []Scenario {
 	)
 }
 
+// Describe says in words what is sent to whom.
+func (s *Scenario) Describe() string {
+	size := bytesName(s.PayloadBytes)
+	switch s.Kind {
+	case Churn:
+		return fmt.Sprintf("%d clients at a time connect, get their CONNACK and leave", s.Publishers)
+	case Idle:
+		return fmt.Sprintf("%d clients with a subscription each connect and then do nothing: what one costs", s.Count)
+	case Retained:
+		return fmt.Sprintf("%d retained messages of %s are stored, and a new subscriber gets them all", s.Count, size)
+	case Drain:
+		return fmt.Sprintf("%d messages of %s wait for a session that is away, which then gets them all", s.Count, size)
+	case Daemon:
+		return "a broker that nobody uses: what it costs"
+	case Latency:
+		return fmt.Sprintf("%d messages/s of %s to one subscriber: how long each takes", s.Rate, size)
+	case Stream:
+	}
+	who := fmt.Sprintf("%s each with %s of its own", many(s.Publishers, "publisher"), many(s.Subscribers, "subscriber"))
+	switch {
+	case s.Filters > 0:
+		who = fmt.Sprintf("one publisher to %d filters of %s", s.Filters, many(s.Subscribers, "subscriber"))
+	case s.Shared:
+		who = fmt.Sprintf("one publisher, %s that share one subscription", many(s.Subscribers, "subscriber"))
+	case s.OneGroup:
+		who = fmt.Sprintf("%s, %s to all of them by a wildcard", many(s.Publishers, "publisher"), many(s.Subscribers, "subscriber"))
+	case s.Publishers == 1:
+		who = fmt.Sprintf("one publisher, %s", many(s.Subscribers, "subscriber"))
+	}
+	return fmt.Sprintf("%s, QoS %d, %s", who, s.QoS, size)
+}
+
+func many(n int, what string) string {
+	if n == 1 {
+		return "one " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func bytesName(n int) string {
 	switch {
 	case n >= 1<<20:

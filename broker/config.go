@@ -64,6 +64,9 @@ type Config struct {
 	Quotas []QuotaRule
 	// Bans keep somebody out. Their Until is in nanoseconds since 1970.
 	Bans []guard.Ban
+	// Ways are those of Ways that are used, in the order in which they are
+	// asked; nil: all.
+	Ways []string
 	// Anonymous lets clients in that give no user name, or keeps them out. nil:
 	// with neither PasswordFile nor Backends clients on this machine are let
 	// in, by loopback addresses and unix sockets; otherwise nobody is.

@@ -40,6 +40,7 @@ type Listener struct {
 	Versions         []string
 	MaxConnections   int // 0: no bound of its own
 	ConnectRate      Rate
+	AddressRate      Rate
 	Anonymous        Switch
 	Auth             []string // names out of AuthNames; empty: as Auth.Chain
 	PasswordFile     string   // "": as Auth.PasswordFile

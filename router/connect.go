@@ -51,7 +51,7 @@ func (c *Client) refuseBroken(p *codec.Connect, err error) error {
 // greet notes what the client said of itself that matters to its first answer.
 func (c *Client) greet(p *codec.Connect) {
 	c.version = p.Version
-	c.window = int32(c.r.limits.InflightMax)
+	c.window = int32(min(c.r.limits.InflightMax, packetIDs))
 	if p.Version != codec.V5 {
 		return
 	}

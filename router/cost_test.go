@@ -117,3 +117,26 @@ func publishOf(qos byte, payload int) []byte {
 	}
 	return append(append(append(frame, byte(n)), head...), bytes.Repeat([]byte("x"), payload)...)
 }
+
+// TestSubscribersKeepTheirOwnPacketIDs publishes to subscribers who are in step
+// and share the bytes of a packet, and to one who is not.
+func TestSubscribersKeepTheirOwnPacketIDs(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	p, a, b := w.connect("p", true), w.connect("a", true), w.connect("b", true)
+	late := w.connect("l", true)
+	for _, c := range []*fakeConn{a, b} {
+		c.send("82 06 00 01 00 01 't' 01")
+		c.take()
+	}
+	late.take()
+	p.send("32 06 00 01 't' 00 01 'x'")
+	a.expect("32 06 00 01 't' 00 01 'x'")
+	b.expect("32 06 00 01 't' 00 01 'x'")
+	late.send("82 06 00 01 00 01 't' 01")
+	late.expect("90 03 00 01 01")
+	p.send("32 06 00 01 't' 00 02 'y' 32 06 00 01 't' 00 03 'z'") // in one pass
+	for _, c := range []*fakeConn{a, b} {
+		c.expect("32 06 00 01 't' 00 02 'y' 32 06 00 01 't' 00 03 'z'")
+	}
+	late.expect("32 06 00 01 't' 00 01 'y' 32 06 00 01 't' 00 02 'z'")
+}

@@ -107,18 +107,18 @@ func (r *Router) give(s *Session, d delivery) {
 // not now. What must not be sent any more, or never can be, is dropped.
 func (r *Router) sendNew(s *Session, d *delivery) bool {
 	if d.msg.expired(r.now) {
-		r.drop(s, DropExpired)
+		r.drop(s, DropExpired, d.msg.Topic())
 		return true
 	}
 	if !r.stillAllowed(s, d.msg) {
-		r.drop(s, DropNoRight)
+		r.drop(s, DropNoRight, d.msg.Topic())
 		return true
 	}
 	switch r.transmit(s.client, d, s.out.nextID(), false) {
 	case putBlocked:
 		return false
 	case putTooLarge:
-		r.drop(s, DropPacketTooLarge)
+		r.drop(s, DropPacketTooLarge, d.msg.Topic())
 	default:
 		r.fly(s, *d)
 	}
@@ -128,18 +128,18 @@ func (r *Router) sendNew(s *Session, d *delivery) bool {
 // sendUnacked sends d with QoS 0 to a session that is there. False: not now.
 func (r *Router) sendUnacked(s *Session, d *delivery) bool {
 	if d.msg.expired(r.now) {
-		r.drop(s, DropExpired)
+		r.drop(s, DropExpired, d.msg.Topic())
 		return true
 	}
 	if !r.stillAllowed(s, d.msg) {
-		r.drop(s, DropNoRight)
+		r.drop(s, DropNoRight, d.msg.Topic())
 		return true
 	}
 	switch r.transmit(s.client, d, 0, false) {
 	case putBlocked:
 		return false
 	case putTooLarge:
-		r.drop(s, DropPacketTooLarge)
+		r.drop(s, DropPacketTooLarge, d.msg.Topic())
 	default:
 		r.delivered(0, len(d.msg.Payload()))
 	}
@@ -178,7 +178,7 @@ func (r *Router) enqueue(s *Session, d delivery) {
 	}
 	if size > most {
 		r.hit(LimitQueuedBytes)
-		r.drop(s, DropTooLarge)
+		r.drop(s, DropTooLarge, d.msg.Topic())
 		return
 	}
 	for s.queue.n >= r.limits.QueuedMessagesMax {
@@ -198,7 +198,7 @@ func (r *Router) enqueue(s *Session, d delivery) {
 
 func (r *Router) dropOldest(s *Session, limit LimitID) {
 	r.hit(limit)
-	r.drop(s, DropQueueFull)
+	r.drop(s, DropQueueFull, s.queue.front().msg.Topic())
 	r.release(s.dequeue().msg)
 }
 
@@ -252,7 +252,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 		e := o.at(i)
 		o.resend = e.n
 		if e.state != flightPubcomp && !r.stillAllowed(s, e.msg) {
-			r.drop(s, DropNoRight)
+			r.drop(s, DropNoRight, e.msg.Topic())
 			r.finish(s, e)
 			continue
 		}
@@ -271,7 +271,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 		case putBlocked:
 			return false
 		case putTooLarge: // this connection takes less: it counts as delivered [MQTT-3.1.2-25]
-			r.drop(s, DropPacketTooLarge)
+			r.drop(s, DropPacketTooLarge, e.msg.Topic())
 			r.finish(s, e)
 			continue
 		}

@@ -99,3 +99,21 @@ func TestSubscribeAgainStartsAtOnce(t *testing.T) {
 	s.send("82 07 0002 00 0001 '+' 00")
 	s.expect("90 04 0002 00 00" + "31 05 0001 'b' 00 '2' 31 05 0001 'a' 00 '1'")
 }
+
+// TestRepeatedWithDup: 3.1 sets DUP in a PUBREL, SUBSCRIBE or UNSUBSCRIBE that
+// is sent again; later versions reserve the bit [MQTT-2.2.2-2].
+func TestRepeatedWithDup(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	c := w.dial()
+	c.send("10 0f 0006 'MQIsdp' 03 02 0000 0001 'a'")
+	c.expect("20 02 00 00")
+	c.send("8a 06 0001 0001 'x' 00")
+	c.expect("90 03 0001 00")
+	c.send("34 06 0001 'x' 0002 '1' 6a 02 0002")
+	c.expect("30 04 0001 'x' '1' 50 02 0002 70 02 0002")
+	c.send("aa 05 0003 0001 'x'")
+	c.expect("b0 02 0003")
+	later := w.join("b")
+	later.send("6a 02 0002")
+	later.expectClosed()
+}

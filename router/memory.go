@@ -158,7 +158,7 @@ func (r *Router) cutOne(s *Session) int {
 		return 0
 	}
 	n := d.msg.bytes() + messageOverBytes
-	r.drop(s, DropMemory)
+	r.drop(s, DropMemory, d.msg.Topic())
 	r.release(d.msg)
 	return n
 }

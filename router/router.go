@@ -127,6 +127,7 @@ func (r *Router) Limits() Limits { return r.limits }
 // BeginPass starts a pass at now, in nanoseconds of a monotonic clock.
 func (r *Router) BeginPass(now int64) {
 	r.now = now
+	r.fan.beginPass()
 	if r.sys.startedAt == 0 {
 		r.sys.startedAt, r.sys.sentAt = now, now
 	}

@@ -14,9 +14,9 @@ type Session struct {
 	subs     subscriptions
 	*flow          // Router.idle until own
 	will     *will // waits for its delay
-	timer    timer.Timer
 	expiry   int64 // ns; 0 = ends with its connection
 	rare     *sessionRarely
+	timer    timer.Timer
 
 	prev, next *Session // Router.offline
 }
@@ -168,7 +168,7 @@ func (r *Router) endSession(s *Session) {
 	}
 	for s.queue.n > 0 {
 		d := s.dequeue()
-		r.drop(s, DropSession)
+		r.drop(s, DropSession, d.msg.Topic())
 		r.passOn(&d, false)
 		r.release(d.msg)
 	}

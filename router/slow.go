@@ -19,13 +19,13 @@ func (r *Router) putLate(s *Session, d delivery) {
 	c := s.client
 	size := d.msg.bytes() + lateEntryBytes
 	if c == nil || c.closing || size > r.limits.LateBytesMax || r.memory.level >= memoryTrim {
-		r.drop(s, DropOutputFull)
+		r.drop(s, DropOutputFull, d.msg.Topic())
 		return
 	}
 	s.own()
 	for s.late.bytes+s.late.n*lateEntryBytes+size > r.limits.LateBytesMax {
 		r.hit(LimitLateBytes)
-		r.drop(s, DropOutputFull)
+		r.drop(s, DropOutputFull, s.late.front().msg.Topic())
 		r.release(r.popLate(s).msg)
 	}
 	d.msg.hold()
@@ -57,7 +57,7 @@ func (r *Router) pumpLate(s *Session) {
 // dropLate forgets what is late: QoS 0 does not outlive its connection.
 func (r *Router) dropLate(s *Session) {
 	for s.late.n > 0 {
-		r.drop(s, DropOutputFull)
+		r.drop(s, DropOutputFull, s.late.front().msg.Topic())
 		r.release(r.popLate(s).msg)
 	}
 }

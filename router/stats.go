@@ -63,6 +63,21 @@ const (
 	dropCount
 )
 
+// option is what to change so that it happens less; "" for nothing of the kind.
+func (d DropReason) option() string {
+	switch d {
+	case DropQueueFull:
+		return "queued-messages-max, queued-bytes-max"
+	case DropTooLarge:
+		return "queued-bytes-max"
+	case DropOutputFull:
+		return "late-bytes-max"
+	case DropMemory:
+		return "memory-limit"
+	}
+	return ""
+}
+
 func (d DropReason) String() string {
 	switch d {
 	case DropQueueFull:
@@ -106,13 +121,17 @@ func (r *Router) delivered(qos byte, payloadBytes int) {
 func (r *Router) hit(id LimitID) { r.stats.LimitHits[id]++ }
 
 // drop counts a message that s does not get.
-func (r *Router) drop(s *Session, why DropReason) {
+func (r *Router) drop(s *Session, why DropReason, topic []byte) {
 	r.stats.Dropped[why]++
 	k := s.seldom()
 	k.dropped++
-	// The first of a row of drops is told; the rest is a number at the end of
-	// the connection, so that a slow reader cannot fill the log.
-	if k.dropped == 1 {
-		r.event(&Event{Kind: EventDrop, ClientID: s.id, Detail: why.String()})
+	// The first ones are told, then fewer and fewer, so that a slow reader cannot
+	// fill the log.
+	if worthTelling(int(k.dropped)) {
+		e := Event{Kind: EventDrop, ClientID: s.id, Detail: why.String(), Option: why.option(), Topic: string(topic), Count: k.dropped}
+		if s.client != nil {
+			e.Peer = s.client.peer
+		}
+		r.event(&e)
 	}
 }

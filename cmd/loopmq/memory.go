@@ -64,6 +64,7 @@ func tidyMemory(ctx context.Context) {
 		now := allocated()
 		if now-last < tidyGarbageMin && now-tidied > tidyGarbageMin {
 			debug.FreeOSMemory()
+			forgetProgram()
 			tidied = now
 		}
 		every = min(2*every, tidyEveryMax)

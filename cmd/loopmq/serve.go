@@ -81,6 +81,7 @@ func serve(c *cli.Context) error {
 		"memory_limit", cfg.Limits.MemoryBytesMax)
 	stopOnSignal(b, log.Logger)
 	go announce(b, log.Logger)
+	dumpOnSignal(b, log.Logger)
 	reloadOnSignal(log.Logger, func() error { return reload(c, sockets, b, log) })
 	ctx, end := context.WithCancel(context.Background())
 	defer end()

@@ -68,7 +68,7 @@ func breaks() map[string]func() sim.Break {
 		"reports the wrong session":           send(50, kind(2), func(b *[]byte) int { return flip(body(*b), 1)(b) }),
 		"swaps two deliveries":                swap,
 		"loses every 50th retained update":    loseRetained,
-		"forgets every 8th UNSUBSCRIBE":       loseUnsubscribe,
+		"forgets every third UNSUBSCRIBE":     loseUnsubscribe,
 		"mistakes every 100th PUBREL":         mistakePubrel,
 	}
 }
@@ -109,7 +109,7 @@ func loseRetained() sim.Break {
 }
 
 func loseUnsubscribe() sim.Break {
-	return receive(8, func(b []byte) bool { return b[0]>>4 == 10 }, func(b []byte) { b[len(b)-1] ^= 1 })
+	return receive(3, func(b []byte) bool { return b[0]>>4 == 10 }, func(b []byte) { b[len(b)-1] ^= 1 })
 }
 
 func mistakePubrel() sim.Break {

@@ -190,7 +190,7 @@ func (cl *client) welcome(p *packet) bool {
 
 func (cl *client) repeat(o *outgoing) {
 	if o.released {
-		cl.send(&packet{kind: pubrel, id: o.packet.id})
+		cl.send(&packet{kind: pubrel, id: o.packet.id, dup: true})
 		return
 	}
 	cl.send(&o.packet)

@@ -6,7 +6,7 @@ package sim
 func PlanOf(b []byte) *Plan {
 	in := &input{b: b}
 	p := Draw(uint64(in.number(4))<<32 | uint64(in.number(4)))
-	p.Ops = p.Ops[:0]
+	p.Ops, p.CheckEvery = p.Ops[:0], 1
 	for len(in.b) >= 6 && len(p.Ops) < 200 {
 		kind, who := byte(in.number(1)), byte(in.number(1))
 		p.Ops = append(p.Ops, Op{kind % opKinds, who % uint8(p.Clients), in.number(4)})

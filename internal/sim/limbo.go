@@ -52,6 +52,11 @@ func (m *model) take(l *limbo, s *session, d *delivery, c *conn) {
 			}
 		}
 	}
+	s.doubt(d, c)
+}
+
+// doubt compares d with all else that s has under way.
+func (s *session) doubt(d *delivery, c *conn) {
 	for _, f := range s.flights {
 		d.doubt(f.delivery, c)
 	}
@@ -103,6 +108,7 @@ func (m *model) move(l *limbo, depth int) bool {
 				d.mayBe(o.took)
 				o.took.forms = append(o.took.forms, d.forms...)
 				o.took.ids, o.took.retain = d.ids, d.retain
+				o.taker.doubt(o.took, o.over)
 				l.taker, l.took = nil, nil
 				return true
 			}
@@ -113,13 +119,17 @@ func (m *model) move(l *limbo, depth int) bool {
 
 // deliveryTo is what the message would be for one member.
 func (l *limbo) deliveryTo(b *sub) *delivery {
-	retain := b.rap && l.message.retain
+	d := &delivery{
+		message: l.message, qos: min(l.most, b.qos), retain: b.rap && l.message.retain, ids: b.ids,
+		groups: slices.Clone(l.groups), order: l.order,
+	}
 	if l.forced {
-		retain = l.retain
+		d.retain = l.retain
+		for _, f := range l.forms {
+			d.forms = append(d.forms, form{f.retain, b.ids})
+		}
 	}
-	return &delivery{
-		message: l.message, qos: min(l.most, b.qos), retain: retain, ids: b.ids, groups: slices.Clone(l.groups), order: l.order,
-	}
+	return d
 }
 
 // endLimbo takes an ending session out of the choice of members. What it may

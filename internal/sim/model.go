@@ -137,6 +137,7 @@ type side struct {
 	resumed    bool
 	connected  bool
 	answered   bool // CONNACK was sent
+	terse      bool // wants no Reason Strings
 	gone       bool // was closing before this step
 	doubtful   bool // was closed in this step for what the model cannot see
 	attachedAt int64
@@ -176,6 +177,7 @@ type limbo struct {
 	most    byte // QoS that it may have
 	retain  bool
 	forced  bool // retain stays as it is
+	forms   []form
 	unsure  bool // perhaps it need not go to anybody
 	taker   *session
 	took    *delivery // nil: nobody was seen to take it
@@ -233,7 +235,8 @@ func (m *model) attached(c *conn) {
 // newMessage copies a PUBLISH or a will.
 func (m *model) newMessage(p *packet) *message {
 	msg := &message{
-		topic: slices.Clone(p.topic), payload: slices.Clone(p.payload), qos: p.qos, retain: p.retain, props: p.props.travels(),
+		topic: slices.Clone(p.topic), payload: slices.Clone(p.payload),
+		qos: p.qos, retain: p.retain, props: p.props.travels(),
 	}
 	msg.size = len(msg.topic) + len(msg.payload) + len(msg.props.fields(nil))
 	if p.props.is(propExpiry) {
@@ -375,6 +378,16 @@ func (m *model) unretain(at int) {
 			r.forget(old)
 		}
 	}
+}
+
+// delivery is what msg is to the session.
+func (r *replay) delivery(msg *message) *delivery {
+	return &delivery{message: msg, qos: min(msg.qos, r.qos), retain: true, ids: r.ids, order: msg.order}
+}
+
+// due reports whether msg must still come, over c.
+func (r *replay) due(m *model, msg *message, c *conn) bool {
+	return !slices.Contains(r.passed, msg) && !m.mayDrop(r.delivery(msg), c)
 }
 
 func (r *replay) forget(msg *message) bool {

@@ -66,14 +66,16 @@ func minimal(raw []byte) bool {
 // what can be seen already.
 func (m *model) receivedPart(c *conn, raw []byte, used int) {
 	n := frame(raw)
-	switch kind, flags := raw[0]>>4, raw[0]&15; {
+	kind, flags := raw[0]>>4, raw[0]&15
+	repeats := kind == pubrel || kind == subscribe || kind == unsubscribe
+	switch {
 	case n < 0 || n > c.packetMax:
 		reason := byte(0x81)
 		if n > 0 {
 			reason = 0x95
 		}
 		m.mustClose(c, reason)
-	case kind == 0, kind != publish && flags != bit(kind == pubrel || kind == subscribe || kind == unsubscribe, 2),
+	case kind == 0, kind != publish && flags&^bit(repeats, 8) != bit(repeats, 2),
 		(kind == pingreq || kind == pingresp) && n > 2:
 		m.mustClose(c, 0x81)
 	case used != 0:

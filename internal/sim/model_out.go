@@ -40,6 +40,9 @@ func (m *model) sent(c *conn, raw []byte) {
 
 // sentAnswer looks for the packet among those that are due.
 func (m *model) sentAnswer(c *conn, p *packet) {
+	if c.terse && p.kind != connack && p.props.is(propReason) {
+		m.w.fail("conn %d is sent a Reason String, which it does not want [MQTT-3.1.2-29]: %s", c.id, brief(p))
+	}
 	for _, a := range m.answers {
 		if a.conn != c || a.done {
 			continue
@@ -86,7 +89,8 @@ func (m *model) releasedAgain(c *conn, s *session, p *packet) bool {
 
 func sameConnack(a, b *props) bool {
 	return a.has == b.has&^(1<<propReason) && a.sessionExpiry == b.sessionExpiry && a.receiveMax == b.receiveMax &&
-		a.maxPacket == b.maxPacket && a.aliasMax == b.aliasMax && a.keepAlive == b.keepAlive && bytes.Equal(a.assignedID, b.assignedID)
+		a.maxPacket == b.maxPacket && a.aliasMax == b.aliasMax && a.keepAlive == b.keepAlive &&
+		bytes.Equal(a.assignedID, b.assignedID)
 }
 
 // sentPublish finds the delivery that a PUBLISH is.
@@ -264,7 +268,8 @@ func (m *model) tookDirect(c *conn, p *packet) bool {
 			continue
 		}
 		for _, before := range m.direct[:i] {
-			if before.conn == c && !before.done && before.order < d.order && !c.refusedNow && m.fits(before.delivery, c) == fitsSurely {
+			owed := before.conn == c && !before.done && before.order < d.order
+			if owed && !c.refusedNow && m.fits(before.delivery, c) == fitsSurely {
 				return false // out of order
 			}
 		}
@@ -281,10 +286,12 @@ func (m *model) tookReplay(s *session, c *conn, p *packet) *delivery {
 	for _, passed := range []bool{false, true} { // first those that must come, then those that may
 		for _, r := range s.replays {
 			for _, msg := range r.left {
-				qos := min(r.qos, msg.qos)
-				if slices.Contains(r.passed, msg) == passed && !msg.expired(m.now()) && m.same(msg, qos, true, r.ids, c, p) {
+				if slices.Contains(r.passed, msg) != passed || msg.expired(m.now()) {
+					continue
+				}
+				if d := r.delivery(msg); m.isDelivery(d, c, p) {
 					r.forget(msg)
-					return &delivery{message: msg, qos: qos, retain: true, ids: r.ids, order: msg.order}
+					return d
 				}
 			}
 		}

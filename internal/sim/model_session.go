@@ -11,6 +11,7 @@ func (m *model) connect(c *conn, p *packet) {
 	c.level = p.level
 	c.window = m.limits.InflightMax
 	if p.level == 5 {
+		c.terse = p.props.is(propProblem) && p.props.problem == 0
 		if p.props.is(propMaxPacket) {
 			c.maxPacket = int(p.props.maxPacket)
 		}
@@ -223,6 +224,7 @@ func (m *model) passOn(s *session, d *delivery) {
 	if len(groups) > 0 {
 		m.order++
 		l := m.share(d.message, groups, m.order, d.qos)
+		l.forms = d.forms
 		l.retain, l.forced, l.unsure = d.retain, true, unsure
 	}
 }

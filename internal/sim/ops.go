@@ -196,7 +196,8 @@ func (cl *client) drawConnectProps(r *rng, p *props) {
 }
 
 func (cl *client) drawWill(r *rng, level byte) *packet {
-	w := &packet{kind: publish, qos: byte(r.n(3)), retain: r.percent(30), topic: cl.drawTopic(r), payload: cl.drawPayload(r)}
+	w := &packet{kind: publish, qos: byte(r.n(3)), retain: r.percent(30)}
+	w.topic, w.payload = cl.drawTopic(r), cl.drawPayload(r)
 	if level == 5 {
 		cl.drawPublishProps(r, &w.props)
 		if r.percent(60) {
@@ -260,7 +261,8 @@ func (cl *client) useAlias(r *rng, p *packet) {
 }
 
 func (cl *client) drawPublish(r *rng) *packet {
-	p := &packet{kind: publish, qos: byte(r.n(3)), retain: r.percent(25), topic: cl.drawTopic(r), payload: cl.drawPayload(r)}
+	p := &packet{kind: publish, qos: byte(r.n(3)), retain: r.percent(25)}
+	p.topic, p.payload = cl.drawTopic(r), cl.drawPayload(r)
 	if p.retain && r.percent(25) {
 		p.payload = nil
 		if cl.w.plan.Shared > 0 { // in the queues of a group they look alike

@@ -20,6 +20,7 @@ type Plan struct {
 	DelayMicros int // longest time between two chunks
 	SmallChunks int // percent of writes that arrive in pieces
 	SmallReads  int // percent of reads that take a few bytes
+	LagMicros   int // longest time by which a pass is late, and gathers more
 	GapMicros   int // longest time between two operations
 
 	Versions  [3]int // weights of 3.1, 3.1.1 and 5.0
@@ -35,6 +36,8 @@ type Plan struct {
 	Refusals  int    // percent of messages that a 5.0 client refuses
 	SlowAcks  int    // percent of messages that are acknowledged later
 	Resume    int    // percent of connects with session expiry, in 5.0
+
+	CheckEvery int // passes between two walks over the router's state
 
 	Batches bool // the router is given several packets at once
 	Stop    bool // the run ends with the router's end
@@ -78,7 +81,7 @@ const (
 func Draw(seed uint64) *Plan {
 	r := &rng{seed}
 	p := &Plan{
-		Seed: seed, Clients: r.between(2, 6),
+		Seed: seed, Clients: r.between(2, 6), CheckEvery: 4,
 		OutputBytes: 256 << 10, ControlBytes: 16 << 10, KernelBytes: 64 << 10,
 		DelayMicros: r.of(0, 100, 5000, 300_000), SmallChunks: r.of(0, 0, 10, 60), SmallReads: r.of(0, 0, 10, 60),
 		GapMicros: r.of(10, 1000, 50_000), Clean: r.of(0, 20, 50, 90), Wills: r.of(0, 30, 80),
@@ -97,6 +100,7 @@ func Draw(seed uint64) *Plan {
 	}
 	p.Batches = p.OutputBytes > 1000 && r.percent(60)
 	p.Stop = r.percent(10)
+	p.LagMicros = r.of(0, 0, 100, 3000, 50_000)
 	p.Versions = [3]int{r.of(0, 1, 1), r.of(0, 1, 4), r.of(0, 1, 4)}
 	if p.Versions == [3]int{} {
 		p.Versions = [3]int{0, 1, 1}

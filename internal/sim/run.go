@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -138,7 +137,7 @@ func (w *World) unhealed() string {
 func (m *model) replayed(s *session) bool {
 	for _, r := range s.replays {
 		for _, msg := range r.left {
-			if !slices.Contains(r.passed, msg) && !m.mayDrop(&delivery{message: msg, qos: min(msg.qos, r.qos), retain: true, ids: r.ids}, s.conn) {
+			if r.due(m, msg, s.conn) {
 				return false
 			}
 		}

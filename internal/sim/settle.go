@@ -60,7 +60,8 @@ func (m *model) settleCloses() {
 		switch {
 		case !c.closing:
 			m.w.fail("conn %d had to be closed (reason 0x%02x) and was not", c.id, k.reason)
-		case k.reason != 0 && c.level == 5 && c.answered && c.told != int(k.reason) && !c.controlRefused && !unread(c.why) && !c.suspect:
+		case k.reason == 0 || c.level != 5 || !c.answered || c.controlRefused || unread(c.why) || c.suspect:
+		case c.told != int(k.reason):
 			m.w.fail("conn %d was closed with reason 0x%02x, should be 0x%02x", c.id, c.told, k.reason)
 		}
 	}
@@ -100,6 +101,7 @@ func (m *model) settleSession(s *session) {
 		return
 	}
 	m.passOver(s, c)
+	s.stuck = s.stuck || m.full(s) && s.owesAcked()
 	for i := 0; i < len(s.flights); i++ {
 		if f := s.flights[i]; f.conn == c || c.open >= c.window {
 			continue
@@ -154,7 +156,7 @@ func (m *model) passOver(s *session, c *conn) {
 	}
 	for _, r := range s.replays {
 		for _, msg := range r.left {
-			if m.fits(&delivery{message: msg, qos: min(msg.qos, r.qos), ids: r.ids}, c) != fitsSurely {
+			if m.fits(r.delivery(msg), c) != fitsSurely {
 				r.passed = append(r.passed, msg)
 			}
 		}
@@ -175,6 +177,18 @@ func (m *model) settleCounters() {
 		m.w.fail("%d drops of ended sessions are counted, should be %d", n, m.ended)
 	}
 	m.ended, m.endedPerhaps = d[router.DropSession], 0
+	s := m.w.router.Stats()
+	subs, clients := 0, 0
+	for _, o := range m.sessions {
+		subs += len(o.subs)
+	}
+	for _, c := range m.w.conns {
+		clients += int(bit(c.connected, 1))
+	}
+	counted := [...]int{s.Sessions, s.Subscriptions, s.Retained, s.Clients}
+	if should := [...]int{len(m.sessions), subs, len(m.retained), clients}; m.w.err == nil && counted != should {
+		m.w.fail("sessions, subscriptions, retained, clients are counted %v, should be %v", counted, should)
+	}
 }
 
 // quiet is called when the router wants nothing more: what is retained must
@@ -191,8 +205,7 @@ func (m *model) quiet() {
 		}
 		for _, r := range s.replays {
 			for _, msg := range r.left {
-				d := &delivery{message: msg, qos: min(msg.qos, r.qos), retain: true, ids: r.ids}
-				if !slices.Contains(r.passed, msg) && !m.mayDrop(d, c) {
+				if r.due(m, msg, c) {
 					m.w.fail("%s was not sent the retained %q for %s", s.id, short(msg.payload), r.name)
 				}
 			}
@@ -210,7 +223,9 @@ func (s *session) owesAcked() bool {
 // queues writes what waits for a session, and what should.
 func (m *model) queues(s *session) string {
 	var is, should []string
-	m.w.router.Waiting(s.id, func(_, payload []byte, qos byte) { is = append(is, fmt.Sprintf("%s:%d", short(payload), qos)) })
+	m.w.router.Waiting(s.id, func(_, payload []byte, qos byte) {
+		is = append(is, fmt.Sprintf("%s:%d", short(payload), qos))
+	})
 	for _, d := range s.pending {
 		should = append(should, fmt.Sprintf("%s:%d", short(d.payload), d.qos))
 	}

@@ -18,6 +18,7 @@ type World struct {
 	conns   []*conn // in the order of dialling; closed ones are taken out
 	dialled uint64
 
+	lag    rng   // how late the loop is
 	now    int64 // ns
 	wake   int64 // what EndPass said
 	events eventQueue
@@ -45,12 +46,9 @@ type sent struct {
 	a, b int
 }
 
-// checkEvery is how many passes go by between two walks over the router's state.
-const checkEvery = 4
-
 func newWorld(p *Plan) *World {
 	plan := *p // healing changes it
-	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16)}
+	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16), lag: rng{p.Seed}}
 	ids := rng{p.Seed}
 	draw := func() uint64 {
 		w.drawn = ids.next()
@@ -95,7 +93,7 @@ func (w *World) advance(to int64) {
 		if next == 0 || next > to {
 			break
 		}
-		w.now = max(w.now+1, next)
+		w.now = max(w.now+1, next+int64(w.lag.n(w.plan.LagMicros+1))*1000)
 		w.pass()
 	}
 	w.now = max(w.now+1, to)
@@ -143,7 +141,7 @@ func (w *World) pass() {
 		w.model.quiet()
 		w.model.checkWake()
 	}
-	if w.err == nil && w.passes%checkEvery == 0 {
+	if w.err == nil && w.passes%w.plan.CheckEvery == 0 {
 		w.check()
 	}
 }

@@ -9,7 +9,7 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"broker/record", "auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router", "router/topic", "store"},
+	"cmd/loopmq":          {"broker/record", "router", "auth/acl", "auth/password", "bench", "bench/mqttbench", "bench/report", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
 	"broker/record":       {"router", "codec", "internal/buf"},
 	"broker":              {"broker/record", "auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
@@ -37,6 +37,8 @@ var arrows = map[string][]string{
 	"internal/leak":       {},
 	"internal/sim":        {"router", "internal/buf"},
 	"internal/tidy":       {},
+	"bench/mqttbench":     {"client", "codec"},
+	"bench/report":        {},
 	"auth/password":       {},
 	"auth/callout":        {"auth"},
 	"auth/acl":            {"router/topic"},
@@ -47,12 +49,13 @@ var arrows = map[string][]string{
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
-	"auth/acl":    {"client", "codec"},
-	"bench":       {"broker"},
-	"broker":      {"client", "internal/leak"},
-	"cmd/loopmq":  {"codec"},
-	"conformance": {"internal/leak"},
-	"loop":        {"internal/leak"},
+	"auth/acl":        {"client", "codec"},
+	"bench":           {"broker"},
+	"bench/mqttbench": {"broker"},
+	"broker":          {"client", "internal/leak"},
+	"cmd/loopmq":      {"codec"},
+	"conformance":     {"internal/leak"},
+	"loop":            {"internal/leak"},
 }
 
 // modules are the modules of others that each package may import; who is not
@@ -92,11 +95,12 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 // starters are the files that may start goroutines.
 var starters = []string{
 	"auth/certs/watch.go",       // reads files every few seconds
+	"bench/mqttbench/watch.go",  // takes samples while clients run
 	"bench/relay/main.go",       // waits for the signal to stop
 	"bench/target.go",           // waits for the process it started
 	"broker/loginpool.go",       // checks passwords, which takes time
-	"broker/record/recorder.go", // writes to a disk that may be slow
 	"broker/logqueue.go",        // hands records to a logger that may block
+	"broker/record/recorder.go", // writes to a disk that may be slow
 	"client/conn.go",
 	"conformance/child/serve.go", // a broker in a process of its own
 	"cmd/loopmq/output.go",       // writes to a slow terminal or pipe

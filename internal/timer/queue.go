@@ -16,7 +16,7 @@ type Job interface {
 //
 // What it does lies in the heap: most timers are stopped most of the time, and a stopped one costs a word.
 type Timer struct {
-	pos int // 1 + position in the heap; 0 = stopped
+	pos uint32 // 1 + position in the heap; 0 = stopped
 }
 
 // Armed reports whether t waits for its deadline.
@@ -101,7 +101,7 @@ func (q *Queue) Len() int { return len(q.heap) }
 
 // position returns where t lies, and panics for a timer that another queue holds: going on would corrupt both.
 func (q *Queue) position(t *Timer) int {
-	i := t.pos - 1
+	i := int(t.pos) - 1
 	if i >= len(q.heap) || q.heap[i].t != t {
 		panic("timer: the timer is armed in another queue or was copied while armed")
 	}
@@ -168,5 +168,5 @@ func (q *Queue) down(i int, s slot) {
 
 func (q *Queue) put(i int, s slot) {
 	q.heap[i] = s
-	s.t.pos = i + 1
+	s.t.pos = uint32(i + 1)
 }
