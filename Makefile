@@ -33,7 +33,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-peers bench-baseline bench-diff bench-compare pgo fuzz sim faults hostile soak docs cover cross clean
+	bench bench-peers bench-doors bench-baseline bench-diff bench-compare pgo fuzz sim faults hostile soak docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +107,11 @@ bench-diff: ## the stages now, beside bench/baseline.txt; only on the same machi
 	@mkdir -p $(BIN)
 	$(STAGES) >$(BIN)/stages.txt
 	$(TOOL) benchstat bench/baseline.txt $(BIN)/stages.txt
+
+bench-doors: build ## what TCP, WebSocket, TLS and unix sockets cost, LoopMQ and Debian's mosquitto (ROUNDS=3 MEASURE=2s)
+	@scripts/test-deps.sh
+	$(GO) build -trimpath -o $(BIN)/doorbench ./bench/doorbench
+	$(BIN)/doorbench -rounds $(ROUNDS) -measure $(MEASURE) -loopmq $(BIN)/loopmq -mosquitto $$(command -v mosquitto)
 
 bench-compare: build ## the same, this tree against the commit REF (default HEAD)
 	rm -rf $(BIN)/base && git worktree prune && git worktree add --detach $(BIN)/base $(REF)

@@ -35,6 +35,7 @@ type door struct {
 	secure    *secure         // nil: no TLS
 	webSocket *transport.Door // nil: none
 	proxy     bool
+	version   int // of the PROXY header; 0: any
 	trusted   []netip.Prefix
 }
 
@@ -46,7 +47,7 @@ func (b *Broker) newDoor(from *sources, l *Listener) (*door, error) {
 		return nil, err
 	}
 	d := &door{
-		broker: b, loop: p.loop, scheme: p.scheme, path: p.path, proxy: l.Proxy, trusted: l.Trusted,
+		broker: b, loop: p.loop, scheme: p.scheme, path: p.path, proxy: l.Proxy, version: l.ProxyVersion, trusted: l.Trusted,
 	}
 	d.rate = &connectRate{perSecond: l.AddressRate}
 	if d.login, err = from.login(b, l); err != nil {
@@ -138,6 +139,10 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 	client := d.broker.attach(c, peer)
 	if d.proxy {
 		return transport.NewProxy(func(h transport.ProxyHeader) loop.Handler {
+			if d.version != 0 && h.Version != d.version {
+				client.Closed(fmt.Errorf("PROXY protocol header of version %d, and this listener takes version %d", h.Version, d.version))
+				return nil
+			}
 			if h.Source.IsValid() {
 				peer.Remote = h.Source
 			}

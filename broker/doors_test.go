@@ -241,6 +241,8 @@ func TestProxyHeader(t *testing.T) {
 		b := start(t, broker.Config{Engine: engine, Log: log, Anonymous: &yes, Listeners: []broker.Listener{
 			{URL: "mqtt://127.0.0.1:0", Name: "behind", Proxy: true, Trusted: loopback},
 			{URL: "ws://127.0.0.1:0/mqtt", Name: "web", Proxy: true, Trusted: loopback},
+			{URL: "mqtt://127.0.0.1:0", Name: "one", Proxy: true, ProxyVersion: 1, Trusted: loopback},
+			{URL: "mqtt://127.0.0.1:0", Name: "two", Proxy: true, ProxyVersion: 2, Trusted: loopback},
 			{URL: "mqtt://127.0.0.1:0", Name: "closed", Proxy: true, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
 		}})
 		expect(t, dial(t, b, 0), "PROXY TCP4 192.0.2.6 127.0.0.1 1023 1883\r\n"+connect3, connack3)
@@ -256,7 +258,18 @@ func TestProxyHeader(t *testing.T) {
 		expect(t, c, masked(connect3), "\x82\x04"+connack3)
 		rec.wait(t, "msg=connected", "addr=192.0.2.7:1024", "listener=web") // 192.0.2.7 is no proxy of ours
 
-		ended(t, dial(t, b, 2))
+		v1 := "PROXY TCP4 192.0.2.8 127.0.0.1 1023 1883\r\n"
+		expect(t, dial(t, b, 2), v1+connect3, connack3)
+		expect(t, dial(t, b, 3), v2+connect3, connack3)
+		for i, wrong := range map[int]string{2: v2, 3: v1} {
+			c := dial(t, b, i)
+			expect(t, c, wrong+connect3, "")
+			ended(t, c)
+		}
+		rec.wait(t, `msg="connection refused"`, "listener=one", "header of version 2, and this listener takes version 1")
+		rec.wait(t, `msg="connection refused"`, "listener=two", "header of version 1, and this listener takes version 2")
+
+		ended(t, dial(t, b, 4))
 		rec.wait(t, `msg="connection refused"`, "listener=closed", "not trusted to be one")
 		if _, err := io.WriteString(dial(t, b, 0), connect3); err != nil {
 			t.Fatal(err)
@@ -351,7 +364,7 @@ func TestListenerOptions(t *testing.T) {
 		{"mqtt://:1?versions=4", `option versions: "4": use 3.1, 3.1.1 and 5, separated by commas`},
 		{"mqtt://:1?max-connections=0", `option max-connections: "0": write a number from 1`},
 		{"mqtt://:1?max-connections", `option max-connections: has no value; write max-connections=…`},
-		{"mqtt://:1?proxy=maybe", `option proxy: "maybe": write true or false`},
+		{"mqtt://:1?proxy=maybe", `option proxy: "maybe": write v1, v2, any or off`},
 		{"mqtt://:1?proxy=true", `proxy without trust: anybody could claim to be anybody`},
 		{"mqtt://:1?trust=ten", `option trust: "ten": write a network like 10.0.0.0/8, or an address`},
 		{"mqtt://:1?trust=10.0.0.0/8", `trust is for listeners with proxy=true, and WebSocket ones`},

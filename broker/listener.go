@@ -45,6 +45,8 @@ type Listener struct {
 	// Proxy says that each connection begins with a PROXY protocol header
 	// (version 1 or 2), and with it who is behind the proxy.
 	Proxy bool
+	// ProxyVersion is the only version of that header which is taken; 0: both.
+	ProxyVersion int
 	// Trusted are the networks of proxies. With Proxy, connections from
 	// elsewhere are closed; with a WebSocket, X-Forwarded-For and X-Real-IP
 	// of these are believed.
@@ -107,7 +109,7 @@ var listenerOptions = []listenerOption{
 	{"max-connections", func(l *Listener, v string) (err error) { l.ConnsMax, err = parseCount(v); return err }},
 	{"accept-rate", func(l *Listener, v string) (err error) { l.AcceptRate, err = parseCount(v); return err }},
 	{"address-rate", func(l *Listener, v string) (err error) { l.AddressRate, err = parseCount(v); return err }},
-	{"proxy", func(l *Listener, v string) (err error) { l.Proxy, err = parseBool(v); return err }},
+	{"proxy", parseProxy},
 	{"trust", func(l *Listener, v string) error { return parseNetworks(&l.Trusted, v) }},
 	{"origin", func(l *Listener, v string) error {
 		l.Origins = append(l.Origins, strings.Split(v, ",")...)
@@ -204,6 +206,24 @@ func parseBool(v string) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("%q: write true or false", v)
+}
+
+// parseProxy reads which PROXY protocol headers are taken.
+func parseProxy(l *Listener, v string) (err error) {
+	l.ProxyVersion = 0
+	switch v {
+	case "v1":
+		l.Proxy, l.ProxyVersion = true, 1
+	case "v2":
+		l.Proxy, l.ProxyVersion = true, 2
+	case "any":
+		l.Proxy = true
+	default:
+		if l.Proxy, err = parseBool(v); err != nil {
+			err = fmt.Errorf("%q: write v1, v2, any or off", v)
+		}
+	}
+	return err
 }
 
 func parseNetworks(list *[]netip.Prefix, v string) error {
@@ -315,6 +335,10 @@ func (l *Listener) check(p *parsed) error {
 		return bad("mode, owner or group", "unix sockets (unix://) that the broker opens")
 	case l.Proxy && len(l.Trusted) == 0 && !p.scheme.unix:
 		return fmt.Errorf("listener %q: proxy without trust: anybody could claim to be anybody; add trust=NETWORK with the addresses of the proxy", l.URL)
+	case l.ProxyVersion < 0 || l.ProxyVersion > 2:
+		return fmt.Errorf("listener %q: PROXY protocol version %d: there are 1 and 2", l.URL, l.ProxyVersion)
+	case l.ProxyVersion != 0 && !l.Proxy:
+		return bad("a version of the PROXY protocol", "listeners with proxy=true")
 	case len(l.Trusted) > 0 && !l.Proxy && !p.scheme.webSocket:
 		return bad("trust", "listeners with proxy=true, and WebSocket ones")
 	}

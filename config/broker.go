@@ -152,7 +152,7 @@ func (l *Listener) broker() (broker.Listener, error) {
 		Origins: l.Origins, Anonymous: l.Anonymous.Bool(),
 		PasswordFile: l.PasswordFile, ACLFile: l.ACLFile, Ways: ways(l.Auth),
 		Mode: fs.FileMode(l.Mode), Owner: l.Owner, Group: l.Group,
-		Proxy: l.ProxyProtocol != "off", Trusted: slices.Concat(l.ProxyTrusted, l.ForwardedTrusted),
+		Proxy: l.ProxyProtocol != "off", ProxyVersion: map[string]int{"v1": 1, "v2": 2}[l.ProxyProtocol], Trusted: slices.Concat(l.ProxyTrusted, l.ForwardedTrusted),
 	}
 	if out.Proxy && len(l.ForwardedTrusted) > 0 { // one list would let each do what the other may
 		return out, errors.New("proxy_protocol and forwarded_trusted together are not served: the PROXY header says who connects")

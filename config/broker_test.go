@@ -28,7 +28,7 @@ url = "mqtt://127.0.0.1:0"
 versions = ["5", "3.1"]
 connect_rate = "90/m"
 anonymous = false
-proxy_protocol = "any"
+proxy_protocol = "v2"
 proxy_trusted = ["10.0.0.0/8"]
 [[listener]]
 url = "ws://127.0.0.1:0"
@@ -64,7 +64,7 @@ bans.client_ids = ["bad"]
 		Listeners: []broker.Listener{
 			{
 				URL: "mqtt://127.0.0.1:0", Name: "mqtt://127.0.0.1:0", Versions: []byte{5, 3}, AcceptRate: 2, Anonymous: &off,
-				Proxy: true, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+				Proxy: true, ProxyVersion: 2, Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 			},
 			{URL: "ws://127.0.0.1:0/a", Name: "ws://127.0.0.1:0", Origins: []string{"https://example.org"}},
 			{URL: "unix://" + filepath.Join(dir, "s"), Name: "unix://" + filepath.Join(dir, "s"), Mode: 0o600},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +24,7 @@ func pubCommand() *cli.Command {
 		&cli.BoolFlag{Name: "null-message", Aliases: []string{"n"}, Usage: "publish an empty payload"},
 		&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "publish what is in `FILE`"},
 		&cli.BoolFlag{Name: "stdin-file", Aliases: []string{"s"}, Usage: "publish all of standard input as one message"},
-		&cli.BoolFlag{Name: "stdin-line", Aliases: []string{"l"}, Usage: "publish each line of standard input"},
+		&cli.BoolFlag{Name: "stdin-line", Aliases: []string{"l"}, Usage: "publish each line of standard input; connects again when the connection is lost"},
 		&cli.IntFlag{Name: "qos", Aliases: []string{"q"}, Usage: "`QOS` of the messages: 0, 1 or 2"},
 		&cli.BoolFlag{Name: "retain", Aliases: []string{"r"}, Usage: "the server keeps the message for those who subscribe later"},
 		&cli.IntFlag{Name: "repeat", Value: 1, Usage: "publish the message `N` times"},
@@ -75,7 +74,7 @@ func pub(c *cli.Context) error {
 	}
 	debugf(c, "connected to %s as %q", conn.server.URL(), conn.ClientID)
 	if c.Bool("stdin-line") {
-		err = p.lines(ctx, os.Stdin)
+		err = newLinePublisher(p, conn).run(ctx, os.Stdin)
 	} else {
 		err = p.repeat(ctx)
 	}
@@ -163,28 +162,6 @@ func (p *publisher) repeat(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// lines publishes each line, without its end.
-func (p *publisher) lines(ctx context.Context, from io.Reader) error {
-	r := bufio.NewReader(from)
-	for {
-		line, err := r.ReadBytes('\n')
-		if len(line) > 0 {
-			if line[len(line)-1] == '\n' {
-				line = line[:len(line)-1]
-			}
-			if err := p.send(ctx, line); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read standard input: %w", err)
-		}
-	}
 }
 
 // send publishes one payload and remembers its outcome.

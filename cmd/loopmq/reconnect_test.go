@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"os/exec"
 	"strings"
@@ -134,5 +135,75 @@ func TestSubWill(t *testing.T) {
 	waitLine(t, out, "gone 0 0 c")
 	if err := watch.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPubLinesReconnects: pub -l outlives its broker, as mosquitto_pub does;
+// what was not acknowledged is sent to the next one.
+func TestPubLinesReconnects(t *testing.T) {
+	server, log := startServe(t, "--port", "0", "--log-format", "logfmt")
+	addr := field(t, waitLine(t, log, "listening on"), "mqtt://")
+	cmd := exec.Command(loopmq, "pub", "-l", "-d", "-q", "1", "-L", "mqtt://"+addr+"/t")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	errs := bufio.NewScanner(stderr)
+	say := func(text string) {
+		t.Helper()
+		if _, err := io.WriteString(in, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitLine(t, errs, "connected to")
+	say("before\n")
+	waitLine(t, errs, "published 6 bytes")
+	_ = server.Process.Kill()
+	_ = server.Wait()
+	waitLine(t, errs, "next attempt in")
+	say("meanwhile\n")
+	_, log = startServe(t, "--listen", "mqtt://"+addr, "--log-format", "logfmt")
+	waitLine(t, log, "listening on")
+	subscriber, out, subErrs := startSub(t, "-L", "mqtt://"+addr+"/t", "-C", "1", "-d")
+	waitLine(t, subErrs, "subscribed to")
+	waitLine(t, errs, "connected to")
+	say("after") // a last line may have no end
+	in.Close()
+	waitLine(t, errs, "published 5 bytes")
+	waitLine(t, out, "e")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("pub -l: %v", err)
+	}
+	if err := subscriber.Wait(); err != nil {
+		t.Errorf("sub -C 1: %v", err)
+	}
+}
+
+// TestPubLinesRefused: what cannot be published is no reason to connect again.
+func TestPubLinesRefused(t *testing.T) {
+	_, log := startServe(t, "--port", "0", "--log-format", "logfmt")
+	addr := field(t, waitLine(t, log, "listening on"), "mqtt://")
+	r := run(t, "one\ntwo\n", loopmq, "pub", "-l", "-L", "mqtt://"+addr, "-t", "a/#")
+	if r.status != 1 || !strings.Contains(r.err, "a/#") {
+		t.Errorf("status %d: %s", r.status, r.err)
+	}
+}
+
+// TestPubLinesAtFault: nor is a server that ends the connection for what we send.
+func TestPubLinesAtFault(t *testing.T) {
+	_, log := startServe(t, "--port", "0", "--log-format", "logfmt")
+	addr := field(t, waitLine(t, log, "listening on"), "mqtt://")
+	r := run(t, "one\ntwo\n", loopmq, "pub", "-l", "-q", "1", "-V", "mqttv5", "-D", "publish", "topic-alias", "65535",
+		"-L", "mqtt://"+addr, "-t", "t")
+	if r.status == 0 || strings.Contains(r.err, "next attempt") {
+		t.Errorf("status %d: %s", r.status, r.err)
 	}
 }

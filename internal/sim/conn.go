@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/loopmq/loopmq/internal/buf"
@@ -95,10 +96,27 @@ func (c *conn) SendShared(head []byte, body *buf.Ref) bool { return c.put(0, hea
 func (c *conn) SendView(frame []byte) bool {
 	view := c.w.view
 	at := cap(view) - cap(frame)
+	if len(view) == 0 {
+		return c.put(0, frame, nil) // outside of Data an engine copies
+	}
 	if at < 0 || at+len(frame) > len(view) || &view[at] != &frame[0] {
-		c.w.fail("SendView of bytes that are not part of the view")
+		c.w.promises = append(c.w.promises, promise{frame, bytes.Clone(frame)})
 	}
 	return c.put(0, frame, nil)
+}
+
+// promise is memory of the router's that must stay as it is for a pass.
+type promise struct{ frame, was []byte }
+
+// keepPromises checks that it has.
+func (w *World) keepPromises() {
+	for _, p := range w.promises {
+		if !bytes.Equal(p.frame, p.was) {
+			w.fail("bytes given to SendView have changed within the pass")
+		}
+	}
+	clear(w.promises)
+	w.promises = w.promises[:0]
 }
 
 // put queues a packet, as package loop does: the kernel is asked before the

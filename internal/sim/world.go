@@ -10,13 +10,14 @@ import (
 
 // World is one run: a router and all that surrounds it.
 type World struct {
-	plan    *Plan
-	router  *router.Router
-	pool    *buf.Pool
-	model   model
-	clients []*client
-	conns   []*conn // in the order of dialling; closed ones are taken out
-	dialled uint64
+	plan     *Plan
+	router   *router.Router
+	pool     *buf.Pool
+	model    model
+	clients  []*client
+	promises []promise // of this pass
+	conns    []*conn   // in the order of dialling; closed ones are taken out
+	dialled  uint64
 
 	lag    rng   // how late the loop is
 	now    int64 // ns
@@ -196,6 +197,7 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 		}
 	case stepTime:
 		w.wake = w.router.EndPass()
+		w.keepPromises()
 		w.model.timePassed()
 	case stepClosed:
 		c.handler.Closed(c.why)

@@ -10,8 +10,8 @@ const module = "github.com/loopmq/loopmq"
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
 	"cmd/loopmq":          {"broker/record", "router", "auth/acl", "auth/password", "bench", "bench/mqttbench", "bench/report", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
-	"broker/record":       {"router", "codec", "internal/buf"},
 	"broker":              {"broker/record", "auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"broker/record":       {"router", "codec", "internal/buf"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
 	"config/mosquitto":    {"config"},
 	"loop":                {"internal/buf", "internal/invariant"},
@@ -28,8 +28,10 @@ var arrows = map[string][]string{
 	"conformance/child":   {"broker"},
 	"conformance/hostile": {"broker", "conformance/child"},
 	"conformance/soak":    {"broker", "client", "codec", "conformance/child"},
+	"conformance/doors":   {"broker", "client"},
 	"bench":               {"client", "codec", "loop"},
 	"bench/loopbench":     {"bench"},
+	"bench/doorbench":     {"bench"},
 	"bench/relay":         {"codec", "loop", "internal/buf"},
 	"internal/buf":        {"internal/invariant"},
 	"internal/timer":      {"internal/invariant"},
@@ -72,6 +74,7 @@ var modules = map[string][]string{
 	"loop/transport":  {"github.com/gobwas/ws"},
 	"client":          {"github.com/gobwas/ws"},
 	"bench/loopbench": {"golang.org/x/sys"},
+	"bench/doorbench": {"golang.org/x/sys"},
 }
 
 // testModules may be imported by any test.
@@ -102,8 +105,11 @@ var starters = []string{
 	"broker/logqueue.go",        // hands records to a logger that may block
 	"broker/record/recorder.go", // writes to a disk that may be slow
 	"client/conn.go",
-	"conformance/child/serve.go", // a broker in a process of its own
-	"cmd/loopmq/output.go",       // writes to a slow terminal or pipe
+	"conformance/child/serve.go",   // a broker in a process of its own
+	"cmd/loopmq/output.go",         // writes to a slow terminal or pipe
+	"bench/doorbench/generator.go", // a connection each
+	"bench/doorbench/ceiling.go",   // the other side of a handshake
+	"cmd/loopmq/publines.go",       // waits for standard input
 	"cmd/loopmq/serve.go",
 	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
 	"store/writer.go",            // commits and reads, both of which wait for the disk

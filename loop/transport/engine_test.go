@@ -413,7 +413,7 @@ func TestWebSocketBehindProxy(t *testing.T) {
 				s.t.Fatal(err)
 			}
 		}
-		if h := wait(s.t, headers, "the header"); h != fromTo {
+		if h := wait(s.t, headers, "the header"); h != versioned(fromTo, []byte{0x0d}) {
 			s.t.Errorf("header %+v", h)
 		}
 		got := make([]byte, len(response)+9)

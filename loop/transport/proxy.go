@@ -41,6 +41,8 @@ const (
 
 // ProxyHeader is what a proxy says about the connection that it passes on.
 type ProxyHeader struct {
+	// Version is that of the header: 1, a line, or 2, binary.
+	Version int
 	// Source and Destination are the ends of the client's connection; zero if the proxy does not say, or if it was
 	// a unix socket: then those of the connection itself count.
 	Source, Destination netip.AddrPort
@@ -72,11 +74,21 @@ type ProxyTLS struct {
 func ParseProxy(b []byte) (h ProxyHeader, n int, err error) {
 	switch {
 	case startsLike(b, proxySignature):
-		return parseProxyBinary(b)
+		h, n, err = parseProxyBinary(b)
+		return h.of(2, n), n, err
 	case startsLike(b, proxyLineStart):
-		return parseProxyLine(b)
+		h, n, err = parseProxyLine(b)
+		return h.of(1, n), n, err
 	}
 	return h, 0, fmt.Errorf("%w: connection begins with %q", ErrProxySignature, b[:min(len(b), len(proxySignature))])
+}
+
+// of is the header with its version, once all n bytes of it are there.
+func (h ProxyHeader) of(version, n int) ProxyHeader {
+	if n > 0 {
+		h.Version = version
+	}
+	return h
 }
 
 // startsLike tells whether b begins with start, as far as b goes.

@@ -71,6 +71,9 @@ func parseRequest(head string) (*Request, error) {
 	line, rest, _ := strings.Cut(head, "\r\n")
 	method, line, _ := strings.Cut(line, " ")
 	target, version, _ := strings.Cut(line, " ")
+	if version == "HTTP/2.0" { // the preface of HTTP/2, RFC 9113, section 3.4
+		return nil, &RefusedError{http.StatusHTTPVersionNotSupported, "this is HTTP/2, and HTTP/1.1 is spoken here"}
+	}
 	minor, ok := strings.CutPrefix(version, "HTTP/1.")
 	if !isToken(method) || !ok || len(minor) != 1 || minor[0] < '0' || minor[0] > '9' {
 		return nil, &RefusedError{http.StatusBadRequest, "this is no HTTP/1.1 request"}

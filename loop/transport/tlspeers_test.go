@@ -399,7 +399,7 @@ func TestWebSocketBehindTLSBehindProxy(t *testing.T) {
 		}
 		defer func() { _ = c.CloseNow() }()
 		c.SetReadLimit(-1)
-		if h := wait(s.t, headers, "the header"); h != fromTo {
+		if h := wait(s.t, headers, "the header"); h != versioned(fromTo, []byte{0x0d}) {
 			s.t.Errorf("header %+v", h)
 		}
 		r := mathrand.New(mathrand.NewSource(3))
