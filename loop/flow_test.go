@@ -136,7 +136,7 @@ func TestResumeHandsOverTheKeptTail(t *testing.T) {
 			s.until("another byte is taken", func() bool { return len(seen) == want })
 		}
 		s.on(func() {
-			if seen[0] != "abc" || seen[1] != "bc" || seen[2] != "c" {
+			if whole := seen[0] == "abc" && seen[1] == "bc"; seen[2] != "c" || !whole && !faulty() { // reads may be short
 				t.Errorf("Data saw %q, want abc, bc, c", seen)
 			}
 		})
