@@ -9,8 +9,8 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic"},
-	"broker":              {"auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant"},
+	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
+	"broker":              {"auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant", "store"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
 	"config/mosquitto":    {"config"},
 	"loop":                {"internal/buf", "internal/invariant"},
@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"codec":               {},
 	"auth":                {},
 	"auth/certs":          {},
+	"store":               {},
 	"client":              {"codec"},
 	"conformance":         {"broker", "auth"},
 	"conformance/clients": {"broker"},
@@ -50,6 +51,7 @@ var testArrows = map[string][]string{
 // here lives on the standard library.
 var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "github.com/KimMachineGun/automemlimit", "golang.org/x/sys"},
+	"store":           {"golang.org/x/sys"},
 	"auth":            {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
 	"auth/token":      {"github.com/golang-jwt/jwt/v5"},
@@ -92,6 +94,7 @@ var starters = []string{
 	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
 	"loop/evio.go",               // evio accepts work on its own goroutines
 	"cmd/loopmq/service.go",      // waits for SIGHUP
+	"store/writer.go",            // commits and reads, both of which wait for the disk
 }
 
 // importRule: arrows of ours, and modules of others.

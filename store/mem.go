@@ -1,0 +1,215 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Mem is a store in memory with the semantics of Store and no goroutine: what
+// the disk would do in its own time, a test does by calling Complete and
+// Answer. It keeps the records in the encoding of the log, so limits and sizes
+// are the same.
+type Mem struct {
+	// BatchBytes and LiveMax are what Room holds against; 0 is no limit.
+	BatchBytes int
+	LiveMax    int64
+
+	durable map[Key][]byte
+	live    int64
+	open    []byte
+	carried []byte // of commits that found no room
+	flight  []byte
+	done    func(error)
+	busy    bool
+	err     error
+	reads   []readJob
+	stats   Stats
+}
+
+// NewMem is an empty store.
+func NewMem() *Mem { return &Mem{durable: map[Key][]byte{}} }
+
+// Load is Store.Load.
+func (m *Mem) Load(each func(k Key, size int, value []byte) error) error {
+	for _, k := range slices.Sorted(maps.Keys(m.durable)) {
+		v := m.durable[k]
+		size := len(v)
+		if k.Table() >= Cold {
+			size, v = int(units(encodedBytes(size)))*unitBytes-recordHeadBytes, nil
+		}
+		if err := each(k, size, v); err != nil {
+			return fmt.Errorf("load store: %w", err)
+		}
+	}
+	return nil
+}
+
+// Put is Store.Put.
+func (m *Mem) Put(k Key, head, body []byte) { m.open = appendPut(m.open, k, head, body) }
+
+// Delete is Store.Delete.
+func (m *Mem) Delete(k Key) { m.open = appendRecordHead(m.open, opDelete, k, 0) }
+
+// DeleteRange is Store.DeleteRange.
+func (m *Mem) DeleteRange(first, last Key) { m.open = appendDeleteRange(m.open, first, last) }
+
+// Room is Store.Room.
+func (m *Mem) Room(n int) bool {
+	switch {
+	case m.err != nil:
+		return false
+	case m.BatchBytes > 0 && len(m.open) > 0 && len(m.open)+n > m.BatchBytes:
+		return false
+	}
+	return m.LiveMax == 0 || m.live+int64(len(m.open)+n) <= m.LiveMax
+}
+
+// Err is Store.Err.
+func (m *Mem) Err() error {
+	if m.err == nil && m.LiveMax > 0 && m.live > m.LiveMax {
+		return ErrFull
+	}
+	return m.err
+}
+
+// Pending is Store.Pending.
+func (m *Mem) Pending() int { return len(m.open) }
+
+// Seal is Store.Seal; Complete does the rest.
+func (m *Mem) Seal(done func(error)) bool {
+	if m.busy {
+		return false
+	}
+	m.flight, m.open = m.open, nil
+	m.done, m.busy = done, true
+	return true
+}
+
+// Read is Store.Read; Answer does the rest.
+func (m *Mem) Read(keys []Key, done func([]Value)) bool {
+	if len(m.reads) >= readsMax {
+		return false
+	}
+	m.reads = append(m.reads, readJob{slices.Clone(keys), done})
+	return true
+}
+
+// Stats is Store.Stats, as far as there is something to count.
+func (m *Mem) Stats() Stats {
+	s := m.stats
+	s.LiveRecords, s.LiveBytes, s.Err = int64(len(m.durable)), m.live, m.err
+	return s
+}
+
+// Close commits what is open, as Store.Close does.
+func (m *Mem) Close() error {
+	m.Complete(nil)
+	m.Seal(nil)
+	m.Complete(nil)
+	return m.err
+}
+
+// Committing tells whether a commit is in flight.
+func (m *Mem) Committing() bool { return m.busy }
+
+// Complete ends the commit in flight, and calls its done before it returns. nil
+// makes it durable; an error that wraps ErrFull keeps it for the next; any other
+// stands for a failed disk, and so does it from then on. It returns false when
+// there is no commit.
+func (m *Mem) Complete(err error) bool {
+	if !m.busy {
+		return false
+	}
+	if m.err != nil && !errors.Is(m.err, ErrFull) {
+		err = m.err
+	}
+	switch {
+	case err == nil:
+		m.apply(m.carried)
+		m.apply(m.flight)
+		m.carried = nil
+		m.stats.Commits++
+	case errors.Is(err, ErrFull):
+		m.carried = append(m.carried, m.flight...)
+	case !errors.Is(err, ErrFailed):
+		err = fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	done := m.done
+	m.busy, m.err, m.flight, m.done = false, err, nil, nil
+	if done != nil {
+		done(err)
+	}
+	return true
+}
+
+// Answer answers the oldest Read; false: there is none.
+func (m *Mem) Answer() bool {
+	if len(m.reads) == 0 {
+		return false
+	}
+	j := m.reads[0]
+	m.reads = m.reads[1:]
+	values := make([]Value, len(j.keys))
+	for i, k := range j.keys {
+		values[i] = Value{Key: k, Err: ErrNotFound}
+		if v, ok := m.durable[k]; ok {
+			values[i] = Value{Key: k, Data: slices.Clone(v)}
+		}
+	}
+	m.stats.Reads += uint64(len(values))
+	j.done(values)
+	return true
+}
+
+// Crash is what a start finds after the power went: all that was acknowledged,
+// and the commit in flight if flight says that it had just reached the disk.
+func (m *Mem) Crash(flight Flight) *Mem {
+	after := NewMem()
+	after.BatchBytes, after.LiveMax = m.BatchBytes, m.LiveMax
+	after.durable, after.live = maps.Clone(m.durable), m.live
+	if m.busy && flight == FlightKept {
+		after.apply(m.carried)
+		after.apply(m.flight)
+	}
+	return after
+}
+
+// Flight says what became of the commit in flight when the power went.
+type Flight uint8
+
+// Both happen.
+const (
+	FlightLost Flight = iota
+	FlightKept
+)
+
+func (m *Mem) apply(records []byte) {
+	for len(records) > 0 {
+		r, n := nextRecord(records)
+		switch r.op {
+		case opPut:
+			m.remove(r.key)
+			m.durable[r.key] = slices.Clone(r.value)
+			m.live += int64(units(n)) * unitBytes
+		case opDelete:
+			m.remove(r.key)
+		case opDeleteRange:
+			for k := range m.durable { // in any order: what is left is the same
+				if r.key <= k && k <= r.last() {
+					m.remove(k)
+				}
+			}
+		}
+		m.stats.Records++
+		records = records[n:]
+	}
+}
+
+func (m *Mem) remove(k Key) {
+	if old, ok := m.durable[k]; ok {
+		m.live -= int64(units(encodedBytes(len(old)))) * unitBytes
+		delete(m.durable, k)
+	}
+}
