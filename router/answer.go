@@ -11,6 +11,9 @@ func (c *Client) answer(frame []byte) error {
 	if len(frame) > c.sendMax {
 		return errAnswerTooLarge
 	}
+	if c.waits != nil {
+		return c.answerLater(frame)
+	}
 	if !c.conn.SendControl(frame) {
 		return errAnswersUnread
 	}
@@ -65,7 +68,9 @@ func (c *Client) acknowledgeWith(t codec.Type, id uint16, reason codec.Reason, t
 // farewell tells a 5.0 client why its connection ends [MQTT-3.14.0-1]. What
 // cannot be sent is not: the connection ends anyhow.
 func (c *Client) farewell(why error) {
-	if c.v5 == nil || !c.connected {
+	muted := c.muted()
+	c.r.keep.dropWaits(c)
+	if c.v5 == nil || !c.connected || muted {
 		return
 	}
 	d := codec.Disconnect{Reason: reasonOf(why)}

@@ -20,6 +20,7 @@ type Client struct {
 	will    *will
 	stuck   *stuck      // nil: it takes what it is sent
 	held    *held       // nil: its CONNECT does not wait in a duel
+	waits   *waits      // nil: no answer waits for a commit
 	expires *lifetime   // nil: the connection may last for ever
 	timer   timer.Timer // CONNECT deadline, then keep alive
 
@@ -104,7 +105,7 @@ func (c *Client) handle(k *codec.Packet) error {
 	case codec.TypeUnsubscribe:
 		return c.handleUnsubscribe(k)
 	case codec.TypePingreq:
-		return c.answer([]byte(codec.PingrespFrame)) // [MQTT-3.12.4-1]
+		return c.answerPing() // [MQTT-3.12.4-1]
 	case codec.TypeDisconnect:
 		return c.handleDisconnect(k)
 	case codec.TypeAuth:
@@ -178,6 +179,7 @@ func (c *Client) Closed(why error) {
 		c.r.timers.Stop(&c.expires.timer)
 	}
 	c.r.clients.remove(c)
+	c.r.keep.dropWaits(c)
 	if !c.connected {
 		c.r.event(&Event{Kind: EventRefuse, ClientID: c.id, Peer: c.peer, Err: why})
 		return
