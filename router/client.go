@@ -181,6 +181,7 @@ func (c *Client) Closed(why error) {
 	c.r.clients.remove(c)
 	c.r.keep.dropWaits(c)
 	if !c.connected {
+		c.dropWill()
 		c.r.event(&Event{Kind: EventRefuse, ClientID: c.id, Peer: c.peer, Err: why})
 		return
 	}

@@ -138,9 +138,6 @@ func (k *keeper) commit() {
 		}
 		return
 	}
-	if k.now-k.beat.at >= beatEvery {
-		k.putBeat()
-	}
 	k.seal()
 }
 

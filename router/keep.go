@@ -372,13 +372,11 @@ const (
 	beatSlack = int64(60e9)
 )
 
-type beat struct {
-	timer timer.Timer
-	at    int64 // wall clock of the last
-}
+type beat struct{ timer timer.Timer }
 
 func (k *keeper) startBeat() {
 	if !k.beat.timer.Armed() {
+		k.putBeat()
 		k.r.timers.Set(&k.beat.timer, k, k.r.after(beatEvery))
 	}
 }
@@ -386,12 +384,10 @@ func (k *keeper) startBeat() {
 // Due notes that the broker runs, for as long as it has clients.
 func (k *keeper) Due(int64) {
 	if k.r.stats.Clients > 0 {
-		k.putBeat()
 		k.startBeat()
 	}
 }
 
 func (k *keeper) putBeat() {
-	k.beat.at = k.now
 	k.put(recordKey(tableMeta, 0), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, true)
 }

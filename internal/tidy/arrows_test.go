@@ -45,6 +45,7 @@ var testArrows = map[string][]string{
 	"bench":      {"broker"},
 	"broker":     {"client"},
 	"cmd/loopmq": {"codec"},
+	"router":     {"store"},
 }
 
 // modules are the modules of others that each package may import; who is not
