@@ -37,7 +37,6 @@ var (
 	errLoginExpired     = &refusal{codec.NotAuthorized, "what the client logged in with has expired"}
 	errStoreFull        = &refusal{codec.QuotaExceeded, "the store is full; try again later"}
 	errStoreFailed      = &refusal{codec.ImplementationSpecificError, "the store has failed; nothing durable is taken until the broker is restarted"}
-	errStoreUnavailable = &refusal{codec.ServerUnavailable, "the store takes no new sessions"}
 	errAnswerTooLarge   = &refusal{codec.PacketTooLarge, "an answer would be larger than the client's Maximum Packet Size"}
 )
 
