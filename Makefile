@@ -24,7 +24,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-compare fuzz docs cover cross clean
+	bench bench-compare torture fuzz docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ bench-compare: build ## the same, this tree against the commit REF (default HEAD
 	git worktree remove --force $(BIN)/base
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -base $(BIN)/loopmq-base
+
+KILLS ?= 300
+torture: ## kill a broker under load KILLS (300) times, with SIGKILL, and look for what was lost
+	LOOPMQ_TORTURE=$(KILLS) $(GO) test -count=1 -timeout 30m -run 'TestTorture' -v ./cmd/loopmq
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \
