@@ -8,10 +8,15 @@ GO       ?= go
 BIN      := bin
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
+# Without the generator of man pages that cli brings: ours come from the
+# configuration's schema.
+TAGS     := urfave_cli_no_docs
 TOOL     := $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 ROUNDS   ?= 3
 MEASURE  ?= 2s
+SEEDS    ?= 20000
+SEED     ?= 0
 SCENARIO ?= .
 REF      ?= HEAD
 
@@ -24,13 +29,13 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-compare torture fuzz docs cover cross clean
+	bench bench-peers bench-baseline bench-diff bench-compare pgo torture fuzz sim docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the broker into bin/loopmq (static, stripped)
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/loopmq ./cmd/loopmq
+	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(BIN)/loopmq ./cmd/loopmq
 
 run: build ## build and start a broker on 127.0.0.1:1883
 	$(BIN)/loopmq serve
@@ -73,6 +78,30 @@ bench: build ## delivered messages a second: LoopMQ, Debian's mosquitto, bare re
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -mosquitto mosquitto -relay $(BIN)/relay
 
+bench-peers: build ## the table of docs/performance.md: also Mochi and nats-server (ROUNDS=3 MEASURE=2s SCENARIO=regexp)
+	@scripts/test-deps.sh
+	$(GO) build -trimpath -o $(BIN)/relay ./bench/relay
+	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
+	cd bench/peers && $(GO) vet ./... && $(GO) build -trimpath -o ../../$(BIN)/ ./...
+	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -markdown docs/performance.md \
+		-loopmq $(BIN)/loopmq -mosquitto mosquitto -peer 'mochi=$(BIN)/mochi {addr}' \
+		-peer 'nats=$(BIN)/nats {addr} {dir}' -relay $(BIN)/relay
+
+# One benchmark for each stage of a message's way: frame, decode, match, route,
+# encode, read to write, and all of it.
+STAGES := $(GO) test -run '^$$' -count 6 -benchtime 100ms ./codec ./router ./router/topic ./loop ./bench \
+	-bench '^Benchmark(Codec|Route|Match|Echo|FanOut|Path)$$/^(frame|decode.*|encode.*|.*_to_.*|100000|read_to_write|Send.*|1to1|1to100|qos1x10|qos2x10)$$'
+
+bench-baseline: ## write bench/baseline.txt anew: the stages of a message's way, by go test
+	@mkdir -p $(BIN)
+	$(STAGES) >$(BIN)/stages.txt
+	mv $(BIN)/stages.txt bench/baseline.txt
+
+bench-diff: ## the stages now, beside bench/baseline.txt; only on the same machine do the times compare
+	@mkdir -p $(BIN)
+	$(STAGES) >$(BIN)/stages.txt
+	$(TOOL) benchstat bench/baseline.txt $(BIN)/stages.txt
+
 bench-compare: build ## the same, this tree against the commit REF (default HEAD)
 	rm -rf $(BIN)/base && git worktree prune && git worktree add --detach $(BIN)/base $(REF)
 	cd $(BIN)/base && $(GO) build -trimpath -o ../loopmq-base ./cmd/loopmq
@@ -84,6 +113,14 @@ KILLS ?= 300
 torture: ## kill a broker under load KILLS (300) times, with SIGKILL, and look for what was lost
 	LOOPMQ_TORTURE=$(KILLS) $(GO) test -count=1 -timeout 30m -run 'TestTorture' -v ./cmd/loopmq
 
+# go build uses cmd/loopmq/default.pgo by itself. To be made anew when what is
+# hot has changed; docs/performance.md says what it gains.
+pgo: ## profile the scenarios and write cmd/loopmq/default.pgo
+	@mkdir -p $(BIN)
+	$(GO) test -run '^$$' -benchtime 1.5s -cpuprofile $(BIN)/default.pgo -o $(BIN)/bench.test ./bench \
+		-bench 'Path/^(1to1|1to100|50x50|100to1|shared|qos1x50|qos1-1to100|qos2x10|payload-1KiB|filters-100k)$$'
+	mv $(BIN)/default.pgo cmd/loopmq/default.pgo
+
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go); do \
@@ -91,6 +128,9 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir </dev/null; \
 		done; \
 	done
+
+sim: ## the router in simulation: SEEDS=20000 runs from SEED (0: from the clock); a failing seed is shrunk and shown
+	$(GO) test -count=1 -v -timeout 1h -run '^TestSeeds$$' ./internal/sim -seeds $(SEEDS) -seed $(SEED)
 
 docs: ## write docs/conformance.md, docs/configuration.md, the man page and the example file anew
 	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update
@@ -110,7 +150,7 @@ cross: ## build for every supported platform into dist/
 		os=$$(echo $$p | cut -d/ -f1); arch=$$(echo $$p | cut -d/ -f2); arm=$$(echo $$p | cut -s -d/ -f3); \
 		out=dist/loopmq-$$os-$$arch$${arm:+v$$arm}; \
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOARM=$${arm:-7} GOMIPS=softfloat \
-			$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/loopmq; \
+			$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $$out ./cmd/loopmq; \
 		ls -l $$out | awk '{ printf "%-28s %6.2f MB\n", $$NF, $$5 / 1e6 }'; \
 	done
 

@@ -1,16 +1,10 @@
-// Package auth shows who a client is: the methods of enhanced authentication
-// that MQTT 5.0 leaves to the server (section 4.12).
+// Package auth has what the ways to find out who a client is have in common:
+// Backend, which those who embed the broker implement too. The ways themselves
+// are in the packages below.
 //
-// Owner: none; a SCRAM may be shared, a Conversation belongs to one
-// connection and is used on the loop, so nothing here blocks.
-//
-// Imports: nothing of the project. The arithmetic of RFC 5802 is
-// github.com/xdg-go/scram's.
-//
-// Start with: SCRAM, Credentials.
-//
-// Caveats: what is kept of a user (Credentials) is not his password, but who
-// has it can try passwords against it.
+// Owner: none.
+// Imports: nothing of the project.
+// Start with: Backend.
 //
 // No compatibility promise before v1.
 package auth

@@ -70,12 +70,17 @@ func (r *run) churnUntil(until time.Time) (n int64, err error) {
 			}
 		}
 		n += int64(len(fds))
+		r.tellMore(len(fds), 0)
 	}
 	return n, nil
 }
 
 // idleWait is how long clients are idle before they are weighed.
 const idleWait = 12 * time.Second
+
+// clientsOfSource is how many clients an address may have at a time: fewer than
+// Linux gives it ports (28,232).
+const clientsOfSource = 20_000
 
 // idle connects clients, each with a subscription of its own, and weighs them.
 func (r *run) idle() (Result, error) {
@@ -89,7 +94,10 @@ func (r *run) idle() (Result, error) {
 		return Result{}, err
 	}
 	for i := range r.Count {
-		fd, err := dial(r.Addr, fmt.Sprintf("bench-i%06d", i), true)
+		if err := r.late(); err != nil {
+			return Result{}, fmt.Errorf("%w: %d clients of %d", err, i, r.Count)
+		}
+		fd, err := dialFrom(r.Addr, 1+i/clientsOfSource, fmt.Sprintf("bench-i%06d", i), true)
 		if err != nil {
 			return Result{}, fmt.Errorf("client %d: %w", i, err)
 		}
@@ -97,6 +105,7 @@ func (r *run) idle() (Result, error) {
 		if err := ask(fd, subscribeFrame(0, r.topic(i)), 5, firstSuback, 0x80, "SUBSCRIBE"); err != nil {
 			return Result{}, fmt.Errorf("client %d: %w", i, err)
 		}
+		r.tellMore(1, 0)
 	}
 	to, err := r.mark()
 	if err != nil {

@@ -65,7 +65,12 @@ type subscriber struct {
 // dial opens a connection and gets through CONNECT. The socket blocks, with a
 // deadline, until the handshakes are over.
 func dial(addr netip.AddrPort, clientID string, clean bool) (fd int, err error) {
-	if fd, err = open(addr, 0); err != nil {
+	return dialFrom(addr, 0, clientID, clean)
+}
+
+// dialFrom is dial from one of the addresses that open knows.
+func dialFrom(addr netip.AddrPort, from int, clientID string, clean bool) (fd int, err error) {
+	if fd, err = open(addr, from); err != nil {
 		return -1, err
 	}
 	if err = ask(fd, connectFrame(clientID, clean), 4, firstConnack, 1, "CONNECT"); err != nil {

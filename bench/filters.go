@@ -40,6 +40,9 @@ func (r *run) loadFilters() error {
 // counts, not ours to encode them.
 func (r *run) subscribeAll(fd int, filters []string) error {
 	for len(filters) > 0 {
+		if err := r.late(); err != nil {
+			return fmt.Errorf("%w: %d filters are missing", err, len(filters))
+		}
 		some := filters[:min(filtersPerPacket, len(filters))]
 		filters = filters[len(some):]
 		request := subscribeFrame(r.QoS, some...)

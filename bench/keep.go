@@ -55,7 +55,23 @@ func (r *run) retained() (Result, error) {
 	}
 	defer unix.Close(subscribe)
 	runtime.GC()
-	return r.collect(subscribe, subscribeFrame(0, "#"), 5, frame, 0)
+	if !r.Guest {
+		return r.collect(subscribe, subscribeFrame(0, "#"), 5, frame, 0)
+	}
+	res, err := r.collect(subscribe, subscribeFrame(0, "bench/#"), 5, frame, 0)
+	return res, errors.Join(err, r.unretain(publish))
+}
+
+// unretain takes the stored messages back.
+func (r *run) unretain(fd int) error {
+	var frames []byte
+	for i := range r.Count {
+		frames = append(frames, publishFrame(firstPublish|1, r.topic(i), 0, nil)...)
+	}
+	if err := writeAll(fd, frames); err != nil {
+		return fmt.Errorf("delete the stored messages: %w", err)
+	}
+	return ask(fd, []byte(pingFrame), 2, pongFrame[0], 1, "PINGREQ")
 }
 
 // drained queues messages for a session that is away, weighs them, and has it
@@ -96,7 +112,15 @@ func (r *run) drained() (Result, error) {
 	defer unix.Close(back)
 	runtime.GC()
 	frame := publishFrame(firstPublish|2, topic, 1, payload)
-	return r.collect(back, connectFrame(name, false), 4, len(frame), len(frame)-len(payload)-2)
+	res, err := r.collect(back, connectFrame(name, false), 4, len(frame), len(frame)-len(payload)-2)
+	if err != nil || !r.Guest {
+		return res, err
+	}
+	clean, err := dial(r.Addr, name, true) // ends the session
+	if err != nil {
+		return res, fmt.Errorf("end the session: %w", err)
+	}
+	return res, errors.Join(writeAll(clean, []byte(disconnectFrame)), unix.Close(clean))
 }
 
 // publishQoS1 sends all messages, a hundred at a time, and waits for their
@@ -110,6 +134,9 @@ func (r *run) publishQoS1(topic string, payload []byte) error {
 	defer unix.Close(fd)
 	var acks [batch * ackBytes]byte
 	for done := 0; done < r.Count; {
+		if err := r.late(); err != nil {
+			return fmt.Errorf("%w: %d messages of %d", err, done, r.Count)
+		}
 		n := min(batch, r.Count-done)
 		var frames []byte
 		for i := range n {
@@ -148,7 +175,7 @@ func (r *run) collect(fd int, request []byte, size, frame, idOffset int) (Result
 		if err != nil || n == 0 {
 			break // what is missing is seen in the result
 		}
-		data := buf[:tail+n]
+		data, before := buf[:tail+n], got
 		for acks = acks[:0]; len(data) >= frame; data = data[frame:] {
 			got++
 			if idOffset > 0 {
@@ -156,6 +183,7 @@ func (r *run) collect(fd int, request []byte, size, frame, idOffset int) (Result
 			}
 		}
 		tail = copy(buf, data)
+		r.tellMore(got-before, (got-before)*frame)
 		if err := writeAll(fd, acks); err != nil {
 			return Result{}, fmt.Errorf("acknowledge: %w", err)
 		}

@@ -42,11 +42,38 @@ func (r *run) latency() (Result, error) {
 	res := r.span(from, to, (to.got-from.got)/frame)
 	res.Published, res.Received = r.published()/frame, r.got/frame
 	res.Wanted = res.Published * r.fanOut()
+	res.Times = brackets(times)
 	res.Latency = Latencies{
 		P50: time.Duration(times.ValueAtQuantile(50)), P99: time.Duration(times.ValueAtQuantile(99)),
 		P999: time.Duration(times.ValueAtQuantile(99.9)), Max: time.Duration(times.Max()),
 	}
 	return res, nil
+}
+
+// bracketStep is how much of all messages one bracket adds at least, so that
+// the thousands of buckets of a histogram become a few hundred points.
+const bracketStep = 0.002
+
+// brackets are the distribution, from no message to all of them.
+func brackets(times *hdrhistogram.Histogram) (list []Bracket) {
+	seen, total := int64(0), times.TotalCount()
+	if total == 0 {
+		return nil
+	}
+	for _, b := range times.Distribution() {
+		if b.Count == 0 {
+			continue
+		}
+		if len(list) == 0 {
+			list = append(list, Bracket{time.Duration(b.From), 0})
+		}
+		seen += b.Count
+		share := float64(seen) / float64(total)
+		if seen == total || share >= list[len(list)-1].Share+bracketStep {
+			list = append(list, Bracket{time.Duration(b.To), share})
+		}
+	}
+	return list
 }
 
 // paced sends for so long and waits for the last to arrive. The generator does
@@ -104,5 +131,6 @@ func (r *run) spin(s *subscriber) error {
 		return err
 	}
 	r.got += s.got - before
+	r.tell()
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -57,6 +58,34 @@ func BenchmarkPath(b *testing.B) {
 			}
 			b.ReportMetric(res.Rate(), "deliveries/s")
 			b.ReportMetric(float64(res.Elapsed.Nanoseconds())/float64(res.Deliveries), "ns/delivery")
+		})
+	}
+}
+
+// TestDeliveriesAllocateNothing counts what the broker and the generator, in
+// one process, allocate from socket to socket, beside what connecting takes.
+func TestDeliveriesAllocateNothing(t *testing.T) {
+	for _, s := range Scenarios() {
+		if s.Name != "1to1" && s.Name != "1to100" {
+			continue
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			addr := startBroker(t)
+			allocations := func(deliveries int64) uint64 {
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				res, err := Run(s, Options{Addr: addr, Deliveries: deliveries, Core: -1})
+				if err != nil || res.Share() != 1 {
+					t.Fatalf("%d of %d deliveries arrived, %v", res.Received, res.Wanted, err)
+				}
+				runtime.ReadMemStats(&after)
+				return after.Mallocs - before.Mallocs
+			}
+			const few, many = 100_000, 500_000
+			base := allocations(few)
+			if n := allocations(many); n > base+(many-few)/1000 {
+				t.Errorf("%d allocations for %d deliveries, %d for %d", n, many, base, few)
+			}
 		})
 	}
 }

@@ -16,6 +16,32 @@ import (
 type Report struct {
 	scenarios, brokers []string
 	runs               map[[2]string][]Result
+	missing            map[[2]string]string
+}
+
+// Missing records why a broker has no result for a scenario.
+func (r *Report) Missing(scenario, broker, reason string) {
+	if r.missing == nil {
+		r.missing = map[[2]string]string{}
+	}
+	r.name(scenario, broker)
+	r.missing[[2]string{scenario, broker}] = reason
+}
+
+// IsMissing reports whether a reason is recorded.
+func (r *Report) IsMissing(scenario, broker string) bool {
+	_, is := r.missing[[2]string{scenario, broker}]
+	return is
+}
+
+// name keeps the order in which names came first.
+func (r *Report) name(scenario, broker string) {
+	if !slices.Contains(r.scenarios, scenario) {
+		r.scenarios = append(r.scenarios, scenario)
+	}
+	if !slices.Contains(r.brokers, broker) {
+		r.brokers = append(r.brokers, broker)
+	}
 }
 
 // Add records one run.
@@ -23,40 +49,70 @@ func (r *Report) Add(scenario, broker string, res Result) {
 	if r.runs == nil {
 		r.runs = map[[2]string][]Result{}
 	}
-	if !slices.Contains(r.scenarios, scenario) {
-		r.scenarios = append(r.scenarios, scenario)
-	}
-	if !slices.Contains(r.brokers, broker) {
-		r.brokers = append(r.brokers, broker)
-	}
+	r.name(scenario, broker)
 	key := [2]string{scenario, broker}
 	r.runs[key] = append(r.runs[key], res)
 }
 
-// Write prints a row for each scenario and broker: medians, the spread of the
-// rates, the least share delivered, and the rate as a multiple of base's.
+// Write prints the table.
 func (r *Report) Write(w io.Writer, base string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "scenario\tbroker\tdeliveries/s\tleast\tmost\tdelivered\tbroker CPU s/M\tmemory MB\tgenerator busy\t× %s\talso\t\n", base)
+	head, rows := r.Table(base)
+	for _, row := range append([][]string{head}, rows...) {
+		fmt.Fprintln(t, strings.Join(row, "\t")+"\t")
+	}
+	return t.Flush()
+}
+
+// Table has a row for each scenario and broker: medians, the spread of the
+// rates, the least share delivered, and the rate as a multiple of base's, if
+// there is a base.
+func (r *Report) Table(base string) (head []string, rows [][]string) {
+	head = []string{
+		"scenario", "broker", "deliveries/s", "least", "most", "delivered", "broker CPU s/M", "memory MB", "generator busy",
+	}
+	if base != "" {
+		head = append(head, "× "+base)
+	}
 	for _, s := range r.scenarios {
 		baseRate := median(r.runs[[2]string{s, base}], (*Result).Rate)
 		for _, b := range r.brokers {
 			runs := r.runs[[2]string{s, b}]
+			if why, is := r.missing[[2]string{s, b}]; is {
+				nothing := slices.Repeat([]string{"-"}, len(head)-2)
+				rows = append(rows, slices.Concat([]string{s, b}, nothing, []string{why}))
+			}
 			if len(runs) == 0 {
 				continue
 			}
-			rates := sorted(runs, (*Result).Rate)
-			ratio := "-"
-			if baseRate > 0 {
-				ratio = fmt.Sprintf("%.2f", median(runs, (*Result).Rate)/baseRate)
+			row := append([]string{s, b}, figures(runs)...)
+			if base != "" {
+				row = append(row, multiple(median(runs, (*Result).Rate), baseRate))
 			}
-			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.0f\t%.0f\t%.4f %%\t%.3f\t%.1f\t%.0f %%\t%s\t%s\t\n", s, b,
-				median(runs, (*Result).Rate), rates[0], rates[len(rates)-1],
-				100*sorted(runs, (*Result).Share)[0],
-				median(runs, cpuSeconds), median(runs, memory)/1e6, 100*median(runs, busy), ratio, also(runs))
+			rows = append(rows, append(row, also(runs)))
 		}
 	}
-	return t.Flush()
+	return append(head, "also"), rows
+}
+
+// figures are those that every kind of scenario finds.
+func figures(runs []Result) []string {
+	rates := sorted(runs, (*Result).Rate)
+	cpu, ram := "-", "-"
+	if runs[0].Memory > 0 { // the process is known
+		cpu, ram = fmt.Sprintf("%.3f", median(runs, cpuSeconds)), fmt.Sprintf("%.1f", median(runs, memory)/1e6)
+	}
+	return []string{
+		fmt.Sprintf("%.0f", median(runs, (*Result).Rate)), fmt.Sprintf("%.0f", rates[0]), fmt.Sprintf("%.0f", rates[len(rates)-1]),
+		fmt.Sprintf("%.4f %%", 100*sorted(runs, (*Result).Share)[0]), cpu, ram, fmt.Sprintf("%.0f %%", 100*median(runs, busy)),
+	}
+}
+
+func multiple(rate, base float64) string {
+	if base <= 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", rate/base)
 }
 
 // WriteBenchmarks prints every run as a line that benchstat reads.
@@ -91,8 +147,14 @@ func also(runs []Result) string {
 	if runs[0].Load > 0 {
 		parts = append(parts, fmt.Sprintf("loaded in %.2f s", median(runs, func(r *Result) float64 { return r.Load.Seconds() })))
 	}
+	if d := &runs[0].Daemon; d.Resident > 0 {
+		parts = append(parts, fmt.Sprintf("resident %.1f MiB, %.1f wake-ups/s, binary %.1f MiB, ready in %s",
+			mebi(d.Resident), d.WakeupsEach, mebi(d.BinaryBytes), runs[0].Ready.Round(100*time.Microsecond)))
+	}
 	return strings.Join(parts, ", ")
 }
+
+func mebi(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 func memory(r *Result) float64 { return float64(r.Memory) }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,8 +27,41 @@ type Options struct {
 	// lost; 0 means 2 s.
 	Quiet time.Duration
 
+	// Guest: the broker serves others too. Only topics below bench/ are asked
+	// for, and nothing stays behind.
+	Guest bool
+	Live  *Live // nil: nobody looks
+	// Patience is how long connecting and loading may take; 0 means two minutes.
+	Patience time.Duration
+
 	PID  int // the broker's process, for its processor time and memory; 0: unknown
 	Core int // the core that the generator is pinned to; -1: not pinned
+}
+
+// Live is what others may read while a run goes on.
+type Live struct {
+	Deliveries        *atomic.Int64 // or clients, where a scenario counts those
+	BytesIn, BytesOut *atomic.Int64 // of PUBLISH packets: from the broker, to it
+}
+
+// tell stores where the run is.
+//
+// hot: no allocation.
+func (r *run) tell() {
+	if r.Live == nil {
+		return
+	}
+	r.Live.Deliveries.Store(r.got / int64(r.shape.frameBytes))
+	r.Live.BytesIn.Store(r.got)
+	r.Live.BytesOut.Store(r.published())
+}
+
+// tellMore adds what was done where the run counts no bytes of its own.
+func (r *run) tellMore(n, bytesIn int) {
+	if r.Live != nil {
+		r.Live.Deliveries.Add(int64(n))
+		r.Live.BytesIn.Add(int64(bytesIn))
+	}
 }
 
 // Result is what one run found. Deliveries, Elapsed and the processor times
@@ -46,6 +80,15 @@ type Result struct {
 	BytesEach int64         // what a client, filter or message costs beyond its text
 	Load      time.Duration // how long the filters or messages took to get there
 	Latency   Latencies     // of kind Latency
+	Times     []Bracket     // of kind Latency: all of the distribution
+	Ready     time.Duration // from the broker's start to its first CONNACK; 0: not measured
+	Daemon    Footprint     // of kind Daemon
+}
+
+// Bracket says what share of the messages took so long or less.
+type Bracket struct {
+	Time  time.Duration
+	Share float64
 }
 
 // Latencies are quantiles of the time from the instant at which a message was
@@ -75,8 +118,9 @@ type run struct {
 	epoll  int
 	events []unix.EpollEvent
 	buf    []byte
-	got    int64 // bytes that all subscribers received
-	stop   bool  // publish nothing new
+	got    int64     // bytes that all subscribers received
+	stop   bool      // publish nothing new
+	before time.Time // by then all must be connected and loaded
 	load   time.Duration
 	each   int64 // see Result.BytesEach
 }
@@ -88,6 +132,10 @@ func Run(s Scenario, o Options) (Result, error) {
 	if r.Quiet == 0 {
 		r.Quiet = 2 * time.Second
 	}
+	if r.Patience == 0 {
+		r.Patience = 2 * time.Minute
+	}
+	r.before = time.Now().Add(r.Patience)
 	unpin, err := pin(o.Core)
 	if err != nil {
 		return Result{}, err
@@ -95,7 +143,7 @@ func Run(s Scenario, o Options) (Result, error) {
 	defer unpin()
 	defer r.close()
 	kinds := map[Kind]func() (Result, error){
-		Stream: r.stream, Latency: r.latency, Churn: r.churn, Idle: r.idle, Retained: r.retained, Drain: r.drained,
+		Stream: r.stream, Latency: r.latency, Churn: r.churn, Idle: r.idle, Retained: r.retained, Drain: r.drained, Daemon: r.daemon,
 	}
 	res, err := kinds[s.Kind]()
 	if err == nil && o.PID != 0 {
@@ -105,6 +153,14 @@ func Run(s Scenario, o Options) (Result, error) {
 		return Result{}, fmt.Errorf("scenario %s: %w", s.Name, err)
 	}
 	return res, nil
+}
+
+// late is an error when connecting and loading have taken too long.
+func (r *run) late() error {
+	if time.Now().Before(r.before) {
+		return nil
+	}
+	return fmt.Errorf("not connected and loaded within %s", r.Patience)
 }
 
 // stream measures how much goes through.
@@ -173,6 +229,9 @@ func newDraw(n uint64) func() uint64 {
 func (r *run) connectSubscribers(i int, g *group) error {
 	g.subs = make([]subscriber, 0, r.Subscribers)
 	for j := range r.Subscribers {
+		if err := r.late(); err != nil {
+			return err
+		}
 		fd, err := dial(r.Addr, fmt.Sprintf("bench-s%d-%d", i, j), true)
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ const (
 	Idle                 // clients that do nothing, and what they cost
 	Retained             // store retained messages, then deliver them to #
 	Drain                // queue messages for an absent session, then deliver them
+	Daemon               // a broker that nobody uses, and what it costs
 )
 
 // Scenario says what is sent to whom.
@@ -40,6 +41,10 @@ type Scenario struct {
 
 	Rate  int // Latency: messages a second
 	Count int // Churn, Idle: clients; Retained, Drain: messages
+
+	// Once: a single round is enough, because memory does not differ from round
+	// to round, and waiting for it to settle takes long.
+	Once bool
 }
 
 // Scenarios are the cases of `make bench`. The lead shrinks with the fan-out,
@@ -65,18 +70,58 @@ func Scenarios() []Scenario {
 	}
 	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		list = append(list, Scenario{
-			Name: "filters-" + countName(n), Publishers: 1, Subscribers: 100, Filters: n, PayloadBytes: 64, AheadBytes: 64 << 10,
+			Name: "filters-" + countName(n), Publishers: 1, Subscribers: 10, Filters: n, PayloadBytes: 64, AheadBytes: 192 << 10,
 		})
 	}
 	return append(
 		list,
 		Scenario{Name: "latency", Kind: Latency, Publishers: 1, Subscribers: 1, PayloadBytes: 64, Rate: 5000},
 		Scenario{Name: "churn", Kind: Churn, Publishers: 64},
-		Scenario{Name: "idle-10k", Kind: Idle, Count: 10_000},
-		Scenario{Name: "idle-100k", Kind: Idle, Count: 100_000},
+		Scenario{Name: "idle-10k", Kind: Idle, Count: 10_000, Once: true},
+		Scenario{Name: "idle-100k", Kind: Idle, Count: 100_000, Once: true},
 		Scenario{Name: "retained-100k", Kind: Retained, Count: 100_000, PayloadBytes: 64},
 		Scenario{Name: "drain-50k", Kind: Drain, Count: 50_000, PayloadBytes: 64},
+		Scenario{Name: "daemon", Kind: Daemon, Once: true},
 	)
+}
+
+// Describe says in words what is sent to whom.
+func (s *Scenario) Describe() string {
+	size := bytesName(s.PayloadBytes)
+	switch s.Kind {
+	case Churn:
+		return fmt.Sprintf("%d clients at a time connect, get their CONNACK and leave", s.Publishers)
+	case Idle:
+		return fmt.Sprintf("%d clients with a subscription each connect and then do nothing: what one costs", s.Count)
+	case Retained:
+		return fmt.Sprintf("%d retained messages of %s are stored, and a new subscriber gets them all", s.Count, size)
+	case Drain:
+		return fmt.Sprintf("%d messages of %s wait for a session that is away, which then gets them all", s.Count, size)
+	case Daemon:
+		return "a broker that nobody uses: what it costs"
+	case Latency:
+		return fmt.Sprintf("%d messages/s of %s to one subscriber: how long each takes", s.Rate, size)
+	case Stream:
+	}
+	who := fmt.Sprintf("%s each with %s of its own", many(s.Publishers, "publisher"), many(s.Subscribers, "subscriber"))
+	switch {
+	case s.Filters > 0:
+		who = fmt.Sprintf("one publisher to %d filters of %s", s.Filters, many(s.Subscribers, "subscriber"))
+	case s.Shared:
+		who = fmt.Sprintf("one publisher, %s that share one subscription", many(s.Subscribers, "subscriber"))
+	case s.OneGroup:
+		who = fmt.Sprintf("%s, %s to all of them by a wildcard", many(s.Publishers, "publisher"), many(s.Subscribers, "subscriber"))
+	case s.Publishers == 1:
+		who = fmt.Sprintf("one publisher, %s", many(s.Subscribers, "subscriber"))
+	}
+	return fmt.Sprintf("%s, QoS %d, %s", who, s.QoS, size)
+}
+
+func many(n int, what string) string {
+	if n == 1 {
+		return "one " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func bytesName(n int) string {

@@ -11,8 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Target is a broker that can be measured.
@@ -23,15 +26,18 @@ type Target struct {
 	Command func(addr netip.AddrPort, dir string) ([]string, error)
 	// Exact: it knows topics, but neither wildcards nor sessions.
 	Exact bool
+	// Peer: what it cannot do is noted, not an error.
+	Peer bool
 }
 
-// LoopMQ is a loopmq binary; args are appended to its command line. The bound
-// on what waits for a subscriber is lifted, as it is for the others.
+// LoopMQ is a loopmq binary; args are appended to its command line. The bounds
+// on what waits for a subscriber and on its filters are lifted, as they are for
+// the others.
 func LoopMQ(name, binary string, args ...string) Target {
 	return Target{Name: name, Command: func(addr netip.AddrPort, _ string) ([]string, error) {
 		command := []string{
 			binary, "serve", "--listen", "mqtt://" + addr.String(), "--log-level", "error",
-			"--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000",
+			"--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000", "--subscriptions-max", "1000000",
 		}
 		return append(command, args...), nil
 	}}
@@ -41,6 +47,21 @@ func LoopMQ(name, binary string, args ...string) Target {
 func Relay(binary string) Target {
 	return Target{Name: "relay", Exact: true, Command: func(addr netip.AddrPort, _ string) ([]string, error) {
 		return []string{binary, addr.String()}, nil
+	}}
+}
+
+// Peer is any broker. The words of its command may hold {addr}, where it is to
+// listen, and {dir}, a folder for its files.
+func Peer(name, command string) Target {
+	return Target{Name: name, Peer: true, Command: func(addr netip.AddrPort, dir string) ([]string, error) {
+		words := strings.Fields(command)
+		if len(words) == 0 {
+			return nil, errors.New("no command")
+		}
+		for i := range words {
+			words[i] = strings.NewReplacer("{addr}", addr.String(), "{dir}", dir).Replace(words[i])
+		}
+		return words, nil
 	}}
 }
 
@@ -73,17 +94,20 @@ func Mosquitto(binary string) Target {
 type Process struct {
 	Addr netip.AddrPort
 	PID  int
-	end  context.CancelFunc
-	gone chan error // what waiting for the process returned
-	dir  string
-	log  string // file with what it printed
+	// Ready is how long it took from its start to its first CONNACK.
+	Ready   time.Duration
+	end     context.CancelFunc
+	started time.Time
+	gone    chan error // what waiting for the process returned
+	dir     string
+	log     string // file with what it printed
 }
 
-// startMax is how long a broker may take until it accepts connections.
+// startMax is how long a broker may take until it answers.
 const startMax = 10 * time.Second
 
 // Start runs a broker on a free port of the loopback interface, pinned to a
-// core (-1: not pinned), and returns when it accepts connections.
+// core (-1: not pinned), and returns when it answers CONNECT.
 func Start(t Target, core int) (p *Process, err error) {
 	addr, err := freePort()
 	if err != nil {
@@ -106,7 +130,7 @@ func Start(t Target, core int) (p *Process, err error) {
 	if err := p.spawn(argv, core); err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
-	if err := p.awaitAccept(); err != nil {
+	if err := p.awaitConnack(); err != nil {
 		said, _ := os.ReadFile(p.log)
 		return nil, fmt.Errorf("%s: %w; it printed: %s", t.Name, errors.Join(err, p.Stop()), said)
 	}
@@ -127,13 +151,14 @@ func (p *Process) spawn(argv []string, core int) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = 20 * time.Second
 	unpin, err := pin(core)
 	if err != nil {
 		end()
 		return err
 	}
 	defer unpin()
+	p.started = time.Now()
 	if err := cmd.Start(); err != nil {
 		end()
 		return err
@@ -144,26 +169,30 @@ func (p *Process) spawn(argv []string, core int) error {
 	return nil
 }
 
-// awaitAccept tries until somebody listens, or the process has ended.
-func (p *Process) awaitAccept() error {
-	for until := time.Now().Add(startMax); ; {
-		c, err := net.DialTimeout("tcp", p.Addr.String(), time.Second)
+// connackPoll is how often a starting broker is tried.
+const connackPoll = 500 * time.Microsecond
+
+// awaitConnack tries until somebody answers CONNECT, or the process has ended.
+func (p *Process) awaitConnack() error {
+	for until := p.started.Add(startMax); ; {
+		fd, err := dial(p.Addr, "bench-first", true)
+		p.Ready = time.Since(p.started)
 		if err == nil {
-			return c.Close()
+			return unix.Close(fd)
 		}
 		if time.Now().After(until) {
-			return fmt.Errorf("does not accept connections within %s: %w", startMax, err)
+			return fmt.Errorf("does not answer within %s: %w", startMax, err)
 		}
 		select {
 		case end := <-p.gone:
 			p.gone <- nil // for Stop
 			return fmt.Errorf("ended at once: %w", errors.Join(end, err))
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(connackPoll):
 		}
 	}
 }
 
-// Stop ends the broker: SIGTERM, and SIGKILL 5 s later.
+// Stop ends the broker: SIGTERM, and SIGKILL 20 s later.
 func (p *Process) Stop() error {
 	p.end()
 	err := <-p.gone

@@ -176,5 +176,6 @@ func (r *run) poll(milliseconds int) error {
 			}
 		}
 	}
+	r.tell()
 	return nil
 }

@@ -72,7 +72,7 @@ func TestReportComparesMedians(t *testing.T) {
 	if err := r.Write(&out, "mosquitto"); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"1to1", "loopmq", "200", "100", "300", "90.0000", "%", "0.000", "0.0", "0", "%", "2.00"}
+	want := []string{"1to1", "loopmq", "200", "100", "300", "90.0000", "%", "-", "-", "0", "%", "2.00"}
 	if got := fmt.Sprint(out.fields(2)); got != fmt.Sprint(want) {
 		t.Errorf("row %s, want %s", got, want)
 	}

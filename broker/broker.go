@@ -29,16 +29,17 @@ const idleBytesMax = 4 << 20
 
 // Broker is one MQTT broker.
 type Broker struct {
-	cfg        Config
-	engine     loop.Engine
-	router     *router.Router
-	state      *state // nil: nothing outlives the process
-	log        *logQueue
-	pool       *buf.Pool
-	logins     *loginPool
-	users      userBook // belongs to the loop once it runs
-	rules      ruleBook // likewise
-	made       time.Time
+	cfg    Config
+	engine loop.Engine
+	router *router.Router
+	state  *state // nil: nothing outlives the process
+	log    *logQueue
+	pool   *buf.Pool
+	logins *loginPool
+	rules  *ruleBook // where no listener has its own; belongs to the loop once it runs
+	made   time.Time
+
+	generation int // of users and rules; belongs to the loop
 	guard      *guard.Guard
 	bans       guard.Bans
 	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
@@ -56,7 +57,6 @@ func New(cfg Config) (*Broker, error) {
 	b := &Broker{made: time.Now(), ready: make(chan struct{}), done: make(chan struct{}), pool: buf.NewPool(idleBytesMax)}
 	b.log = newLogQueue(cfg.Log)
 	b.logins = newLoginPool()
-	b.rules.none = emptyRules()
 	s, err := b.prepare(cfg)
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b.guard = guard.New(cfg.Guard)
 	b.bans = s.bans
-	b.cfg, b.doors, b.users.backends, b.rules.rules = cfg, s.doors, s.backends, s.rules
+	b.cfg, b.doors, b.rules = cfg, s.doors, s.rules
 	options := loop.Options{Limits: cfg.LoopLimits, Log: b.logger(), Pool: b.pool}
 	for _, d := range s.doors {
 		options.Listeners = append(options.Listeners, d.loop)
@@ -79,12 +79,12 @@ func New(cfg Config) (*Broker, error) {
 	rc := s.routerConfig()
 	rc.Rand, rc.Events, rc.Pool, rc.AuthMethods = newRand(), b.log.event, b.pool, cfg.AuthMethods
 	rc.Identify = func(user, clientID string, from router.Peer) *router.Identity {
-		return b.rules.identity(user, true, clientID, from.Remote.Addr(), nil)
+		return b.bookOf(from.Listener).identity(user, true, clientID, from.Remote.Addr(), nil)
 	}
 	rc.Version, rc.Traffic = cfg.Version, b.traffic
 	if b.state = newState(cfg.StateDir, b.engine.Complete); b.state != nil {
 		rc.Store, rc.Wall = b.state, func() int64 { return time.Now().UnixNano() }
-		rc.SaveIdentity, rc.LoadIdentity = saveIdentity, b.rules.loadIdentity
+		rc.SaveIdentity, rc.LoadIdentity = b.saveIdentity, b.loadIdentity
 	}
 	b.router = router.New(rc)
 	return b, nil
@@ -96,6 +96,16 @@ func (s *settings) routerConfig() router.Config {
 		Limits: s.cfg.Limits, ServerReference: s.cfg.ServerReference, ServerMoved: s.cfg.ServerMoved,
 		ResponsePrefix: s.prefix, ValidatePayloads: s.cfg.ValidatePayloads, DenyCloses: s.cfg.DenyCloses,
 	}
+}
+
+// bookOf is the book of rules of a listener.
+func (b *Broker) bookOf(l *router.Listener) *ruleBook {
+	if l != nil {
+		if own, ok := l.Authenticator.(*login); ok {
+			return own.rules
+		}
+	}
+	return b.rules
 }
 
 // traffic is what $SYS tells of the engine and the process.

@@ -57,8 +57,13 @@ type Config struct {
 	// Guard says how patient to be with failed logins; its zero value is a
 	// sensible one.
 	Guard guard.Config
+	// Quotas bound what clients may do in a second, and hold.
+	Quotas []QuotaRule
 	// Bans keep somebody out. Their Until is in nanoseconds since 1970.
 	Bans []guard.Ban
+	// Ways are those of Ways that are used, in the order in which they are
+	// asked; nil: all.
+	Ways []string
 	// Anonymous lets clients in that give no user name, or keeps them out. nil:
 	// with neither PasswordFile nor Backends clients on this machine are let
 	// in, by loopback addresses and unix sockets; otherwise nobody is.
@@ -78,6 +83,16 @@ type Config struct {
 	// ShutdownTimeout is the time that clients get to read what is queued for
 	// them when the broker stops; 0 means 5 s.
 	ShutdownTimeout time.Duration
+}
+
+// Quota bounds what a client may do in a second, and hold.
+type Quota = router.Quota
+
+// QuotaRule is a Quota and whom it is for: users, and listeners by name; none
+// means all. The tightest of all that fit counts.
+type QuotaRule struct {
+	Users, Listeners []string
+	Quota            Quota
 }
 
 // Exchange is one enhanced authentication of one client. It is used on the

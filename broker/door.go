@@ -29,7 +29,8 @@ type door struct {
 	socket    *loop.Socket // once it is open
 	scheme    scheme
 	path      string
-	anonymous anonymity
+	login     *login
+	rate      *connectRate
 	rules     *router.Listener
 	secure    *secure         // nil: no TLS
 	webSocket *transport.Door // nil: none
@@ -38,18 +39,22 @@ type door struct {
 }
 
 // newDoor prepares what the connections of a listener have in common.
-func (b *Broker) newDoor(cfg *Config, l *Listener) (*door, error) {
+func (b *Broker) newDoor(from *sources, l *Listener) (*door, error) {
+	cfg := from.cfg
 	p, err := l.parse()
 	if err != nil {
 		return nil, err
 	}
 	d := &door{
 		broker: b, loop: p.loop, scheme: p.scheme, path: p.path, proxy: l.Proxy, trusted: l.Trusted,
-		anonymous: cfg.anonymity(l),
+	}
+	d.rate = &connectRate{perSecond: l.AddressRate}
+	if d.login, err = from.login(b, l); err != nil {
+		return nil, err
 	}
 	d.loop.Accept = d.accept
 	d.rules = &router.Listener{
-		Name: l.name(), Versions: l.Versions, Authenticator: &login{broker: b, anonymous: d.anonymous},
+		Name: l.name(), Versions: l.Versions, Authenticator: d.login,
 	}
 	if p.scheme.tls {
 		if d.secure, err = b.newSecure(l, p.scheme.webSocket); err != nil {
@@ -103,7 +108,14 @@ func (d *door) accept(c loop.Conn, from loop.Peer) loop.Handler {
 	if !d.proxy && d.broker.bans.FindAddress(time.Now().UnixNano(), from.Remote.Addr()) != nil {
 		return nil // no word to it, and no line in the log for each try
 	}
-	if p := from.Process; p != nil {
+	if !d.rate.allows(d.broker.monotonic(), from.Remote.Addr()) {
+		if n := d.rate.refused; n&(n-1) == 0 { // the first, second, fourth, eighth …
+			d.broker.logger().Warn("connections closed: their address opens too many; address-rate",
+				"listener", d.rules.Name, "addr", from.Remote.String(), "times", n)
+		}
+		return nil
+	}
+	if p := from.Process; p != nil && d.login.peer {
 		if user, ok := d.broker.cfg.Processes[p.UID]; ok {
 			peer.Identity = &router.Identity{User: user}
 		}

@@ -379,3 +379,14 @@ func TestConnectionLimitOfAListener(t *testing.T) {
 	ended(t, first)
 	expect(t, dial(t, b, 0), connect3, connack3)
 }
+
+func TestRateOfOneAddress(t *testing.T) {
+	rec, log := newRecords()
+	yes := true
+	b := start(t, broker.Config{Log: log, Anonymous: &yes, Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", AddressRate: 2}}})
+	for range 2 {
+		expect(t, dial(t, b, 0), connect3, connack3)
+	}
+	ended(t, dial(t, b, 0))
+	rec.wait(t, "connections closed: their address opens too many; address-rate", "listener=mqtt", "addr=127.0.0.1:", "times=1")
+}

@@ -39,6 +39,9 @@ type Listener struct {
 	// AcceptRate is how many connections are accepted in a second, others wait;
 	// 0: any. The engine evio does not know that.
 	AcceptRate int
+	// AddressRate is how many connections of one address are taken in a second;
+	// more are closed at once. 0: any. Behind a proxy it is the proxy's address.
+	AddressRate int
 	// Proxy says that each connection begins with a PROXY protocol header
 	// (version 1 or 2), and with it who is behind the proxy.
 	Proxy bool
@@ -51,8 +54,10 @@ type Listener struct {
 	// Origins are the pages whose scripts may open a WebSocket:
 	// https://app.example.org, app.example.org, *.example.org; none means all.
 	Origins []string
-	// Anonymous overrides Config.Anonymous.
-	Anonymous *bool
+	// Anonymous, PasswordFile, ACLFile and Ways override those of Config.
+	Anonymous             *bool
+	PasswordFile, ACLFile string
+	Ways                  []string
 	// Mode, Owner and Group are those of a unix socket; see loop.Listener.
 	Mode         fs.FileMode
 	Owner, Group string
@@ -101,6 +106,7 @@ var listenerOptions = []listenerOption{
 	{"versions", func(l *Listener, v string) (err error) { l.Versions, err = parseVersions(v); return err }},
 	{"max-connections", func(l *Listener, v string) (err error) { l.ConnsMax, err = parseCount(v); return err }},
 	{"accept-rate", func(l *Listener, v string) (err error) { l.AcceptRate, err = parseCount(v); return err }},
+	{"address-rate", func(l *Listener, v string) (err error) { l.AddressRate, err = parseCount(v); return err }},
 	{"proxy", func(l *Listener, v string) (err error) { l.Proxy, err = parseBool(v); return err }},
 	{"trust", func(l *Listener, v string) error { return parseNetworks(&l.Trusted, v) }},
 	{"origin", func(l *Listener, v string) error {
@@ -112,6 +118,8 @@ var listenerOptions = []listenerOption{
 		l.Anonymous = &yes
 		return err
 	}},
+	{"password-file", func(l *Listener, v string) error { l.PasswordFile = v; return nil }},
+	{"acl-file", func(l *Listener, v string) error { l.ACLFile = v; return nil }},
 	{"cert", func(l *Listener, v string) error { l.tls().Certificates = strings.Split(v, ","); return nil }},
 	{"key", func(l *Listener, v string) error { l.tls().Keys = strings.Split(v, ","); return nil }},
 	{"ca", func(l *Listener, v string) error { l.tls().ClientCAs = strings.Split(v, ","); return nil }},

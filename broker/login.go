@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/loopmq/loopmq/auth"
@@ -17,8 +18,12 @@ import (
 // login finds out who the clients of one listener are: it implements
 // router.Authenticator. What needs time is done by the login pool.
 type login struct {
-	broker    *Broker
-	anonymous anonymity
+	broker      *Broker
+	users       *userBook
+	rules       *ruleBook
+	anonymous   anonymity
+	certificate bool // shows who a client is
+	peer        bool // so does its process on this machine
 }
 
 // anonymity says who may come without a user name.
@@ -48,11 +53,11 @@ func (l *login) Authenticate(cr *router.Credentials, done func(router.Verdict)) 
 	}
 	switch shown := cr.Peer.Identity; {
 	case shown != nil: // by certificate, or by the system
-		done(b.letIn(shown.User, true, cr))
-	case cr.HasUsername && len(b.users.backends) > 0:
-		b.check(cr, done)
+		done(l.letIn(shown.User, true, cr))
+	case cr.HasUsername && len(l.users.backends) > 0:
+		l.check(cr, done)
 	case l.admits(&cr.Peer):
-		done(b.letIn("", false, cr)) // a name that nobody has checked is none
+		done(l.letIn("", false, cr)) // a name that nobody has checked is none
 	case l.anonymous == localAnonymous:
 		done(router.Verdict{Reason: codec.NotAuthorized, Text: whyNoUsers})
 	default:
@@ -89,15 +94,32 @@ func (b *Broker) banOf(cr *router.Credentials) *guard.Ban {
 }
 
 // letIn is the verdict for a client that has shown who it is.
-func (b *Broker) letIn(user string, has bool, cr *router.Credentials) router.Verdict {
-	return router.Verdict{Identity: b.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr(), nil)}
+func (l *login) letIn(user string, has bool, cr *router.Credentials) router.Verdict {
+	return router.Verdict{
+		Identity: l.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr(), nil), Quota: l.broker.quotaOf(user, cr.Peer.Listener),
+	}
+}
+
+// quotaOf is what holds for a user who comes through a listener.
+func (b *Broker) quotaOf(user string, l *router.Listener) (q Quota) {
+	for _, rule := range b.cfg.Quotas {
+		if len(rule.Users) > 0 && !slices.Contains(rule.Users, user) {
+			continue
+		}
+		if len(rule.Listeners) > 0 && (l == nil || !slices.Contains(rule.Listeners, l.Name)) {
+			continue
+		}
+		q.Tighten(rule.Quota)
+	}
+	return q
 }
 
 // check has the backends look at a user name and password.
-func (b *Broker) check(cr *router.Credentials, done func(router.Verdict)) {
+func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
+	b := l.broker
 	key := b.logins.key(cr)
 	if b.logins.knows(key) {
-		done(b.letIn(cr.Username, true, cr))
+		done(l.letIn(cr.Username, true, cr))
 		return
 	}
 	now := b.monotonic()
@@ -110,26 +132,26 @@ func (b *Broker) check(cr *router.Credentials, done func(router.Verdict)) {
 		return
 	}
 	job := &loginJob{
-		backends: b.users.backends,
+		backends: l.users.backends,
 		request: auth.Request{
 			ClientID: cr.ClientID, Username: cr.Username, HasUsername: cr.HasUsername, Password: cr.Password,
 			Addr: cr.Peer.Remote.Addr(),
 		},
 	}
-	if l := cr.Peer.Listener; l != nil {
-		job.request.Listener = l.Name
+	if from := cr.Peer.Listener; from != nil {
+		job.request.Listener = from.Name
 	}
-	generation := b.users.generation
+	generation := b.generation
 	job.done = func() {
 		if job.err != nil {
 			b.guard.Abandon(&attempt)
 		} else {
 			b.guard.End(b.monotonic(), &attempt, job.answer.Decision == auth.Allow)
 		}
-		if job.answer.Decision == auth.Allow && job.remember && generation == b.users.generation {
+		if job.answer.Decision == auth.Allow && job.remember && generation == b.generation {
 			b.logins.learn(key)
 		}
-		done(b.verdict(cr, job))
+		done(l.verdict(cr, job))
 	}
 	if !b.logins.submit(job) {
 		b.guard.Abandon(&attempt)
@@ -139,7 +161,7 @@ func (b *Broker) check(cr *router.Credentials, done func(router.Verdict)) {
 }
 
 // verdict turns a backend's answer into one for the router.
-func (b *Broker) verdict(cr *router.Credentials, job *loginJob) router.Verdict {
+func (l *login) verdict(cr *router.Credentials, job *loginJob) router.Verdict {
 	a := job.answer
 	switch {
 	case job.err != nil:
@@ -155,13 +177,13 @@ func (b *Broker) verdict(cr *router.Credentials, job *loginJob) router.Verdict {
 	if user == "" {
 		user = cr.Username
 	}
-	v := b.letIn(user, true, cr)
+	v := l.letIn(user, true, cr)
 	if a.Limited {
 		own := &listed{name: job.by, publish: a.Publish, subscribe: a.Subscribe}
-		if _, err := b.rules.none.Listed(own.name, own.publish, own.subscribe); err != nil {
+		if _, err := l.rules.none.Listed(own.name, own.publish, own.subscribe); err != nil {
 			return router.Verdict{Reason: codec.NotAuthorized, Text: err.Error()}
 		}
-		v.Identity = b.rules.identity(user, true, cr.ClientID, cr.Peer.Remote.Addr(), own)
+		v.Identity = l.rules.identity(user, true, cr.ClientID, cr.Peer.Remote.Addr(), own)
 	}
 	v.Lifetime = a.Lifetime.Nanoseconds()
 	return v
@@ -201,7 +223,11 @@ type loginKey [sha256.Size]byte
 // key hashes what a client shows, with a secret of this process.
 func (p *loginPool) key(cr *router.Credentials) (k loginKey) {
 	h := hmac.New(sha256.New, p.secret[:])
-	fmt.Fprintf(h, "%d %s ", len(cr.Username), cr.Username)
+	name := ""
+	if l := cr.Peer.Listener; l != nil {
+		name = l.Name
+	}
+	fmt.Fprintf(h, "%q %q ", name, cr.Username) // a listener may have users of its own
 	h.Write(cr.Password)
 	h.Sum(k[:0])
 	return k

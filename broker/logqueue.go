@@ -97,7 +97,7 @@ func (q *logQueue) event(e *router.Event) {
 	case router.EventDisconnect:
 		text = "disconnected"
 	case router.EventDrop:
-		level, text = slog.LevelWarn, "message dropped; the next ones are only counted"
+		level, text = slog.LevelWarn, "message dropped"
 	case router.EventDollar:
 		level, text = slog.LevelDebug, "message to a $ topic ignored"
 	case router.EventExpire:
@@ -153,7 +153,10 @@ func addEvent(r *slog.Record, e *router.Event) {
 			r.Add("dropped", e.Dropped)
 		}
 	case router.EventDrop:
-		r.Add("reason", e.Detail)
+		r.Add("topic", quote(e.Topic), "reason", e.Detail, "times", e.Count)
+		if e.Option != "" {
+			r.Add("see", e.Option)
+		}
 	case router.EventDollar:
 		r.Add("topic", quote(e.Detail))
 	case router.EventCrowded:

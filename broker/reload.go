@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/loopmq/loopmq/auth"
-	"github.com/loopmq/loopmq/auth/acl"
 	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/router"
@@ -59,12 +57,11 @@ func closeAll(sockets []*loop.Socket) {
 
 // settings are what a Config comes to: read, checked, and not yet in force.
 type settings struct {
-	cfg      Config
-	backends []auth.Backend
-	rules    *acl.Rules
-	prefix   string
-	doors    []*door
-	bans     guard.Bans
+	cfg    Config
+	rules  *ruleBook // where no listener has its own
+	prefix string
+	doors  []*door
+	bans   guard.Bans
 }
 
 // prepare reads and checks cfg and all that it names.
@@ -83,10 +80,8 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 	if s.prefix, err = cfg.responsePrefix(); err != nil {
 		return nil, err
 	}
-	if s.backends, err = cfg.readUsers(); err != nil {
-		return nil, err
-	}
-	if s.rules, err = cfg.readRules(); err != nil {
+	from := newSources(&s.cfg)
+	if s.rules, err = from.ruleBook(cfg.ACLFile); err != nil {
 		return nil, err
 	}
 	for _, ban := range cfg.Bans {
@@ -95,7 +90,7 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 		}
 	}
 	for i := range cfg.Listeners {
-		d, err := b.newDoor(&cfg, &cfg.Listeners[i])
+		d, err := b.newDoor(from, &cfg.Listeners[i])
 		if err != nil {
 			return nil, err
 		}
@@ -128,6 +123,7 @@ func (b *Broker) bindNew(s *settings) (sockets []*loop.Socket, err error) {
 
 // swap puts s in force. On the loop.
 func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
+	needed := false // somebody has no rules, and there are some now
 	for _, old := range b.doors {
 		i := slices.IndexFunc(s.doors, func(d *door) bool { return d.socket == old.socket })
 		if i < 0 {
@@ -137,9 +133,15 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		if s.doors[i].secure != nil && old.secure != nil {
 			old.secure.follow(s.doors[i].secure) // its connections go on
 		}
-		*old.rules = *s.doors[i].rules // those who came this way before are held by them as well
-		s.doors[i].rules = old.rules
+		d := s.doors[i]
+		if old.login.rules.follow(d.login.rules) {
+			needed = true
+		}
+		d.login.rules = old.login.rules
+		*old.rules = *d.rules // those who came this way before are held by them as well
+		d.rules = old.rules
 	}
+	needed = b.rules.follow(s.rules) || needed
 	for i, d := range s.doors {
 		if sockets[i] == nil {
 			d.socket.Change(d.loop)
@@ -147,10 +149,12 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 			b.logger().Error("listener cannot be served", "listener", d.loop.Name, "error", err)
 		}
 	}
-	before := b.users
-	b.users = userBook{backends: s.backends, generation: before.generation + 1}
+	before := userNames(b.doors)
+	b.generation++
 	b.logins.forget()
-	b.rules.replace(s.rules, r)
+	if needed {
+		regrant(r, b.bookOf)
+	}
 	if !reflect.DeepEqual(b.cfg.Guard, s.cfg.Guard) { // what it has seen is forgotten only for a reason
 		b.guard = guard.New(s.cfg.Guard)
 	}
@@ -158,33 +162,31 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 	b.cfg, b.doors = s.cfg, s.doors
 	b.encrypt(s.doors)
 	r.Change(s.routerConfig())
-	b.closeStrangers(before, r)
+	b.closeStrangers(before, userNames(s.doors), r)
 }
 
 // closeStrangers ends the connections of those who would not be let in again.
-func (b *Broker) closeStrangers(before userBook, r *router.Router) {
-	gone := make(map[string]bool)
-	for _, name := range before.names() {
-		gone[name] = true
-	}
-	for _, name := range b.users.names() {
-		delete(gone, name)
-	}
+func (b *Broker) closeStrangers(before, now map[string]bool, r *router.Router) {
 	r.CloseWhere(func(from *router.Peer) bool {
 		if user := from.User(); user != "" {
-			return gone[user]
+			return before[user] && !now[user]
 		}
 		l, ok := from.Listener.Authenticator.(*login)
 		return ok && !l.admits(from)
 	})
 }
 
-// names are the users of the password file.
-func (u *userBook) names() []string {
-	for _, b := range u.backends {
-		if f, ok := b.(*passwordFile); ok {
-			return f.file.Users()
+// userNames are the users of all password files.
+func userNames(doors []*door) map[string]bool {
+	names := make(map[string]bool)
+	for _, d := range doors {
+		for _, b := range d.login.users.backends {
+			if f, ok := b.(*passwordFile); ok {
+				for _, name := range f.file.Users() {
+					names[name] = true
+				}
+			}
 		}
 	}
-	return nil
+	return names
 }

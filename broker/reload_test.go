@@ -177,3 +177,41 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Fatalf("%d of %d messages arrived: %v", n/10, clients*rounds, err)
 	}
 }
+
+// Listeners with users and rules of their own; a reload of one leaves the other.
+func TestListenersWithTheirOwnUsers(t *testing.T) {
+	read := file(t, "read", "user a\ntopic read #\n")
+	write := file(t, "write", "user a\ntopic write #\n")
+	inside := mosquittoPasswd(t, "a", "inside")
+	cfg := broker.Config{
+		Engine: "epoll", PasswordFile: mosquittoPasswd(t, "a", "outside"), ACLFile: read,
+		Listeners: []broker.Listener{
+			{URL: "mqtt://127.0.0.1:0"},
+			{URL: "mqtt://127.0.0.1:0", Name: "inside", PasswordFile: inside, ACLFile: write},
+			{URL: "mqtt://127.0.0.1:0", Name: "closed", Ways: []string{"certificate"}},
+		},
+	}
+	b := start(t, cfg)
+	outer, inner := dial(t, b, 0), dial(t, b, 1)
+	expect(t, outer, login("o", "a", "outside"), connack3)
+	expect(t, inner, login("i", "a", "inside"), connack3)
+	expect(t, dial(t, b, 1), login("x", "a", "outside"), "\x20\x02\x00\x04") // though it is remembered for the other
+	expect(t, dial(t, b, 2), login("x", "a", "outside"), "\x20\x02\x00\x05")
+	subscribe := "\x82\x06\x00\x01\x00\x01t\x00"
+	expect(t, outer, subscribe, "\x90\x03\x00\x01\x00")
+	expect(t, inner, subscribe, "\x90\x03\x00\x01\x80")
+	expect(t, inner, "\x30\x04\x00\x01tx", "")
+	expect(t, outer, "", "\x30\x04\x00\x01tx")
+
+	cfg.Listeners[1].ACLFile = read
+	reload(t, b, cfg)
+	expect(t, inner, subscribe, "\x90\x03\x00\x01\x00")
+	cfg.Listeners[1].ACLFile, cfg.ACLFile = write, ""
+	reload(t, b, cfg)
+	expect(t, inner, subscribe, "\x90\x03\x00\x01\x80")
+	expect(t, outer, "\x30\x04\x00\x01ty", "\x30\x04\x00\x01ty") // is allowed everything now
+	expect(t, inner, "\xc0\x00", "\xd0\x00")
+	if _, err := broker.New(broker.Config{Ways: []string{"magic"}}); err == nil || !strings.Contains(err.Error(), `way to log in "magic": use certificate, peer, password, jwt, backends`) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -146,6 +146,7 @@ func (b *Broker) closeState() {
 // savedIdentity is an Identity as it is kept with sessions and messages.
 type savedIdentity struct {
 	User      string     `json:"user,omitempty"`
+	Listener  string     `json:"listener,omitempty"` // whose rules hold
 	Named     bool       `json:"named,omitempty"`
 	ClientID  string     `json:"client,omitempty"`
 	Addr      netip.Addr `json:"addr,omitzero"`
@@ -156,7 +157,7 @@ type savedIdentity struct {
 
 // saveIdentity makes bytes of an Identity. It is called with every message that
 // somebody with rules publishes and that is kept, so the bytes are remembered.
-func saveIdentity(id *router.Identity) []byte {
+func (b *Broker) saveIdentity(id *router.Identity) []byte {
 	if id == nil {
 		return nil
 	}
@@ -165,7 +166,9 @@ func saveIdentity(id *router.Identity) []byte {
 		return encodeIdentity(&savedIdentity{User: id.User, Named: true})
 	}
 	if a.saved == nil {
-		s := savedIdentity{User: a.who.User, Named: a.who.HasUser, ClientID: a.who.ClientID, Addr: a.who.Addr}
+		s := savedIdentity{
+			Listener: b.nameOf(a.book), User: a.who.User, Named: a.who.HasUser, ClientID: a.who.ClientID, Addr: a.who.Addr,
+		}
 		if a.own != nil {
 			s.Rules, s.Publish, s.Subscribe = a.own.name, a.own.publish, a.own.subscribe
 		}
@@ -183,7 +186,7 @@ func encodeIdentity(s *savedIdentity) []byte {
 }
 
 // loadIdentity makes the Identity again, by the rules of today.
-func (b *ruleBook) loadIdentity(saved []byte, clientID string) *router.Identity {
+func (b *Broker) loadIdentity(saved []byte, clientID string) *router.Identity {
 	s := savedIdentity{ClientID: clientID}
 	if len(saved) > 0 {
 		if err := json.Unmarshal(saved, &s); err != nil {
@@ -194,5 +197,26 @@ func (b *ruleBook) loadIdentity(saved []byte, clientID string) *router.Identity 
 	if s.Rules != "" || s.Publish != nil || s.Subscribe != nil {
 		own = &listed{name: s.Rules, publish: s.Publish, subscribe: s.Subscribe}
 	}
-	return b.identity(s.User, s.Named, s.ClientID, s.Addr, own)
+	return b.bookNamed(s.Listener).identity(s.User, s.Named, s.ClientID, s.Addr, own)
+}
+
+// nameOf is the name of a listener that has this book of rules; "" for none.
+func (b *Broker) nameOf(book *ruleBook) string {
+	for _, d := range b.doors {
+		if book != b.rules && b.bookOf(d.rules) == book {
+			return d.loop.Name
+		}
+	}
+	return ""
+}
+
+// bookNamed is the book of rules of the listener with this name, or that of
+// all.
+func (b *Broker) bookNamed(name string) *ruleBook {
+	for _, d := range b.doors {
+		if name != "" && d.loop.Name == name {
+			return b.bookOf(d.rules)
+		}
+	}
+	return b.rules
 }

@@ -190,7 +190,7 @@ func (d *door) encrypted(c loop.Conn, client *router.Client, peer router.Peer) l
 			client.Closed(fmt.Errorf("certificate: %w", err))
 			return nil
 		}
-		if ok {
+		if ok && d.login.certificate {
 			peer.Identity = &router.Identity{User: name}
 		}
 		return d.open(inside, client, peer)

@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/loopmq/loopmq/auth"
@@ -13,10 +15,9 @@ import (
 	"github.com/loopmq/loopmq/router"
 )
 
-// userBook is who may log in. It is replaced whole by a reload.
+// userBook is who may log in at a listener.
 type userBook struct {
-	backends   []auth.Backend
-	generation int
+	backends []auth.Backend
 }
 
 // passwordFile is the Backend of a password file.
@@ -43,45 +44,116 @@ func (f *passwordFile) Check(_ context.Context, r *auth.Request) (auth.Answer, e
 	return auth.Answer{Decision: auth.Deny}, nil
 }
 
-// readUsers opens what Config says of users.
-func (c *Config) readUsers() (backends []auth.Backend, err error) {
-	if c.PasswordFile != "" {
-		f, err := os.Open(c.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("password file: %w", err)
-		}
-		defer f.Close()
-		parsed, err := password.Parse(c.PasswordFile, f)
-		if err != nil {
-			return nil, fmt.Errorf("password file: %w", err)
-		}
-		backends = append(backends, &passwordFile{path: c.PasswordFile, file: parsed})
-	}
-	if c.Tokens != nil {
-		t, err := c.Tokens.open()
-		if err != nil {
-			return nil, err
-		}
-		backends = append(backends, t)
-	}
-	return append(backends, c.Backends...), nil
+// Ways are the ways for a client to show who it is, in the order in which they
+// are asked where nothing else is said. "backends" are Config.Backends.
+func Ways() []string { return []string{"certificate", "peer", "password", "jwt", "backends"} }
+
+// sources reads the files that listeners name, each once.
+type sources struct {
+	cfg       *Config
+	passwords map[string]*passwordFile
+	tokens    *tokens
+	rules     map[string]*acl.Rules
 }
 
-// readRules opens the access control file; nil: there is none.
-func (c *Config) readRules() (*acl.Rules, error) {
-	if c.ACLFile == "" {
-		return nil, nil
+func newSources(cfg *Config) *sources {
+	return &sources{cfg: cfg, passwords: make(map[string]*passwordFile), rules: make(map[string]*acl.Rules)}
+}
+
+// login makes what holds for a listener.
+func (s *sources) login(b *Broker, l *Listener) (*login, error) {
+	made := &login{broker: b, users: new(userBook), anonymous: s.cfg.anonymity(l)}
+	ways := l.Ways
+	if ways == nil {
+		ways = s.cfg.Ways
 	}
-	f, err := os.Open(c.ACLFile)
+	if ways == nil {
+		ways = Ways()
+	}
+	for _, way := range ways {
+		if err := s.add(made, way, cmp.Or(l.PasswordFile, s.cfg.PasswordFile)); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	made.rules, err = s.ruleBook(cmp.Or(l.ACLFile, s.cfg.ACLFile))
+	return made, err
+}
+
+// add adds one way.
+func (s *sources) add(l *login, way, passwords string) error {
+	switch way {
+	case "certificate":
+		l.certificate = true
+	case "peer":
+		l.peer = true
+	case "password":
+		if passwords == "" {
+			return nil
+		}
+		f, err := s.passwordFile(passwords)
+		if err != nil {
+			return err
+		}
+		l.users.backends = append(l.users.backends, f)
+	case "jwt":
+		if s.cfg.Tokens == nil {
+			return nil
+		}
+		if s.tokens == nil {
+			var err error
+			if s.tokens, err = s.cfg.Tokens.open(); err != nil {
+				return err
+			}
+		}
+		l.users.backends = append(l.users.backends, s.tokens)
+	case "backends":
+		l.users.backends = append(l.users.backends, s.cfg.Backends...)
+	default:
+		return fmt.Errorf("way to log in %q: use %s", way, strings.Join(Ways(), ", "))
+	}
+	return nil
+}
+
+// passwordFile opens a password file.
+func (s *sources) passwordFile(path string) (*passwordFile, error) {
+	if f := s.passwords[path]; f != nil {
+		return f, nil
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("password file: %w", err)
+	}
+	defer in.Close()
+	parsed, err := password.Parse(path, in)
+	if err != nil {
+		return nil, fmt.Errorf("password file: %w", err)
+	}
+	s.passwords[path] = &passwordFile{path: path, file: parsed}
+	return s.passwords[path], nil
+}
+
+// ruleBook makes a book of an access control file; "" is none. Each listener has
+// its own, so that a reload may change the rules of one.
+func (s *sources) ruleBook(path string) (*ruleBook, error) {
+	book := &ruleBook{none: emptyRules()}
+	if path == "" {
+		return book, nil
+	}
+	if rules := s.rules[path]; rules != nil {
+		book.rules = rules
+		return book, nil
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("access control file: %w", err)
 	}
 	defer f.Close()
-	rules, err := acl.Parse(c.ACLFile, f)
-	if err != nil {
+	if book.rules, err = acl.Parse(path, f); err != nil {
 		return nil, fmt.Errorf("access control file: %w", err)
 	}
-	return rules, nil
+	s.rules[path] = book.rules
+	return book, nil
 }
 
 // anonymity is what holds for a listener.
@@ -93,16 +165,15 @@ func (c *Config) anonymity(l *Listener) anonymity {
 	switch {
 	case allowed != nil && *allowed:
 		return anyoneAnonymous
-	case allowed != nil || c.PasswordFile != "" || c.Tokens != nil || len(c.Backends) > 0:
+	case allowed != nil || c.PasswordFile != "" || l.PasswordFile != "" || c.Tokens != nil || len(c.Backends) > 0:
 		return nobodyAnonymous
 	}
 	return localAnonymous
 }
 
-// Open tells whether clients on other machines need no password.
-func (b *Broker) Open() bool {
-	return b.cfg.anonymity(&Listener{}) == anyoneAnonymous
-}
+// Open tells whether clients on other machines need no password, where a
+// listener does not say otherwise.
+func (b *Broker) Open() bool { return b.cfg.anonymity(&Listener{}) == anyoneAnonymous }
 
 // WhoMayConnect says in words who is let in where a listener does not say
 // otherwise.
@@ -114,22 +185,31 @@ func (b *Broker) WhoMayConnect() string {
 	case anyoneAnonymous:
 		who = "everyone, without a password"
 	}
-	switch n := len(b.users.backends); {
-	case b.cfg.PasswordFile != "" && n > 1:
-		who += "; users of " + b.cfg.PasswordFile + " and of other backends"
-	case b.cfg.PasswordFile != "":
+	if b.cfg.PasswordFile != "" {
 		who += "; users of " + b.cfg.PasswordFile
-	case n > 0:
-		who += "; users of backends"
+	}
+	if b.cfg.Tokens != nil {
+		who += "; who has a token"
+	}
+	if len(b.cfg.Backends) > 0 {
+		who += "; users of " + b.cfg.Backends[0].Name()
 	}
 	return who
 }
 
 // insecure lists what an operator should know of the files.
 func (c *Config) insecure() (warnings []string) {
-	if c.PasswordFile != "" {
-		if why := password.Insecure(c.PasswordFile); why != "" {
-			warnings = append(warnings, fmt.Sprintf("password file %s: %s", c.PasswordFile, why))
+	paths := []string{c.PasswordFile}
+	for i := range c.Listeners {
+		paths = append(paths, c.Listeners[i].PasswordFile)
+	}
+	slices.Sort(paths)
+	for _, path := range slices.Compact(paths) {
+		if path == "" {
+			continue
+		}
+		if why := password.Insecure(path); why != "" {
+			warnings = append(warnings, fmt.Sprintf("password file %s: %s", path, why))
 		}
 	}
 	return warnings
@@ -169,14 +249,18 @@ func (b *ruleBook) identity(user string, has bool, clientID string, addr netip.A
 	return &router.Identity{User: user, Access: &access{book: b, who: who, own: own, generation: -1}}
 }
 
-// replace puts other rules in force. Who has rules already follows by himself.
-func (b *ruleBook) replace(rules *acl.Rules, r *router.Router) {
-	had := b.rules != nil
-	b.rules = rules
+// follow takes the rules of another book. Who has rules already follows by
+// himself; the others have to be given some.
+func (b *ruleBook) follow(other *ruleBook) (needed bool) {
+	needed = b.rules == nil && other.rules != nil
+	b.rules = other.rules
 	b.generation++
-	if had || rules == nil {
-		return
-	}
+	return needed
+}
+
+// regrant gives rules to those who came when there were none. of finds the book
+// of a listener; offline sessions have that of nil.
+func regrant(r *router.Router, of func(*router.Listener) *ruleBook) {
 	r.Regrant(func(old *router.Identity, clientID string, from router.Peer) *router.Identity {
 		user := ""
 		if old != nil {
@@ -185,7 +269,7 @@ func (b *ruleBook) replace(rules *acl.Rules, r *router.Router) {
 		if old != nil && old.Access != nil {
 			return old // follows by itself
 		}
-		return b.identity(user, old != nil, clientID, from.Remote.Addr(), nil)
+		return of(from.Listener).identity(user, old != nil, clientID, from.Remote.Addr(), nil)
 	})
 }
 

@@ -264,7 +264,8 @@ func TestBans(t *testing.T) {
 		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", Proxy: true, Trusted: loopback}, {URL: "mqtt://127.0.0.1:0"}},
 		Bans: []guard.Ban{
 			{Kind: guard.Network, Network: netip.MustParsePrefix("192.0.2.0/24"), Why: "spam"},
-			{Kind: guard.ClientID, Name: "bad"}, {Kind: guard.User, Name: "mallory"},
+			{Kind: guard.ClientID, Name: "bad"},
+			{Kind: guard.User, Name: "mallory"},
 			{Kind: guard.User, Name: "alice", Until: 1}, // long over
 		},
 	})
@@ -276,8 +277,10 @@ func TestBans(t *testing.T) {
 	c := dial(t, b, 0)
 	expect(t, c, from("192.0.2.9")+connect5, "\x20\x0c\x00\x8a")
 	expect(t, dial(t, b, 0), from("192.0.3.9")+login("c", "alice", "a"), connack3)
-	cfg := broker.Config{Anonymous: &yes, Bans: []guard.Ban{{Kind: guard.Network, Network: netip.MustParsePrefix("127.0.0.0/8")}},
-		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", Proxy: true, Trusted: loopback}, {URL: "mqtt://127.0.0.1:0"}}}
+	cfg := broker.Config{
+		Anonymous: &yes, Bans: []guard.Ban{{Kind: guard.Network, Network: netip.MustParsePrefix("127.0.0.0/8")}},
+		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", Proxy: true, Trusted: loopback}, {URL: "mqtt://127.0.0.1:0"}},
+	}
 	reload(t, b, cfg)
 	ended(t, dial(t, b, 1)) // not a word
 }
@@ -313,4 +316,23 @@ func TestTokens(t *testing.T) {
 	soon := dial(t, b, 0)
 	expect(t, soon, long(fmt.Sprintf(`{"sub":"carol","exp":%d}`, time.Now().Add(2*time.Second).Unix())), connack3)
 	ended(t, soon)
+}
+
+func TestQuotas(t *testing.T) {
+	yes := true
+	b := start(t, broker.Config{
+		Anonymous: &yes, PasswordFile: mosquittoPasswd(t, "alice", "a"),
+		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0", Name: "one"}, {URL: "mqtt://127.0.0.1:0", Name: "two"}},
+		Quotas: []broker.QuotaRule{
+			{Users: []string{"alice"}, Quota: broker.Quota{Connections: 1}},
+			{Listeners: []string{"two"}, Quota: broker.Quota{Subscriptions: 1}},
+		},
+	})
+	expect(t, dial(t, b, 0), login("a", "alice", "a"), connack3)
+	refused(t, b, login("b", "alice", "a"), 3)
+	for i, code := range []string{"\x00", "\x80"} {
+		c := dial(t, b, i)
+		expect(t, c, connect3, connack3)
+		expect(t, c, "\x82\x0a\x00\x01\x00\x01a\x00\x00\x01b\x00", "\x90\x04\x00\x01\x00"+code)
+	}
 }

@@ -11,6 +11,9 @@ type Ack struct {
 //
 // hot: no allocation.
 func (a *Ack) Decode(k *Packet, v Version) error {
+	if err := k.checkRepeat(v); err != nil {
+		return err
+	}
 	r := reader{b: k.Body}
 	a.PacketID = r.u16()
 	a.Reason = Success

@@ -31,6 +31,11 @@ func hot(t testing.TB) map[string]func() {
 	}
 	out := codec.Publish{Topic: p.Topic, Payload: p.Payload, QoS: 1, PacketID: 9}
 	return map[string]func(){
+		"frame": func() {
+			if _, n, err := codec.Next(v3, 1<<20); n != len(v3) || err != nil {
+				t.Fatal(n, err)
+			}
+		},
 		"decode PUBLISH 3.1.1": decode(v3, codec.V311),
 		"decode PUBLISH 5.0":   decode(v5, codec.V5),
 		"encode PUBLISH 3.1.1": func() { codec.AppendPublish(dst, codec.V311, &out) },

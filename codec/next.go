@@ -56,7 +56,8 @@ func Next(view []byte, max int) (p Packet, n int, err error) {
 	return Packet{Type: t, Flags: flags, Body: view[head:n], Raw: view[:n]}, n, nil
 }
 
-// checkFlags checks the flags of all packets but PUBLISH [MQTT-2.2.2-2].
+// checkFlags checks the flags of all packets but PUBLISH [MQTT-2.2.2-2]. DUP of
+// those that 3.1 repeats is left to checkRepeat, which knows the version.
 func checkFlags(t Type, flags byte) error {
 	want := byte(0)
 	switch t {
@@ -64,9 +65,26 @@ func checkFlags(t Type, flags byte) error {
 		return malformed("", "packet type 0 is reserved")
 	case TypePubrel, TypeSubscribe, TypeUnsubscribe:
 		want = 2
+		flags &^= publishDup
 	}
 	if flags != want {
-		return malformed("MQTT-2.2.2-2", t.String()+" with flags 0x"+strconv.FormatUint(uint64(flags), 16))
+		return wrongFlags(t, flags)
+	}
+	return nil
+}
+
+func wrongFlags(t Type, flags byte) error {
+	return malformed("MQTT-2.2.2-2", t.String()+" with flags 0x"+strconv.FormatUint(uint64(flags), 16))
+}
+
+// checkRepeat refuses DUP where only 3.1 has it: a client of that version sets
+// it in a PUBREL, SUBSCRIBE or UNSUBSCRIBE that it sends again (3.1, section
+// 2.1).
+//
+// hot: no allocation but for errors.
+func (k *Packet) checkRepeat(v Version) error {
+	if k.Flags&publishDup != 0 && v != V31 {
+		return wrongFlags(k.Type, k.Flags)
 	}
 	return nil
 }

@@ -29,6 +29,9 @@ const (
 // wildcards stand.
 func (s *Subscribe) Decode(k *Packet, v Version) error {
 	*s = Subscribe{version: v}
+	if err := k.checkRepeat(v); err != nil {
+		return err
+	}
 	r := reader{b: k.Body}
 	s.PacketID = r.u16()
 	if err := r.err(TypeSubscribe); err != nil {

@@ -11,6 +11,9 @@ type Unsubscribe struct {
 // their wildcards stand.
 func (u *Unsubscribe) Decode(k *Packet, v Version) error {
 	*u = Unsubscribe{}
+	if err := k.checkRepeat(v); err != nil {
+		return err
+	}
 	r := reader{b: k.Body}
 	u.PacketID = r.u16()
 	if err := r.err(TypeUnsubscribe); err != nil {

@@ -8,7 +8,7 @@ import (
 func (a *Auth) rows() []*row {
 	return []*row{
 		listRow(&a.Chain, KindChoiceList, "chain", AuthNames(), Live,
-			"Ways to show who one is, in the order in which they are asked; none is all those that are set up, in the order certificate, peer, password, jwt, http.").later(),
+			"Ways to show who one is, in the order in which they are asked; none is all those that are set up, in the order certificate, peer, password, jwt, http."),
 		switchRow(&a.Anonymous, "anonymous", Live,
 			`May clients connect that do not say who they are? "auto" lets them on loopback addresses and unix sockets as long as nothing else is set up here.`).flag("anonymous"),
 		pathRow(&a.PasswordFile, "password_file", Live, "Users and their passwords, as loopmq passwd and mosquitto_passwd write them.").flag("password-file"),

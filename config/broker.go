@@ -52,7 +52,7 @@ func (f *File) Broker() (broker.Config, error) {
 		ServerReference: f.ServerReference, ServerMoved: f.ServerMoved,
 		ResponsePrefix: f.ResponsePrefix, ValidatePayloads: f.ValidatePayloads,
 		PasswordFile: f.Auth.PasswordFile, ACLFile: f.Auth.ACLFile, DenyCloses: f.Auth.DenyCloses,
-		Anonymous: f.Auth.Anonymous.Bool(),
+		Anonymous: f.Auth.Anonymous.Bool(), Ways: ways(f.Auth.Chain),
 		// The broker's own zero is its default.
 		ShutdownTimeout: max(f.ShutdownTimeout, 1),
 	}
@@ -63,6 +63,9 @@ func (f *File) Broker() (broker.Config, error) {
 			return cfg, fmt.Errorf("listener %s: %w", f.Listeners[i].Name, err)
 		}
 		cfg.Listeners = append(cfg.Listeners, l)
+	}
+	for _, q := range f.Quotas {
+		cfg.Quotas = append(cfg.Quotas, broker.QuotaRule{Users: q.Users, Listeners: q.Listeners, Quota: q.Quota})
 	}
 	return cfg, f.Auth.broker(&cfg)
 }
@@ -145,8 +148,9 @@ func (l *Listener) broker() (broker.Listener, error) {
 		return broker.Listener{}, err
 	}
 	out := broker.Listener{
-		URL: e.url(), Name: l.Name, ConnsMax: l.MaxConnections, AcceptRate: l.ConnectRate.perSecond(),
+		URL: e.url(), Name: l.Name, ConnsMax: l.MaxConnections, AcceptRate: l.ConnectRate.perSecond(), AddressRate: l.AddressRate.perSecond(),
 		Origins: l.Origins, Anonymous: l.Anonymous.Bool(),
+		PasswordFile: l.PasswordFile, ACLFile: l.ACLFile, Ways: ways(l.Auth),
 		Mode: fs.FileMode(l.Mode), Owner: l.Owner, Group: l.Group,
 		Proxy: l.ProxyProtocol != "off", Trusted: slices.Concat(l.ProxyTrusted, l.ForwardedTrusted),
 	}
@@ -168,6 +172,17 @@ func (e Endpoint) url() string {
 		return "unix://" + e.Socket
 	}
 	return e.Scheme + "://" + net.JoinHostPort(strings.ReplaceAll(e.Host, "%", "%25"), strconv.Itoa(e.Port)) + e.Path
+}
+
+// ways has the broker's names of a chain; nil for none.
+func ways(chain []string) (names []string) {
+	for _, name := range chain {
+		if name == "http" {
+			name = "backends"
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 // perSecond rounds up: a rate that is set is at least 1.

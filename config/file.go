@@ -22,6 +22,7 @@ type File struct {
 	Listeners        []Listener
 	Limits           broker.Limits
 	Auth             Auth
+	Quotas           []Quota
 }
 
 // Log is where the log goes, and how much of it.
@@ -39,6 +40,7 @@ type Listener struct {
 	Versions         []string
 	MaxConnections   int // 0: no bound of its own
 	ConnectRate      Rate
+	AddressRate      Rate
 	Anonymous        Switch
 	Auth             []string // names out of AuthNames; empty: as Auth.Chain
 	PasswordFile     string   // "": as Auth.PasswordFile

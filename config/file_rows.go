@@ -34,6 +34,8 @@ func (f *File) rows() []*row {
 		tableRow("limits", limitRows(&f.Limits),
 			"Bounds of what clients can make the broker hold."),
 		tableRow("auth", f.Auth.rows(), "Who may connect, and do what."),
+		tablesRow(&f.Quotas, "quota", (*Quota).rows,
+			"How much some clients may do; where several hold for a client the tightest counts."),
 	}
 }
 

@@ -18,6 +18,10 @@ func fields(t reflect.Type, path string) (all []string) {
 	for f := range t.Fields() {
 		name := path + strings.ToLower(f.Name)
 		inner := f.Type
+		if f.Anonymous {
+			all = append(all, fields(inner, path)...)
+			continue
+		}
 		if inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct && inner.Elem().NumField() > 0 && inner.Elem().Field(0).IsExported() {
 			inner = inner.Elem()
 			name = strings.TrimSuffix(name, "s")

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/scram"
 	"github.com/loopmq/loopmq/broker"
 )
 
@@ -42,15 +42,15 @@ func (o options) authMethods(t testing.TB) map[string]func() broker.Exchange {
 	if !o.scram {
 		return nil
 	}
-	known, err := auth.NewCredentials("pencil", auth.IterationsMin)
+	known, err := scram.NewCredentials("pencil", scram.IterationsMin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := auth.NewSCRAM(func(user string) (auth.Credentials, bool) { return known, user == "user" })
+	s, err := scram.New(func(user string) (scram.Credentials, bool) { return known, user == "user" })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]func() broker.Exchange{auth.MethodSCRAMSHA256: func() broker.Exchange { return s.Start() }}
+	return map[string]func() broker.Exchange{scram.Method: func() broker.Exchange { return s.Start() }}
 }
 
 // atEnd is what must wait until all tests are over.

@@ -22,14 +22,15 @@ type conn struct {
 	tail []byte    // received and not consumed; from the pool
 	next *conn     // in the dirty list
 
-	queued int   // bytes in segs
-	views  int32 // segments that are views
+	queued uint32 // bytes in segs; a frame has at most 256 MiB
 	fd     int32
 	slot   uint32
 	gen    uint32
-	armed  uint32 // events that the kernel watches
-	socket int16  // index of the listening socket that it came through
+	armed  uint8 // events that the kernel watches
+	grown  uint8 // doublings of the first output chunk that the last flush would have filled
+	socket int16 // index of the listening socket that it came through
 
+	views     bool // segs may hold views
 	dirty     bool // in the dirty list
 	closed    bool // marked by Close
 	failed    bool // a write failed; what was received before is still read, then that closes the connection
@@ -45,7 +46,7 @@ type conn struct {
 func (c *conn) ID() uint64 { return connID(c.slot, c.gen) }
 
 // Queued implements Conn.
-func (c *conn) Queued() int { return c.queued }
+func (c *conn) Queued() int { return int(c.queued) }
 
 // Pause implements Conn.
 func (c *conn) Pause() {
@@ -126,7 +127,7 @@ func (l *epoll) callDrained() {
 		c.lowListed = false
 		switch {
 		case c.closed:
-		case c.queued > l.lim.OutputLowBytes:
+		case int(c.queued) > l.lim.OutputLowBytes:
 			c.wantLow = true // more was sent since
 		default:
 			c.h.Drained()
@@ -161,7 +162,7 @@ func (c *conn) unblock() {
 
 // watch tells the kernel which events c waits for, if that has changed.
 func (c *conn) watch() {
-	var want uint32
+	var want uint8
 	if !c.paused {
 		want = unix.EPOLLIN
 	}
@@ -172,7 +173,7 @@ func (c *conn) watch() {
 		return
 	}
 	c.armed = want
-	if err := c.l.control(unix.EPOLL_CTL_MOD, int(c.fd), want, int32(c.slot), c.gen); err != nil {
+	if err := c.l.control(unix.EPOLL_CTL_MOD, int(c.fd), uint32(want), int32(c.slot), c.gen); err != nil {
 		c.Close(err)
 	}
 }

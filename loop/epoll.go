@@ -25,7 +25,7 @@ const (
 	nanosPerMsec = int64(time.Millisecond)
 )
 
-// epoll is the engine for Linux: one goroutine on one thread.
+// epoll is the engine for Linux: one goroutine.
 type epoll struct {
 	hooks Hooks
 	lim   Limits
@@ -38,11 +38,13 @@ type epoll struct {
 	start     time.Time
 	thread    int // Linux thread id of the loop, for assertOwner
 
-	epfd   int
-	waker  *waker
-	posts  posts
-	ready  int // events of this pass
-	events []unix.EpollEvent
+	epfd    int
+	waker   *waker
+	posts   posts
+	ready   int  // events of this pass
+	lively  bool // the last sleep was short
+	lingers bool // may sleep as lingerRaw does
+	events  []unix.EpollEvent
 
 	slots slotTable[conn]
 
@@ -85,8 +87,11 @@ func (l *epoll) Run(h Hooks) error {
 	if l.ran.Swap(true) {
 		return errors.New("engine was run before; make a new one")
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if invariant.On { // otherwise a thread of its own only makes the scheduler's work dearer
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
+	l.lingers = runtime.GOMAXPROCS(0) > 1
 	l.hooks = h.withDefaults()
 	l.thread = unix.Gettid()
 	l.start = time.Now()
@@ -181,19 +186,31 @@ func (l *epoll) wait() {
 	if n > 0 || l.busy() {
 		return
 	}
-	msec := l.timeout()
-	if msec == 0 {
+	if l.timeout() == 0 {
 		return
 	}
 	l.posts.sleeping.Store(true)
-	if l.posts.waiting() || l.stopAsked() {
-		l.posts.sleeping.Store(false)
-		return
+	if !l.posts.waiting() && !l.stopAsked() {
+		l.sleep()
+		l.stats.Wakeups++
 	}
-	l.ready, _ = unix.EpollWait(l.epfd, l.events, msec)
-	l.ready = max(l.ready, 0) // EINTR: a pass without events
 	l.posts.sleeping.Store(false)
-	l.stats.Wakeups++
+}
+
+// sleep waits for events. While one follows the other within a millisecond it lingers first: a wait that the scheduler
+// knows of has it take the processor away and give it back for each of them.
+func (l *epoll) sleep() {
+	if l.lively {
+		n, errno := lingerRaw(l.epfd, l.events)
+		if n > 0 || errno != 0 { // EINTR: the scheduler wants something
+			l.ready = max(n, 0)
+			return
+		}
+	}
+	from := l.clock()
+	n, _ := unix.EpollWait(l.epfd, l.events, l.timeout())
+	l.ready = max(n, 0) // EINTR: a pass without events
+	l.lively = l.lingers && l.clock()-from < lingerMsec*nanosPerMsec
 }
 
 // busy tells whether work is left over that no event will announce.

@@ -313,12 +313,14 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkEcho(b *testing.B) {
-	x := newEcho(b, make([]byte, 64*100))
-	b.ReportAllocs()
-	for b.Loop() {
-		x.round()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*100), "ns/message")
+	b.Run("read to write", func(b *testing.B) {
+		x := newEcho(b, make([]byte, 64*100))
+		b.ReportAllocs()
+		for b.Loop() {
+			x.round()
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*100), "ns/message")
+	})
 }
 
 func BenchmarkFanOut(b *testing.B) {

@@ -39,8 +39,9 @@ type Conn interface {
 	ID() uint64
 	// Send queues a copy of frame. false: the output limit is reached and nothing was queued.
 	Send(frame []byte) bool
-	// SendView queues frame, which is part of the view handed to Data in this call and keeps the view's capacity (so
-	// that neighbours can be joined). It is copied only if the kernel refuses it at the end of the pass.
+	// SendView queues frame, which is part of the view handed to Data in this call, or of other memory that stays as it
+	// is until BeginPass, and keeps its capacity (so that neighbours can be joined). It is copied only if the kernel
+	// refuses it at the end of the pass.
 	SendView(frame []byte) bool
 	// SendShared queues a copy of head, then body, which is retained until it is written.
 	SendShared(head []byte, body *buf.Ref) bool

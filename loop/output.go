@@ -3,16 +3,18 @@
 package loop
 
 import (
+	"math/bits"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/loopmq/loopmq/internal/buf"
-	"github.com/loopmq/loopmq/internal/invariant"
 )
 
 const (
 	iovMax       = 64       // segments in one writev: the kernel copies the vector first, and 64 fill a socket buffer
 	copyBytesMax = 512      // bytes below which copying is cheaper than a segment of its own
-	chunkMin     = 512      // first output chunk of a connection
+	chunkMin     = 512      // first output chunk of a connection that sends little
+	chunkGrown   = 3        // doublings of it where the last flush was longer
 	chunkMax     = 16 << 10 // chunks double up to this; a longer frame gets one of its own
 	spareSegsMax = 1024     // queues kept for reuse
 	spareSegsCap = 256      // longer ones are left to the garbage collector
@@ -69,7 +71,7 @@ func (c *conn) SendView(frame []byte) bool {
 		return true
 	}
 	c.l.viewed = true
-	if n := len(c.segs); n > 0 && c.views > 0 {
+	if n := len(c.segs); n > 0 && c.views {
 		if s := &c.segs[n-1]; s.isView() && adjacent(s.data, frame) {
 			s.data = s.data[:len(s.data)+len(frame)]
 			c.added(len(frame))
@@ -78,7 +80,7 @@ func (c *conn) SendView(frame []byte) bool {
 		c.settle()
 	}
 	c.push(segment{data: frame})
-	c.views++
+	c.views = true
 	c.added(len(frame))
 	return true
 }
@@ -119,7 +121,8 @@ func (c *conn) room(n, extra int) bool {
 
 // fits applies the limit; a single frame may exceed it while little is queued.
 func (c *conn) fits(n, extra int) bool {
-	return c.queued+n <= c.l.lim.OutputBytesMax+extra || c.queued <= c.l.lim.OutputLowBytes
+	queued := int(c.queued)
+	return queued+n <= c.l.lim.OutputBytesMax+extra || queued <= c.l.lim.OutputLowBytes
 }
 
 // makeRoom asks the kernel before it says no: in a wide pass the limit can be reached by a peer that is not slow.
@@ -139,14 +142,14 @@ func (c *conn) makeRoom(n, extra int) bool {
 
 // added accounts for n queued bytes.
 func (c *conn) added(n int) {
-	c.queued += n
+	c.queued += uint32(n)
 	c.touch()
 }
 
 // settle copies a short view at the end of the queue: something else follows, so it will not grow, and alone it is not
 // worth a segment in the system call.
 func (c *conn) settle() {
-	if c.views == 0 {
+	if !c.views || len(c.segs) == 0 {
 		return
 	}
 	last := len(c.segs) - 1
@@ -156,13 +159,12 @@ func (c *conn) settle() {
 	}
 	c.segs[last] = segment{}
 	c.segs = c.segs[:last]
-	c.views--
 	c.appendCopy(s.data)
 }
 
 // appendCopy copies b behind the last owned chunk, and into new ones for what has no room there.
 func (c *conn) appendCopy(b []byte) {
-	size := chunkMin
+	size := chunkMin << c.grown
 	if n := len(c.segs); n > 0 {
 		if s := &c.segs[n-1]; s.own != nil {
 			k := min(cap(s.data)-len(s.data), len(b))
@@ -204,9 +206,10 @@ func (l *epoll) flush() {
 //
 // hot: no allocation once the pool is warm.
 func (c *conn) flush() {
-	if c.queued > c.l.lim.OutputLowBytes {
+	if int(c.queued) > c.l.lim.OutputLowBytes {
 		c.wantLow = true
 	}
+	queued := c.queued
 	done := 0
 	for done < len(c.segs) && !c.blocked && !c.failed {
 		done = c.write(done)
@@ -217,16 +220,20 @@ func (c *conn) flush() {
 	}
 	if done == len(c.segs) {
 		c.l.returnSegs(c.segs)
-		c.segs = nil
+		c.segs, c.views = nil, false
+		// What comes next is likely to be as long: one chunk for all of it is one piece to write.
+		if queued > 0 {
+			c.grown = uint8(min(bits.Len(uint(queued-1)/chunkMin), chunkGrown))
+		}
 	} else if done > 0 {
 		n := copy(c.segs, c.segs[done:])
 		clear(c.segs[n:])
 		c.segs = c.segs[:n]
 	}
-	if c.views > 0 {
+	if c.views {
 		c.ownViews()
 	}
-	if c.wantLow && c.queued <= c.l.lim.OutputLowBytes && !c.closed {
+	if c.wantLow && int(c.queued) <= c.l.lim.OutputLowBytes && !c.closed {
 		c.wantLow = false
 		c.oweDrained()
 	}
@@ -282,7 +289,7 @@ func (c *conn) write(done int) int {
 
 // written takes n bytes off the queue's front.
 func (c *conn) written(done, n int) int {
-	c.queued -= n
+	c.queued -= uint32(n)
 	for n > 0 {
 		s := &c.segs[done]
 		if n < len(s.data) {
@@ -303,8 +310,6 @@ func (c *conn) discard(s *segment) {
 		c.l.pool.Put(s.own)
 	case s.ref != nil:
 		s.ref.Release()
-	default:
-		c.views--
 	}
 	*s = segment{}
 }
@@ -317,7 +322,7 @@ func (c *conn) ownViews() {
 			s.data = append(s.own, s.data...)
 		}
 	}
-	c.views = 0
+	c.views = false
 }
 
 // writeFailed gives the output up. The connection is not closed yet: the peer's last packets may have arrived before
@@ -342,8 +347,7 @@ func (c *conn) dropOutput() {
 		}
 	}
 	c.l.returnSegs(c.segs)
-	c.segs, c.queued = nil, 0
-	invariant.Check(c.views == 0, "views left in an empty queue")
+	c.segs, c.views, c.queued = nil, false, 0
 }
 
 func (l *epoll) borrowSegs() []segment {

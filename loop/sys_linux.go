@@ -10,7 +10,7 @@ import (
 
 // The calls of this file are made without telling the Go scheduler. That is sound because the descriptors are
 // non-blocking and the wait has a zero timeout, so none of them can sleep; it saves a good part of the cost of a call
-// on a small packet.
+// on a small packet. lingerRaw alone does sleep.
 
 // readRaw reads from a non-blocking descriptor. b must not be empty.
 //
@@ -59,6 +59,20 @@ func pollRaw(epfd int, events []unix.EpollEvent) (int, unix.Errno) {
 			return int(n), errno
 		}
 	}
+}
+
+// lingerMsec is how long lingerRaw waits.
+const lingerMsec = 1
+
+// lingerRaw is epoll_wait that sleeps for a moment. It keeps one of the scheduler's processors from all other
+// goroutines, so there must be more than one; when the scheduler needs this one too, to stop the world, its signal ends
+// the call with EINTR.
+//
+// hot: no allocation.
+func lingerRaw(epfd int, events []unix.EpollEvent) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])),
+		uintptr(len(events)), lingerMsec, 0, 0)
+	return int(n), errno
 }
 
 // waker is the eventfd that ends the loop's sleep. ring is for any goroutine; a lock keeps it away from a descriptor

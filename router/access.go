@@ -70,12 +70,13 @@ func (c *Client) refuseUnauthorized(p *codec.Publish, rule fmt.Stringer) error {
 // of a connection are told one by one, then fewer and fewer.
 func (c *Client) deny(action string, topic []byte, rule fmt.Stringer) {
 	c.r.stats.Denied++
-	c.denied++
-	if !worthTelling(c.denied) {
+	k := c.seldom()
+	k.denied++
+	if !worthTelling(k.denied) {
 		return
 	}
 	c.r.event(&Event{
-		Kind: EventDeny, ClientID: c.id, Peer: c.peer, Action: action, Detail: string(topic), Rule: rule, Count: uint64(c.denied),
+		Kind: EventDeny, ClientID: c.id, Peer: c.peer, Action: action, Detail: string(topic), Rule: rule, Count: uint64(k.denied),
 	})
 }
 

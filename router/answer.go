@@ -8,7 +8,7 @@ const reasonStringBytesMax = 256
 // answer sends an acknowledgement. A peer that lets even these pile up is
 // closed.
 func (c *Client) answer(frame []byte) error {
-	if len(frame) > c.sendMax {
+	if len(frame) > int(c.sendMax) {
 		return errAnswerTooLarge
 	}
 	if c.waits != nil {
@@ -40,7 +40,7 @@ func (c *Client) answerFitting(props *codec.Properties, text string, encode func
 	}
 	c.r.scratch = encode(c.r.scratch[:0])
 	for _, id := range dispensable {
-		if len(c.r.scratch) > c.sendMax && props.Has.Has(id) {
+		if len(c.r.scratch) > int(c.sendMax) && props.Has.Has(id) {
 			props.Has = props.Has.Remove(id)
 			c.r.scratch = encode(c.r.scratch[:0])
 		}

@@ -18,28 +18,50 @@ type Client struct {
 	id      string
 	peer    Peer
 	will    *will
-	stuck   *stuck      // nil: it takes what it is sent
-	held    *held       // nil: its CONNECT does not wait in a duel
 	waits   *waits      // nil: no answer waits for a commit
-	expires *lifetime   // nil: the connection may last for ever
+	rare    *rarely     // nil: none of that
 	timer   timer.Timer // CONNECT deadline, then keep alive
 
 	prev, next *Client // Router.clients
 
-	packetMax int   // bytes of a packet from the client; small until CONNECT is accepted
-	sendMax   int   // bytes of a packet to the client [MQTT-3.1.2-24]
-	window    int   // messages with QoS > 0 that may be sent and not finished
-	denied    int   // what it wanted to do and was not allowed to
+	packetMax int32 // bytes of a packet from the client; small until CONNECT is accepted
+	sendMax   int32 // bytes of a packet to the client [MQTT-3.1.2-24]
+	window    int32 // messages with QoS > 0 that may be sent and not finished
 	keepAlive int64 // ns of silence that are too many; 0 = any
 	seenAt    int64 // ns, when the last whole packet came
 	version   codec.Version
 	group     formGroup
 	connected bool // CONNECT was accepted
 	behind    bool // QoS 0 messages are late: new ones must not overtake them
-	paused    bool // not read from, for want of memory
+	paused    byte // why it is not read from; 0: it is
 	waiting   bool // for the verdict on its CONNECT
 	closing   bool // Close was called; nothing is handled any more
 	orderly   bool // ended by a DISCONNECT packet
+}
+
+// Why a client is not read from.
+const (
+	pausedByMemory = 1 << iota
+	pausedByRate
+)
+
+// rarely is what few connections have.
+type rarely struct {
+	stuck   *stuck    // nil: it takes what it is sent
+	held    *held     // nil: its CONNECT does not wait in a duel
+	expires *lifetime // nil: the connection may last for ever
+	pace    *pace     // nil: no rate is set
+	use     *userUse  // nil: its user has no quota
+	quota   Quota
+	denied  int // what it wanted to do and was not allowed to
+}
+
+// seldom returns what few connections have, to write to.
+func (c *Client) seldom() *rarely {
+	if c.rare == nil {
+		c.rare = new(rarely)
+	}
+	return c.rare
 }
 
 // peer5 is what a connection has in 5.0 only.
@@ -61,8 +83,8 @@ func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
 //
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
-	for !c.closing && !c.waiting && !c.paused {
-		k, n, err := codec.Next(view[used:], c.packetMax)
+	for !c.closing && !c.waiting && c.paused == 0 {
+		k, n, err := codec.Next(view[used:], int(c.packetMax))
 		if err != nil {
 			return used, c.fail(err)
 		}
@@ -172,14 +194,17 @@ func (c *Client) Drained() {
 func (c *Client) Closed(why error) {
 	c.closing = true
 	c.r.timers.Stop(&c.timer)
-	if c.held != nil {
-		c.r.timers.Stop(&c.held.timer)
-	}
-	if c.expires != nil {
-		c.r.timers.Stop(&c.expires.timer)
+	if k := c.rare; k != nil {
+		if k.held != nil {
+			c.r.timers.Stop(&k.held.timer)
+		}
+		if k.expires != nil {
+			c.r.timers.Stop(&k.expires.timer)
+		}
 	}
 	c.r.clients.remove(c)
 	c.r.keep.dropWaits(c)
+	c.unrestrict()
 	if !c.connected {
 		c.dropWill()
 		c.r.event(&Event{Kind: EventRefuse, ClientID: c.id, Peer: c.peer, Err: why})
@@ -192,7 +217,7 @@ func (c *Client) Closed(why error) {
 		e.Err = nil
 	}
 	if c.session != nil {
-		e.Dropped = c.session.dropped
+		e.Dropped = c.session.losses()
 	}
 	c.r.event(&e)
 	c.r.detach(c)
@@ -206,7 +231,7 @@ func (c *Client) Due(now int64) {
 	case !c.connected:
 		c.r.hit(LimitConnectTimeout)
 		c.close(errConnectTimeout)
-	case now-c.seenAt >= c.keepAlive && !c.paused:
+	case now-c.seenAt >= c.keepAlive && c.paused == 0:
 		c.close(errKeepAlive)
 	default:
 		c.r.timers.Set(&c.timer, c, max(c.seenAt, now-c.keepAlive+1)+c.keepAlive)

@@ -237,7 +237,7 @@ type waits struct {
 	batch  uint64 // for which the next answer waits
 	listed uint64 // batch whose list the client is on
 	mute   uint64 // batch of the CONNACK, before which nothing may leave; 0 = it has left
-	window int    // Client.window after CONNACK
+	window int32  // Client.window after CONNACK
 }
 
 // waitMark says that the answers up to end wait for batch.

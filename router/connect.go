@@ -51,7 +51,7 @@ func (c *Client) refuseBroken(p *codec.Connect, err error) error {
 // greet notes what the client said of itself that matters to its first answer.
 func (c *Client) greet(p *codec.Connect) {
 	c.version = p.Version
-	c.window = c.r.limits.InflightMax
+	c.window = int32(min(c.r.limits.InflightMax, packetIDs))
 	if p.Version != codec.V5 {
 		return
 	}
@@ -61,10 +61,10 @@ func (c *Client) greet(p *codec.Connect) {
 		c.v5.problem = p.Props.RequestProblem == 1
 	}
 	if p.Props.Has.Has(codec.PropMaximumPacket) {
-		c.sendMax = int(min(p.Props.MaximumPacketBytes, codec.MaxPacketBytes))
+		c.sendMax = int32(min(p.Props.MaximumPacketBytes, codec.MaxPacketBytes))
 	}
 	if p.Props.Has.Has(codec.PropReceiveMaximum) {
-		c.window = min(c.window, int(p.Props.ReceiveMaximum)) // [MQTT-3.3.4-9]
+		c.window = min(c.window, int32(p.Props.ReceiveMaximum)) // [MQTT-3.3.4-9]
 	}
 	if n := min(int(p.Props.TopicAliasMaximum), c.r.limits.TopicAliasOutMax); n > 0 {
 		c.aliases = newAliasTable(n) // [MQTT-3.1.2-26]
@@ -145,12 +145,15 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 		s = r.newSession(id)
 	}
 	s.identity = c.peer.Identity
+	if c.rare != nil && c.rare.quota != (Quota{}) || s.quota() != nil {
+		s.seldom().quota = c.seldom().quota
+	}
 	if id := s.identity; c.will != nil && id != nil && id.Access != nil {
 		c.will.writer, c.will.id = id, s.id
 	}
 	r.attachSession(s, c, r.sessionExpiry(p))
 	c.id, c.connected = s.id, true
-	c.packetMax = r.limits.PacketBytesMax
+	c.packetMax = int32(min(r.limits.PacketBytesMax, codec.MaxPacketBytes))
 	c.keepConnect(s, mark)
 	keep := c.startKeepAlive(p.KeepAliveSeconds)
 	r.stats.Connects++

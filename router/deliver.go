@@ -58,7 +58,7 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 				p.Topic = nil
 			}
 		}
-		if c.sendMax < codec.MaxPacketBytes && codec.PublishBytes(version, p) > c.sendMax {
+		if c.sendMax < codec.MaxPacketBytes && codec.PublishBytes(version, p) > int(c.sendMax) {
 			return putTooLarge
 		}
 	}
@@ -107,12 +107,12 @@ func (r *Router) give(s *Session, d delivery) {
 // not now. What must not be sent any more, or never can be, is dropped.
 func (r *Router) sendNew(s *Session, d *delivery) bool {
 	if d.msg.expired(r.now) {
-		r.drop(s, DropExpired)
+		r.drop(s, DropExpired, d.msg.Topic())
 		r.dropEntry(d)
 		return true
 	}
 	if !r.stillAllowed(s, d.msg) {
-		r.drop(s, DropNoRight)
+		r.drop(s, DropNoRight, d.msg.Topic())
 		r.dropEntry(d)
 		return true
 	}
@@ -124,7 +124,7 @@ func (r *Router) sendNew(s *Session, d *delivery) bool {
 	case putBlocked:
 		return false
 	case putTooLarge:
-		r.drop(s, DropPacketTooLarge)
+		r.drop(s, DropPacketTooLarge, d.msg.Topic())
 		r.dropEntry(d)
 	default:
 		r.fly(s, *d)
@@ -135,18 +135,18 @@ func (r *Router) sendNew(s *Session, d *delivery) bool {
 // sendUnacked sends d with QoS 0 to a session that is there. False: not now.
 func (r *Router) sendUnacked(s *Session, d *delivery) bool {
 	if d.msg.expired(r.now) {
-		r.drop(s, DropExpired)
+		r.drop(s, DropExpired, d.msg.Topic())
 		return true
 	}
 	if !r.stillAllowed(s, d.msg) {
-		r.drop(s, DropNoRight)
+		r.drop(s, DropNoRight, d.msg.Topic())
 		return true
 	}
 	switch r.transmit(s.client, d, 0, false) {
 	case putBlocked:
 		return false
 	case putTooLarge:
-		r.drop(s, DropPacketTooLarge)
+		r.drop(s, DropPacketTooLarge, d.msg.Topic())
 	default:
 		r.delivered(0, len(d.msg.Payload()))
 	}
@@ -176,7 +176,7 @@ func (r *Router) flyLater(s *Session, d delivery) {
 	}
 }
 
-func (s *Session) windowOpen() bool { return s.out.open < s.client.window }
+func (s *Session) windowOpen() bool { return s.out.open < int(s.client.window) }
 
 // fly notes that d was sent.
 func (r *Router) fly(s *Session, d delivery) {
@@ -206,15 +206,19 @@ func (r *Router) open(s *Session, d delivery) *flight {
 func (r *Router) enqueue(s *Session, d delivery) {
 	s.own()
 	size := d.msg.bytes()
-	if size > r.limits.QueuedBytesMax {
+	most := r.limits.QueuedBytesMax
+	if q := s.quota(); q != nil && q.QueuedBytes > 0 {
+		most = min(most, q.QueuedBytes)
+	}
+	if size > most {
 		r.hit(LimitQueuedBytes)
-		r.drop(s, DropTooLarge)
+		r.drop(s, DropTooLarge, d.msg.Topic())
 		return
 	}
 	for s.queue.n >= r.limits.QueuedMessagesMax {
 		r.dropOldest(s, LimitQueuedMessages)
 	}
-	for s.queue.bytes+size > r.limits.QueuedBytesMax {
+	for s.queue.bytes+size > most {
 		r.dropOldest(s, LimitQueuedBytes)
 	}
 	if c := s.client; c != nil && !c.closing && s.out.open > 0 && !s.windowOpen() {
@@ -231,7 +235,7 @@ func (r *Router) enqueue(s *Session, d delivery) {
 
 func (r *Router) dropOldest(s *Session, limit LimitID) {
 	r.hit(limit)
-	r.drop(s, DropQueueFull)
+	r.drop(s, DropQueueFull, s.queue.front().msg.Topic())
 	d := s.dequeue()
 	r.dropEntry(&d)
 	r.release(d.msg)
@@ -267,7 +271,7 @@ func (r *Router) pump(s *Session) {
 // pumpAcked sends QoS 1 and 2. False: the output is full.
 func (r *Router) pumpAcked(s *Session, c *Client) bool {
 	if !r.resend(s, c) && s.kept == nil { // a durable one opens flights that wait, within its window
-		return s.out.open >= c.window // then it is acknowledgements that are missing
+		return s.out.open >= int(c.window) // then it is acknowledgements that are missing
 	}
 	for s.queue.n > 0 && s.windowOpen() {
 		if !r.sendNew(s, s.queue.front()) {
@@ -287,11 +291,11 @@ func (r *Router) resend(s *Session, c *Client) bool {
 		e := o.at(i)
 		o.resend = e.n
 		if e.state != flightPubcomp && !r.stillAllowed(s, e.msg) {
-			r.drop(s, DropNoRight)
+			r.drop(s, DropNoRight, e.msg.Topic())
 			r.finish(s, e)
 			continue
 		}
-		if i >= c.window {
+		if i >= int(c.window) {
 			return false // an acknowledgement comes
 		}
 		if s.kept != nil && r.keep.mustWait(s, e) {
@@ -309,7 +313,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 		case putBlocked:
 			return false
 		case putTooLarge: // this connection takes less: it counts as delivered [MQTT-3.1.2-25]
-			r.drop(s, DropPacketTooLarge)
+			r.drop(s, DropPacketTooLarge, e.msg.Topic())
 			r.finish(s, e)
 			continue
 		}

@@ -62,8 +62,9 @@ type held struct {
 func (c *Client) holdBack(k *codec.Packet, id string, assigned bool, v Verdict) {
 	c.waiting = true
 	c.conn.Pause()
-	c.held = &held{c: c, raw: bytes.Clone(k.Raw), id: id, assigned: assigned, verdict: v}
-	c.r.timers.Set(&c.held.timer, c.held, c.r.after(duelDelay))
+	h := &held{c: c, raw: bytes.Clone(k.Raw), id: id, assigned: assigned, verdict: v}
+	c.seldom().held = h
+	c.r.timers.Set(&h.timer, h, c.r.after(duelDelay))
 }
 
 // Due goes on with a client that has waited.

@@ -36,10 +36,12 @@ type Event struct {
 	Err      error        // EventRefuse, EventDisconnect: why; nil after a DISCONNECT packet
 	Detail   string       // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
 	Dropped  uint64       // EventDisconnect: messages the session lost so far
+	Topic    string       // EventDrop: of the message
+	Option   string       // EventDrop: what to change; "" for nothing of the kind
 	User     string       // EventAuth: the name it gave; EventStranger: whose session it is
 	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter
 	Rule     fmt.Stringer // EventDeny: what said so; nil: nothing allows it
-	Count    uint64       // EventDeny: denials of this connection so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use
+	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use
 	Waiting  int          // EventUnacked: messages that wait; EventMemory: the limit
 	Other    Peer         // EventDuel: who had the session
 }

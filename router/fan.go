@@ -1,6 +1,9 @@
 package router
 
-import "github.com/loopmq/loopmq/codec"
+import (
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/invariant"
+)
 
 // sharedBytesMin is the payload size from which a delivery shares one copy
 // between connections instead of copying it into each one's output.
@@ -18,12 +21,30 @@ type fan struct {
 	buf   []byte                        // encoded forms, one behind the other
 	made  uint16                        // which forms are in buf
 	forms [formCount]struct{ a, b int } // where
+
+	pass     []byte            // forms with a PacketID, kept until the next pass
+	numbered [formCount][]byte // in pass
+	ids      [formCount]uint16 // their PacketIDs
+	with     uint16            // which forms are in numbered
+}
+
+// Bounds of the forms with a PacketID that are kept for a pass, in bytes: what
+// is beyond is copied for each subscriber.
+const (
+	passBytesMin = 16 << 10
+	passBytesMax = 256 << 10
+)
+
+// beginPass lets the forms of the last pass go: their output has left.
+func (f *fan) beginPass() {
+	invariant.Mangle(f.pass)
+	f.pass = f.pass[:0]
 }
 
 func (f *fan) begin(p *publication) {
 	f.p = p
 	f.buf = f.buf[:0]
-	f.made = 0
+	f.made, f.with = 0, 0
 	f.seq++
 }
 
@@ -80,6 +101,38 @@ func (r *Router) form(v5 bool, qos byte, retain bool) []byte {
 	return f.buf[s.a:s.b]
 }
 
+// shared returns the message as a packet with this PacketID that stays as it is
+// until the next pass, so that subscribers who are in step share it. nil: the
+// first that asked had another PacketID, or the pass has no room left.
+//
+// hot: no allocation once the memory has grown.
+func (r *Router) shared(v5 bool, qos byte, retain bool, id uint16) []byte {
+	f := &r.fan
+	k := class(v5, qos, retain)
+	if f.with>>k&1 != 0 {
+		if f.ids[k] != id {
+			return nil
+		}
+		return f.numbered[k]
+	}
+	f.with |= 1 << k
+	f.ids[k], f.numbered[k] = id, nil
+	form := r.form(v5, qos, retain)
+	if cap(f.pass)-len(f.pass) < len(form) {
+		if 2*cap(f.pass) > passBytesMax {
+			return nil
+		}
+		f.pass = make([]byte, 0, max(2*cap(f.pass), passBytesMin)) // the views hold the old one
+	}
+	from := len(f.pass)
+	f.pass = append(f.pass, form...)
+	frame := f.pass[from:]
+	at := codec.PublishPacketIDOffset(frame)
+	frame[at], frame[at+1] = byte(id>>8), byte(id)
+	f.numbered[k] = frame
+	return frame
+}
+
 // message returns the copy that sessions keep.
 func (r *Router) message() *Message {
 	f := &r.fan
@@ -127,7 +180,7 @@ func (r *Router) fanOutOne(set []*Subscription) {
 		c := sub.session.client
 		if c != nil {
 			f := frames[c.group]
-			if f != nil && !c.behind && len(f) <= c.sendMax && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
+			if f != nil && !c.behind && len(f) <= int(c.sendMax) && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
 				passed++
 				continue
 			}
@@ -174,11 +227,12 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 			if sub.opts != nil && (sub.opts.entry != nil || sub.opts.noLocal && sub.session == r.fan.p.from) {
 				continue
 			}
-			f := sub.session.fan
+			k := sub.session.seldom()
+			f := k.fan
 			switch {
 			case f == nil:
 				f = &overlap{seq: seq, first: sub, qos: sub.qos}
-				sub.session.fan = f
+				k.fan = f
 			case f.seq != seq:
 				f.seq, f.first, f.qos, f.rap = seq, sub, sub.qos, false
 				f.ids = f.ids[:0]
@@ -198,7 +252,7 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 				continue
 			}
 			s := sub.session
-			f := s.fan
+			f := s.seldom().fan
 			if f == nil || f.seq != seq || f.first != sub {
 				continue
 			}
@@ -245,8 +299,8 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 		frame = r.form(v5, 0, retain)
 	}
 	switch {
-	case len(frame) > c.sendMax:
-		r.drop(s, DropPacketTooLarge)
+	case len(frame) > int(c.sendMax):
+		r.drop(s, DropPacketTooLarge, p.topic)
 		return putTooLarge
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
 		r.delivered(0, len(p.payload))
@@ -268,7 +322,7 @@ func (r *Router) deliverOwn(c *Client, retain bool, o *origin) putResult {
 	result := r.put(c, out, p.props, p.expireAt, o, m)
 	switch result {
 	case putTooLarge:
-		r.drop(c.session, DropPacketTooLarge)
+		r.drop(c.session, DropPacketTooLarge, p.topic)
 	case putSent:
 		r.delivered(0, len(p.payload))
 	}
@@ -290,18 +344,21 @@ func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putR
 		return putSent
 	}
 	id := s.out.nextID()
-	frame := r.form(c.v5 != nil, qos, retain)
-	if len(frame) > c.sendMax {
-		r.drop(s, DropPacketTooLarge)
-		return putSent
+	frame := r.shared(c.v5 != nil, qos, retain, id)
+	view := frame != nil
+	if !view {
+		frame = r.form(c.v5 != nil, qos, retain)
+		at := codec.PublishPacketIDOffset(frame)
+		frame[at], frame[at+1] = byte(id>>8), byte(id)
 	}
-	at := codec.PublishPacketIDOffset(frame)
-	frame[at], frame[at+1] = byte(id>>8), byte(id)
-	if !c.conn.Send(frame) {
+	switch {
+	case len(frame) > int(c.sendMax):
+		r.drop(s, DropPacketTooLarge, r.fan.p.topic)
+	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
+		r.fly(s, d)
+	default:
 		r.blocked(c)
 		r.enqueue(s, d)
-		return putSent
 	}
-	r.fly(s, d)
 	return putSent
 }

@@ -64,3 +64,56 @@ func TestNoLocalHoldsForWills(t *testing.T) {
 		}
 	}
 }
+
+// TestExpiredIsNotPassedOn: what a session leaves to the other members of its
+// group is not sent after its Message Expiry, with QoS 0 as little as with
+// QoS 1 [MQTT-3.3.2-5].
+func TestExpiredIsNotPassedOn(t *testing.T) {
+	for _, qos := range []string{"00", "01"} {
+		w := newWorld(t, router.Limits{})
+		away := w.connect5("away", true, "11 00000064")
+		away.take()
+		away.sub5("$share/g/t", "01", "")
+		away.reset()
+		p := w.join5("p", "")
+		p.send("32 0c 0001 't' 0001 05 02 00000001 'x'") // expires in a second
+		b := w.join5("b", "").sub5("$share/g/t", qos, "")
+		w.sleep(2)
+		w.connect5("away", true, "") // Clean Start ends the session
+		b.expect("")
+		if n := w.r.Stats().Dropped[router.DropExpired]; n != 1 {
+			t.Errorf("QoS %s: %d messages counted as expired, want 1", qos, n)
+		}
+	}
+}
+
+// TestSubscribeAgainStartsAtOnce: a subscription that replaces one whose
+// retained messages still wait is served at once, like a first one.
+func TestSubscribeAgainStartsAtOnce(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	p := w.join("p")
+	p.send("33 06 0001 'a' 0001 '1' 33 06 0001 'b' 0002 '2'")
+	s := w.join5("s", "21 0001") // takes one message at once
+	s.send("82 07 0001 00 0001 '+' 01")
+	s.expect("90 04 0001 00 01" + "33 07 0001 'b' 0001 00 '2'") // the other waits
+	s.send("82 07 0002 00 0001 '+' 00")
+	s.expect("90 04 0002 00 00" + "31 05 0001 'b' 00 '2' 31 05 0001 'a' 00 '1'")
+}
+
+// TestRepeatedWithDup: 3.1 sets DUP in a PUBREL, SUBSCRIBE or UNSUBSCRIBE that
+// is sent again; later versions reserve the bit [MQTT-2.2.2-2].
+func TestRepeatedWithDup(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	c := w.dial()
+	c.send("10 0f 0006 'MQIsdp' 03 02 0000 0001 'a'")
+	c.expect("20 02 00 00")
+	c.send("8a 06 0001 0001 'x' 00")
+	c.expect("90 03 0001 00")
+	c.send("34 06 0001 'x' 0002 '1' 6a 02 0002")
+	c.expect("30 04 0001 'x' '1' 50 02 0002 70 02 0002")
+	c.send("aa 05 0003 0001 'x'")
+	c.expect("b0 02 0003")
+	later := w.join("b")
+	later.send("6a 02 0002")
+	later.expectClosed()
+}

@@ -33,6 +33,8 @@ type Verdict struct {
 	// Identity is who the client is; nil: nobody in particular, who may do
 	// everything.
 	Identity *Identity
+	// Quota is what the client may do; zero: anything within Limits.
+	Quota Quota
 	// Lifetime is how long the connection may last, in ns; 0: for ever.
 	Lifetime int64
 }
@@ -114,13 +116,18 @@ func (c *Client) enter(k *codec.Packet, p *codec.Connect, id string, assigned bo
 		c.r.event(&Event{Kind: EventStranger, ClientID: id, Peer: c.peer, User: userOf(s.identity)})
 		return c.refuse(&refusal{codec.NotAuthorized, "the session with this client identifier belongs to another user"})
 	}
-	if c.held == nil && c.r.duelling(id, c) {
+	if (c.rare == nil || c.rare.held == nil) && c.r.duelling(id, c) {
 		c.holdBack(k, id, assigned, v)
 		return nil
 	}
 	if v.Lifetime > 0 {
-		c.expires = &lifetime{c: c}
-		c.r.timers.Set(&c.expires.timer, c.expires, c.r.after(v.Lifetime))
+		end := &lifetime{c: c}
+		c.seldom().expires = end
+		c.r.timers.Set(&end.timer, end, c.r.after(v.Lifetime))
+	}
+	if err := c.restrict(v.Quota); err != nil {
+		c.id = id
+		return c.refuse(err)
 	}
 	return c.accept(p, id, assigned)
 }

@@ -158,7 +158,7 @@ func (r *Router) cutOne(s *Session) int {
 		return 0
 	}
 	n := d.msg.bytes() + messageOverBytes
-	r.drop(s, DropMemory)
+	r.drop(s, DropMemory, d.msg.Topic())
 	r.dropEntry(&d)
 	r.release(d.msg)
 	return n
@@ -168,10 +168,10 @@ func (r *Router) cutOne(s *Session) int {
 // again, or room in the store for what came of its message since mark.
 func (c *Client) slowDown(mark uint64) {
 	k := c.r.keep
-	if c.paused || c.r.memory.level < memoryHold && (k.mark() == mark || !k.crowded()) {
+	if c.paused&pausedByMemory != 0 || c.r.memory.level < memoryHold && (k.mark() == mark || !k.crowded()) {
 		return
 	}
-	c.paused = true
+	c.paused |= pausedByMemory
 	c.conn.Pause()
 	c.r.stats.Held++
 	c.r.memory.heldBack = append(c.r.memory.heldBack, c)
@@ -183,9 +183,11 @@ func (r *Router) letGo() {
 		if c.closing {
 			continue
 		}
-		c.paused = false
+		c.paused &^= pausedByMemory
 		c.seenAt = r.now // its silence was ours
-		c.conn.Resume()
+		if c.paused == 0 {
+			c.conn.Resume()
+		}
 	}
 	clear(r.memory.heldBack)
 	r.memory.heldBack = r.memory.heldBack[:0]

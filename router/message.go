@@ -26,6 +26,7 @@ type messageMore struct {
 	props    []byte    // encoded properties that travel unaltered
 	expireAt int64     // ns; 0 = never
 	writer   *Identity // whose right to publish is looked at again; nil = nobody's
+	owner    *userUse  // whose quota counts it while it is retained; nil = nobody's
 }
 
 // Topic returns the topic name; a view that lives as long as the message.
@@ -61,6 +62,14 @@ func (m *Message) writer() *Identity {
 		return nil
 	}
 	return m.more.writer
+}
+
+// owner is whose quota counts the message while it is retained.
+func (m *Message) owner() *userUse {
+	if m.more == nil {
+		return nil
+	}
+	return m.more.owner
 }
 
 // bytes is what the message counts against limits.
@@ -114,8 +123,8 @@ func (r *Router) cloneMessage(p *publication) *Message {
 	m.text = append(append(m.text[:0], p.topic...), small...)
 	m.topicLen = uint16(len(p.topic))
 	m.more = nil
-	if len(p.props) > 0 || p.expireAt != 0 || p.writer != nil {
-		m.more = &messageMore{props: append([]byte(nil), p.props...), expireAt: p.expireAt, writer: p.writer}
+	if len(p.props) > 0 || p.expireAt != 0 || p.writer != nil || p.owner != nil {
+		m.more = &messageMore{props: append([]byte(nil), p.props...), expireAt: p.expireAt, writer: p.writer, owner: p.owner}
 	}
 	m.holders = 1
 	r.messages.live++
@@ -159,6 +168,8 @@ type publication struct {
 	expireAt int64  // ns; 0 = never
 	from     *Session
 	writer   *Identity // set where it has an Access
+	owner    *userUse  // set where retained messages have a quota
+	most     int       // that quota
 	qos      byte
 	retain   bool
 	v5       bool // raw is a 5.0 packet

@@ -19,6 +19,9 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	}
 	r.stats.Published[p.QoS]++
 	r.stats.PayloadBytesIn += uint64(len(p.Payload))
+	if c.rare != nil && c.rare.pace != nil {
+		c.countIn(len(k.Raw))
+	}
 	if c.v5 != nil {
 		if err := c.check5(p); err != nil {
 			return c.refusePublish(p, err)
@@ -55,6 +58,10 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	pub.topic, pub.payload, pub.raw = p.Topic, p.Payload, nil
 	pub.qos, pub.retain = p.QoS, p.Retain
 	pub.from, pub.writer, pub.v5 = c.session, writer, c.v5 != nil
+	pub.owner = nil
+	if p.Retain && c.rare != nil && c.rare.use != nil && c.rare.quota.Retained > 0 {
+		pub.owner, pub.most = c.rare.use, c.rare.quota.Retained
+	}
 	if p.QoS == 0 && k.Minimal() {
 		pub.raw = k.Raw
 	}

@@ -62,13 +62,19 @@ func (r *Router) retain(p *publication) {
 		r.hit(LimitRetainedMessages)
 		return
 	}
+	if o := p.owner; o != nil && (!had || old.msg.owner() != o) && o.retained >= p.most {
+		r.stats.OverQuota++
+		return
+	}
 	if r.stats.RetainedBytes+size > r.limits.RetainedBytesMax {
 		r.hit(LimitRetainedBytes)
 		return
 	}
 	r.stats.RetainedBytes += size
 	m := r.message().hold()
+	r.ownRetained(m, 1)
 	if had { // in place: the topic's entry need not be found again
+		r.ownRetained(old.msg, -1)
 		r.release(old.msg)
 		r.stopEnd(old)
 	} else {
@@ -90,6 +96,13 @@ func (r *Router) unretain(t []byte) {
 	}
 }
 
+// ownRetained counts a retained message for its owner.
+func (r *Router) ownRetained(m *Message, n int) {
+	if o := m.owner(); o != nil {
+		o.retained += n
+	}
+}
+
 func (r *Router) stopEnd(m *retainedMessage) {
 	if m.end != nil {
 		r.timers.Stop(&m.end.timer)
@@ -101,6 +114,7 @@ func (r *Router) forget(m *retainedMessage) {
 	r.stopEnd(m)
 	r.dropRetained(m)
 	r.stats.RetainedBytes -= m.msg.bytes()
+	r.ownRetained(m.msg, -1)
 	r.release(m.msg)
 }
 

@@ -31,6 +31,7 @@ type Router struct {
 	replays  []*Session // sessions owed retained messages
 	stuck    stuckList
 	duels    map[string]*duel
+	uses     map[string]*userUse // of users with a quota
 	memory   memory
 	sys      sys
 	version  string
@@ -85,6 +86,7 @@ func New(cfg Config) *Router {
 		topicShort: min(limits.TopicBytesMax+1, limits.TopicLevelsMax),
 		shares:     make(map[string]*shareGroup),
 		duels:      make(map[string]*duel),
+		uses:       make(map[string]*userUse),
 
 		serverReference:  cfg.ServerReference,
 		moved:            cfg.ServerMoved,
@@ -129,6 +131,7 @@ func (r *Router) BeginPass(now int64) {
 	if r.keep != nil {
 		r.keep.now = r.keep.wall()
 	}
+	r.fan.beginPass()
 	if r.sys.startedAt == 0 {
 		r.sys.startedAt, r.sys.sentAt = now, now
 	}
@@ -155,7 +158,7 @@ func (r *Router) EndPass() (wake int64) {
 
 // Attach gives a new connection to the router, which answers with its handler.
 func (r *Router) Attach(conn Conn, from Peer) *Client {
-	c := &Client{r: r, conn: conn, peer: from, packetMax: r.limits.ConnectBytesMax, sendMax: codec.MaxPacketBytes}
+	c := &Client{r: r, conn: conn, peer: from, packetMax: int32(min(r.limits.ConnectBytesMax, codec.MaxPacketBytes)), sendMax: codec.MaxPacketBytes}
 	r.clients.add(c)
 	r.timers.Set(&c.timer, c, r.after(r.limits.ConnectTimeout.Nanoseconds()))
 	return c

@@ -15,24 +15,53 @@ type Session struct {
 	*flow          // Router.idle until own
 	kept     *kept // nil: it ends with the process
 	will     *will // waits for its delay
-	timer    timer.Timer
 	expiry   int64 // ns; 0 = ends with its connection
-	dropped  uint64
+	rare     *sessionRarely
+	timer    timer.Timer
 
 	prev, next *Session // Router.offline
+}
 
-	fan       *overlap // nil until filters of it overlapped
-	replaying bool     // is in Router.replays
+// sessionRarely is what few sessions have.
+type sessionRarely struct {
+	dropped uint64
+	quota   Quota    // of the last connection
+	fan     *overlap // nil until filters of it overlapped
+}
+
+// seldom returns what few sessions have, to write to.
+func (s *Session) seldom() *sessionRarely {
+	if s.rare == nil {
+		s.rare = new(sessionRarely)
+	}
+	return s.rare
+}
+
+// quota is what s may hold; nil: what Limits say.
+func (s *Session) quota() *Quota {
+	if s.rare == nil || s.rare.quota == (Quota{}) {
+		return nil
+	}
+	return &s.rare.quota
+}
+
+// losses is how many messages s did not get.
+func (s *Session) losses() uint64 {
+	if s.rare == nil {
+		return 0
+	}
+	return s.rare.dropped
 }
 
 // flow is what a session has under way. Most sessions have nothing, and share
 // the router's idle one, which is never written to.
 type flow struct {
-	out      inflight
-	queue    queue
-	late     queue      // QoS 0 that did not fit into the output
-	received *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
-	replays  []replay   // retained messages owed
+	out       inflight
+	queue     queue
+	late      queue      // QoS 0 that did not fit into the output
+	received  *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
+	replays   []replay   // retained messages owed
+	replaying bool       // is in Router.replays
 }
 
 // own gives s a flow of its own, to write to.
@@ -141,7 +170,7 @@ func (r *Router) endSession(s *Session) {
 	}
 	for s.queue.n > 0 {
 		d := s.dequeue()
-		r.drop(s, DropSession)
+		r.drop(s, DropSession, d.msg.Topic())
 		r.passOn(&d, false)
 		r.dropEntry(&d)
 		r.release(d.msg)

@@ -121,6 +121,10 @@ func (r *Router) passOn(d *delivery, sent bool) {
 	if sub == nil {
 		return
 	}
+	if d.msg.expired(r.now) { // [MQTT-3.3.2-5]
+		r.stats.Dropped[DropExpired]++
+		return
+	}
 	r.stats.PassedOn++
 	next := delivery{msg: d.msg, from: sub.origin(), qos: min(d.qos, sub.qos), retain: d.retain}
 	if next.qos > 0 {

@@ -19,13 +19,13 @@ func (r *Router) putLate(s *Session, d delivery) {
 	c := s.client
 	size := d.msg.bytes() + lateEntryBytes
 	if c == nil || c.closing || size > r.limits.LateBytesMax || r.memory.level >= memoryTrim {
-		r.drop(s, DropOutputFull)
+		r.drop(s, DropOutputFull, d.msg.Topic())
 		return
 	}
 	s.own()
 	for s.late.bytes+s.late.n*lateEntryBytes+size > r.limits.LateBytesMax {
 		r.hit(LimitLateBytes)
-		r.drop(s, DropOutputFull)
+		r.drop(s, DropOutputFull, s.late.front().msg.Topic())
 		r.release(r.popLate(s).msg)
 	}
 	d.msg.hold()
@@ -57,7 +57,7 @@ func (r *Router) pumpLate(s *Session) {
 // dropLate forgets what is late: QoS 0 does not outlive its connection.
 func (r *Router) dropLate(s *Session) {
 	for s.late.n > 0 {
-		r.drop(s, DropOutputFull)
+		r.drop(s, DropOutputFull, s.late.front().msg.Topic())
 		r.release(r.popLate(s).msg)
 	}
 }
@@ -84,6 +84,9 @@ type stuck struct {
 
 // blocked notes that the output of c is full.
 func (r *Router) blocked(c *Client) {
+	if c.rare != nil && c.rare.pace != nil && c.rare.pace.blocked {
+		return // it is us who wait
+	}
 	if k := r.watch(c); k.outputAt == 0 {
 		k.outputAt, k.output = r.now, c.conn.Queued()
 	}
@@ -98,8 +101,9 @@ func (r *Router) windowShut(c *Client) {
 
 // watch puts c on the list.
 func (r *Router) watch(c *Client) *stuck {
-	if c.stuck == nil {
-		c.stuck = new(stuck)
+	k := c.seldom()
+	if k.stuck == nil {
+		k.stuck = new(stuck)
 		l := &r.stuck
 		l.clients = append(l.clients, c)
 		if len(l.clients) == 1 {
@@ -107,7 +111,7 @@ func (r *Router) watch(c *Client) *stuck {
 			r.timers.Set(&l.timer, l, r.after(r.stuckInterval()))
 		}
 	}
-	return c.stuck
+	return k.stuck
 }
 
 func (r *Router) stuckInterval() int64 {
@@ -119,7 +123,7 @@ func (l *stuckList) Due(int64) {
 	kept := l.clients[:0]
 	for _, c := range l.clients {
 		if c.closing || c.session == nil || !l.r.stillStuck(c) {
-			c.stuck = nil
+			c.rare.stuck = nil
 			continue
 		}
 		kept = append(kept, c)
@@ -133,7 +137,7 @@ func (l *stuckList) Due(int64) {
 
 // stillStuck judges one, and whether it is worth looking again.
 func (r *Router) stillStuck(c *Client) bool {
-	k, s := c.stuck, c.session
+	k, s := c.rare.stuck, c.session
 	if k.outputAt != 0 {
 		switch queued := c.conn.Queued(); {
 		case queued == 0 && !c.behind:

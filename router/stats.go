@@ -26,6 +26,7 @@ type Stats struct {
 	PassedOn        uint64 // messages of a shared subscription that went to another member
 	AliasBytesSaved uint64 // topic bytes not sent thanks to Topic Aliases
 	AuthFailures    uint64 // clients that could not show who they are
+	OverQuota       uint64 // times that a client or user wanted more than its quota
 	Trims           uint64 // backlogs cut because of the memory limit
 	Held            uint64 // times that a publisher was not read from because of it
 	Denied          uint64 // what clients wanted to do and were not allowed to
@@ -61,6 +62,21 @@ const (
 	DropNoMember                         // QoS 0 and no member of the shared subscription could take it
 	dropCount
 )
+
+// option is what to change so that it happens less; "" for nothing of the kind.
+func (d DropReason) option() string {
+	switch d {
+	case DropQueueFull:
+		return "queued-messages-max, queued-bytes-max"
+	case DropTooLarge:
+		return "queued-bytes-max"
+	case DropOutputFull:
+		return "late-bytes-max"
+	case DropMemory:
+		return "memory-limit"
+	}
+	return ""
+}
 
 func (d DropReason) String() string {
 	switch d {
@@ -105,12 +121,17 @@ func (r *Router) delivered(qos byte, payloadBytes int) {
 func (r *Router) hit(id LimitID) { r.stats.LimitHits[id]++ }
 
 // drop counts a message that s does not get.
-func (r *Router) drop(s *Session, why DropReason) {
+func (r *Router) drop(s *Session, why DropReason, topic []byte) {
 	r.stats.Dropped[why]++
-	s.dropped++
-	// The first of a row of drops is told; the rest is a number at the end of
-	// the connection, so that a slow reader cannot fill the log.
-	if s.dropped == 1 {
-		r.event(&Event{Kind: EventDrop, ClientID: s.id, Detail: why.String()})
+	k := s.seldom()
+	k.dropped++
+	// The first ones are told, then fewer and fewer, so that a slow reader cannot
+	// fill the log.
+	if worthTelling(int(k.dropped)) {
+		e := Event{Kind: EventDrop, ClientID: s.id, Detail: why.String(), Option: why.option(), Topic: string(topic), Count: k.dropped}
+		if s.client != nil {
+			e.Peer = s.client.peer
+		}
+		r.event(&e)
 	}
 }

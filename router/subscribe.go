@@ -11,8 +11,9 @@ import (
 type Subscription struct {
 	session *Session // nil in the entry of a group
 	filter  string
-	opts    *subOptions // nil: none, as in all of 3.x
-	key     uint64      // of its record; 0 = there is none
+	opts    *subOptions   // nil: none, as in all of 3.x
+	next    *Subscription // of the session's few, see subscriptions
+	key     uint64        // of its record; 0 = there is none
 	qos     byte
 }
 
@@ -61,7 +62,7 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	a := codec.Suback{PacketID: p.PacketID, Codes: make([]byte, 0, 16)}
 	var refused error
 	r.stored++ // what is retained from here on reaches the session as it comes
-	first, mark := len(s.replays), r.keep.mark()
+	mark := r.keep.mark()
 	for f, ok := p.Next(); ok; f, ok = p.Next() {
 		err := c.maySubscribe(&f)
 		if err == nil {
@@ -86,7 +87,7 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	if err != nil {
 		return err
 	}
-	if len(s.replays) > first {
+	if len(s.replays) > 0 {
 		r.startReplay(s)
 	}
 	return nil
@@ -144,7 +145,11 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 	sub := s.subs.find(f.Name)
 	known := sub != nil
 	if !known {
-		if s.subs.len() >= r.limits.SubscriptionsMax {
+		most := r.limits.SubscriptionsMax
+		if q := s.quota(); q != nil && q.Subscriptions > 0 {
+			most = min(most, q.Subscriptions)
+		}
+		if s.subs.len() >= most {
 			r.hit(LimitSubscriptions)
 			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; subscriptions-max", s.subs.len())}
 		}
@@ -232,37 +237,43 @@ func (c *Client) handleUnsubscribe(k *codec.Packet) error {
 // than it saves.
 const subscriptionsListMax = 16
 
-// subscriptions are the filters of one session.
+// subscriptions are the filters of one session: a few in a chain through
+// Subscription.next, more in a map.
 type subscriptions struct {
-	list  []*Subscription
-	byKey map[string]*Subscription // nil while list is short; then list is nil
+	first *Subscription
+	byKey map[string]*Subscription // nil while there are few; then first is nil
 }
 
-func (t *subscriptions) len() int { return len(t.list) + len(t.byKey) }
+func (t *subscriptions) len() int {
+	n := len(t.byKey)
+	for s := t.first; s != nil; s = s.next {
+		n++
+	}
+	return n
+}
 
 func (t *subscriptions) find(filter []byte) *Subscription {
 	if t.byKey != nil {
 		return t.byKey[string(filter)]
 	}
-	for _, s := range t.list {
-		if s.filter == string(filter) {
-			return s
-		}
+	s := t.first
+	for s != nil && s.filter != string(filter) {
+		s = s.next
 	}
-	return nil
+	return s
 }
 
 func (t *subscriptions) add(s *Subscription) {
-	if t.byKey == nil && len(t.list) < subscriptionsListMax {
-		t.list = append(t.list, s)
+	if t.byKey == nil && t.len() < subscriptionsListMax {
+		s.next, t.first = t.first, s
 		return
 	}
 	if t.byKey == nil {
 		t.byKey = make(map[string]*Subscription, 2*subscriptionsListMax)
-		for _, old := range t.list {
+		for old := t.first; old != nil; old = t.first {
 			t.byKey[old.filter] = old
+			t.first, old.next = old.next, nil
 		}
-		t.list = nil
 	}
 	t.byKey[s.filter] = s
 }
@@ -272,18 +283,18 @@ func (t *subscriptions) remove(s *Subscription) {
 		delete(t.byKey, s.filter)
 		return
 	}
-	for i, old := range t.list {
-		if old == s {
-			t.list = append(t.list[:i], t.list[i+1:]...)
+	for at := &t.first; *at != nil; at = &(*at).next {
+		if *at == s {
+			*at, s.next = s.next, nil
 			return
 		}
 	}
 }
 
 // each calls do for every filter. The order is not defined, so do must not
-// send anything.
+// send anything, and must not change which filters there are.
 func (t *subscriptions) each(do func(*Subscription)) {
-	for _, s := range t.list {
+	for s := t.first; s != nil; s = s.next {
 		do(s)
 	}
 	for _, s := range t.byKey {

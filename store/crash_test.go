@@ -219,7 +219,7 @@ func TestEveryPowerCut(t *testing.T) {
 // TestPowerCutsBySeed cuts the power again and again in long histories, each
 // going on with what the one before has left.
 func TestPowerCutsBySeed(t *testing.T) {
-	seeds := uint64(80) // thousands were run when it was written
+	seeds := uint64(50) // thousands were run when it was written
 	if testing.Short() {
 		seeds = 10
 	}

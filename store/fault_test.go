@@ -183,3 +183,45 @@ func TestNamesAreSynced(t *testing.T) {
 	again.run(1)
 	again.verify(len(d.ops), d.cut(len(d.ops), func() bool { return false }))
 }
+
+// TestChurnAtTheLimit keeps a store with a limit as full as it may be, replacing
+// records at random: there always is room, and never more on disk than allowed.
+func TestChurnAtTheLimit(t *testing.T) {
+	o := tinySegments
+	o.SegmentBytes = 16 << 10
+	o.BytesMax = 40 * o.SegmentBytes
+	w, err := openLog(newDisk(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := newRand(1, 15)
+	n := uint64(0)
+	var batch []byte
+	for round := range 6000 {
+		batch = batch[:0]
+		for range 1 + rng.IntN(10) {
+			k := KeyOf(1, rng.Uint64N(n+1))
+			switch {
+			case w.live+int64(len(batch)) < w.liveMax()-4096:
+				k, n = KeyOf(1, n), n+1
+			case rng.IntN(2) == 0:
+				batch = appendRecordHead(batch, opDelete, k, 0)
+				continue
+			}
+			batch = appendPut(batch, k, make([]byte, 50+rng.IntN(300)), nil)
+		}
+		if err := w.commit(batch); err != nil {
+			t.Fatalf("round %d, %d bytes live of %d: %v", round, w.live, w.liveMax(), err)
+		}
+		w.maintain()
+		if w.disk() > o.BytesMax {
+			t.Fatalf("round %d: %d bytes on disk", round, w.disk())
+		}
+	}
+	checkAccounts(t, w)
+	put, copied := w.stats.bytes.Load()-w.stats.copied.Load(), w.stats.copied.Load()
+	t.Logf("%d records, %d of %d bytes live; %d bytes written, %d copied", n, w.live, w.liveMax(), put, copied)
+	if w.live < w.liveMax()/10*9 || copied == 0 {
+		t.Error("the store was not full")
+	}
+}

@@ -59,7 +59,7 @@ func (d osFiles) open(name string) (file, error) {
 }
 
 func (d osFiles) create(name string) (file, error) {
-	return openOS(d.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	return openOS(d.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW)
 }
 
 func (d osFiles) rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
@@ -81,6 +81,24 @@ func (d osFiles) syncDir(name string) error {
 	return f.Sync()
 }
 
+// makeDirs makes dir and what is missing above it, durably: a store whose
+// directory is gone after a power cut has kept nothing.
+func makeDirs(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeDirs(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return osFiles{parent}.syncDir("")
+}
+
 // osFile reads through the page cache and writes past it where the system can:
 // then a commit writes its sectors and no more, and what is read back was on
 // the disk.
@@ -94,7 +112,7 @@ func openOS(path string, flags int) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	if direct, err := os.OpenFile(path, os.O_WRONLY|directFlag, 0); directFlag != 0 && err == nil {
+	if direct, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW|directFlag, 0); directFlag != 0 && err == nil {
 		return &osFile{f, direct}, nil
 	} else if err == nil {
 		direct.Close()

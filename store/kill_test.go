@@ -96,7 +96,7 @@ func child(dir string) {
 // TestKill kills a process that commits, at random instants, again and again:
 // what it acknowledged is there, and no batch is half there.
 func TestKill(t *testing.T) {
-	rounds := 40
+	rounds := 30
 	if testing.Short() {
 		rounds = 8
 	}

@@ -141,7 +141,7 @@ func TestStoreKeepsWhatItAcknowledged(t *testing.T) {
 }
 
 func TestStoreModesAndLock(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
+	dir := filepath.Join(t.TempDir(), "loopmq", "state")
 	s, _ := open(t, dir, Options{SegmentBytes: 64 << 10})
 	defer s.Close()
 	_, err := Open(dir, Options{Post: func(func()) {}})
@@ -360,16 +360,5 @@ func TestPutAllocatesNothing(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations", allocs)
-	}
-}
-
-func BenchmarkPut(b *testing.B) {
-	m := NewMem()
-	head, body := make([]byte, 40), make([]byte, 256)
-	for i := 0; b.Loop(); i++ {
-		m.Put(Key(i), head, body)
-		if len(m.open) > 1<<20 {
-			m.open = m.open[:0]
-		}
 	}
 }

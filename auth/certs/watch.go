@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -12,7 +13,8 @@ import (
 type fileInfo struct {
 	size    int64
 	mode    fs.FileMode
-	changed int64 // ns
+	changed int64  // ns
+	inode   uint64 // of files that are exchanged by renaming, which may keep size and time
 }
 
 // look notes what the files look like now.
@@ -20,7 +22,10 @@ func (s *Store) look() (all []fileInfo) {
 	note := func(file string) {
 		var info fileInfo
 		if st, err := os.Stat(file); err == nil {
-			info = fileInfo{st.Size(), st.Mode(), st.ModTime().UnixNano()}
+			info = fileInfo{size: st.Size(), mode: st.Mode(), changed: st.ModTime().UnixNano()}
+			if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+				info.inode = uint64(sys.Ino)
+			}
 		}
 		all = append(all, info)
 	}

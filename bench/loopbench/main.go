@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,6 +27,7 @@ type plan struct {
 	warmUp    time.Duration
 	measure   time.Duration
 	benchfmt  string
+	markdown  string
 }
 
 func main() {
@@ -44,6 +46,7 @@ func main() {
 
 func parse(args []string) (*plan, error) {
 	p := &plan{}
+	var peers []bench.Target
 	f := flag.NewFlagSet("loopbench", flag.ContinueOnError)
 	loopmq := f.String("loopmq", "", "loopmq `binary` to measure")
 	engine := f.String("engine", "", "engine of the loopmq binaries: epoll or evio")
@@ -54,6 +57,15 @@ func parse(args []string) (*plan, error) {
 	f.IntVar(&p.rounds, "rounds", 3, "how often everything runs")
 	f.DurationVar(&p.warmUp, "warm-up", 300*time.Millisecond, "time before the measured part")
 	f.DurationVar(&p.measure, "measure", 2*time.Second, "measured part of a run")
+	f.StringVar(&p.markdown, "markdown", "", "also write the report to this `file`, between its marks if it has text of its own")
+	f.Func("peer", "another broker to compare with, `NAME=COMMAND`, with {addr} and {dir} where they belong; repeatable", func(text string) error {
+		name, command, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return errors.New("want NAME=COMMAND")
+		}
+		peers = append(peers, bench.Peer(name, command))
+		return nil
+	})
 	f.StringVar(&p.benchfmt, "benchfmt", "", "also write each run to this `file`, for benchstat")
 	if err := f.Parse(args); err != nil {
 		return nil, err
@@ -75,6 +87,7 @@ func parse(args []string) (*plan, error) {
 			p.targets = append(p.targets, t.target())
 		}
 	}
+	p.targets = append(p.targets, peers...)
 	return p, p.choose(*only)
 }
 
@@ -95,7 +108,7 @@ func (p *plan) choose(only string) error {
 		return fmt.Errorf("-scenario %s matches none of %s", only, strings.Join(names, " "))
 	}
 	if len(p.targets) == 0 {
-		return errors.New("nothing to measure: name a broker with -loopmq, -base, -mosquitto or -relay")
+		return errors.New("nothing to measure: name a broker with -loopmq, -base, -mosquitto, -relay or -peer")
 	}
 	return nil
 }
@@ -106,31 +119,51 @@ func (p *plan) run() error {
 		return err
 	}
 	generatorCore := min(1, runtime.NumCPU()-1)
-	printMachine(generatorCore)
+	machine := describeMachine(generatorCore)
+	fmt.Print(machine)
 	var report bench.Report
+	start := time.Now()
 	for round := range p.rounds {
 		for _, s := range p.scenarios {
-			if s.Files() > files {
-				fmt.Fprintf(os.Stderr, "round %d of %d: %s needs %d open files and this machine allows %d: not run\n", round+1, p.rounds, s.Name, s.Files(), files)
+			if round > 0 && s.Once {
 				continue
 			}
 			for _, t := range p.targets {
-				if t.Exact && !s.Exact() {
+				if report.IsMissing(s.Name, t.Name) {
 					continue
 				}
-				fmt.Fprintf(os.Stderr, "round %d of %d: %s on %s\n", round+1, p.rounds, s.Name, t.Name)
-				res, err := p.one(s, t, generatorCore)
-				if err != nil {
+				fmt.Fprintf(os.Stderr, "%4.0f s, round %d of %d: %s on %s\n", time.Since(start).Seconds(), round+1, p.rounds, s.Name, t.Name)
+				if err := p.add(&report, s, t, generatorCore, files); err != nil {
 					return fmt.Errorf("%s: %w", t.Name, err)
 				}
-				report.Add(s.Name, t.Name, res)
 			}
 		}
 	}
-	if err := p.save(&report); err != nil {
+	if err := p.save(&report, machine); err != nil {
 		return err
 	}
 	return report.Write(os.Stdout, p.base())
+}
+
+// add runs a scenario against a broker and records what came of it.
+func (p *plan) add(report *bench.Report, s bench.Scenario, t bench.Target, core, files int) error {
+	switch {
+	case s.Files() > files:
+		report.Missing(s.Name, t.Name, fmt.Sprintf("needs %d open files, and this machine allows %d", s.Files(), files))
+		return nil
+	case t.Exact && !s.Exact():
+		report.Missing(s.Name, t.Name, "knows topics by their names only")
+		return nil
+	}
+	res, err := p.one(s, t, core)
+	if err != nil && t.Peer {
+		report.Missing(s.Name, t.Name, err.Error())
+		return nil
+	}
+	if err == nil {
+		report.Add(s.Name, t.Name, res)
+	}
+	return err
 }
 
 // base is the broker that the others are compared with.
@@ -152,21 +185,35 @@ func (p *plan) one(s bench.Scenario, t bench.Target, core int) (res bench.Result
 		return res, err
 	}
 	defer func() { err = errors.Join(err, broker.Stop()) }()
-	return bench.Run(s, bench.Options{
+	res, err = bench.Run(s, bench.Options{
 		Addr: broker.Addr, PID: broker.PID, Core: core, WarmUp: p.warmUp, Measure: p.measure,
 	})
+	res.Ready = broker.Ready
+	return res, err
 }
 
-func (p *plan) save(report *bench.Report) (err error) {
-	if p.benchfmt == "" {
+// save writes the files that were asked for.
+func (p *plan) save(report *bench.Report, machine string) error {
+	if p.benchfmt != "" {
+		var lines bytes.Buffer
+		if err := report.WriteBenchmarks(&lines); err != nil {
+			return err
+		}
+		if err := os.WriteFile(p.benchfmt, lines.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	if p.markdown == "" {
 		return nil
 	}
-	f, err := os.Create(p.benchfmt)
-	if err != nil {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "\n%s\n%d rounds of %s; medians, in brackets the least and the most.\n",
+		machine, p.rounds, p.measure)
+	if err := report.WriteMarkdown(&text, p.base()); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return report.WriteBenchmarks(f)
+	text.WriteByte('\n')
+	return bench.WriteSection(p.markdown, text.String())
 }
 
 // raiseFileLimit makes room for a thousand clients, here and, since a limit
@@ -183,22 +230,27 @@ func raiseFileLimit() (int, error) {
 	return int(min(l.Cur, 1<<30)), nil
 }
 
-// printMachine says on what the figures were found.
-func printMachine(generatorCore int) {
-	model := "unknown processor"
+// describeMachine says on what the figures were found, a line each.
+func describeMachine(generatorCore int) string {
+	model, kernel := "unknown processor", "unknown"
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if m := regexp.MustCompile(`(?m)^model name\s*:\s*(.*)$`).FindSubmatch(text); m != nil {
 			model = string(m[1])
 		}
 	}
-	fmt.Printf("%s, %d cores; broker on core 0, generator on core %d; loopback\n", model, runtime.NumCPU(), generatorCore)
+	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		kernel = strings.TrimSpace(string(text))
+	}
+	said := fmt.Sprintf("%s, %d cores, Linux %s, %s; broker on core 0, generator on core %d; loopback\n",
+		model, runtime.NumCPU(), kernel, runtime.Version(), generatorCore)
 	if generatorCore == 0 {
-		fmt.Println("only one core: the generator takes its time from the broker")
+		said += "only one core: the generator takes its time from the broker\n"
 	}
 	if path, err := exec.LookPath("mosquitto"); err == nil {
 		// mosquitto -h prints its version in the first line, and exits with 1.
 		out, _ := exec.Command(path, "-h").Output()
 		line, _, _ := strings.Cut(string(out), "\n")
-		fmt.Println(line)
+		said += line + "\n"
 	}
+	return said
 }

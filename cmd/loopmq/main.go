@@ -33,8 +33,11 @@ func main() {
 	app := &cli.App{
 		Name: "loopmq", Usage: "an MQTT broker on one event loop, and its clients", Version: version,
 		EnableBashCompletion: true,
-		Commands:             []*cli.Command{serveCommand(), pubCommand(), subCommand(), rrCommand(), checkCommand(), passwdCommand(), aclCommand(), configCommand(), storeCommand()},
-		ExitErrHandler:       func(*cli.Context, error) {},
+		Commands: []*cli.Command{
+			serveCommand(), pubCommand(), subCommand(), rrCommand(), checkCommand(), passwdCommand(), aclCommand(),
+			configCommand(), storeCommand(), benchCommand(),
+		},
+		ExitErrHandler: func(*cli.Context, error) {},
 		// Topics and payloads hold commas.
 		DisableSliceFlagSeparator: true,
 	}

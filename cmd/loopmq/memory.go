@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -16,11 +17,32 @@ import (
 // and what a crowd of clients leaves behind does not stay. GOGC overrides it.
 const gcPercent = 50
 
-// tidyEvery is how often the daemon looks whether it has become quiet.
-const tidyEvery = 5 * time.Second
+// The daemon looks whether it has become quiet every tidyEvery; while nothing
+// happens at all it looks less and less often, because each look wakes the
+// processor up.
+const (
+	tidyEvery    = 5 * time.Second
+	tidyEveryMax = 80 * time.Second
+)
+
+// tidyIdleMax is what a daemon that nobody uses may take from the heap from one
+// look to the next, in bytes.
+const tidyIdleMax = 64 << 10
 
 // tidyGarbageMin is the least garbage that is worth a collection, in bytes.
 const tidyGarbageMin = 512 << 10
+
+// processorsMin is how many of Go's processors there are at least, even on one
+// core: the loop keeps one while it waits for the next packet, and the others'
+// work is to go on meanwhile. GOMAXPROCS overrides it.
+const processorsMin = 2
+
+// haveProcessors sees to it.
+func haveProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < processorsMin {
+		runtime.GOMAXPROCS(processorsMin)
+	}
+}
 
 // tidyMemory gives memory back to the system while there is little to do, until
 // ctx is done: a broker that a thousand clients have joined once should not
@@ -29,7 +51,8 @@ func tidyMemory(ctx context.Context) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	tick := time.NewTicker(tidyEvery)
+	every := tidyEvery
+	tick := time.NewTimer(every)
 	defer tick.Stop()
 	last, tidied := allocated(), uint64(0)
 	for {
@@ -41,8 +64,14 @@ func tidyMemory(ctx context.Context) {
 		now := allocated()
 		if now-last < tidyGarbageMin && now-tidied > tidyGarbageMin {
 			debug.FreeOSMemory()
+			forgetProgram()
 			tidied = now
 		}
+		every = min(2*every, tidyEveryMax)
+		if now-last > tidyIdleMax {
+			every = tidyEvery
+		}
+		tick.Reset(every)
 		last = now
 	}
 }

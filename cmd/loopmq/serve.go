@@ -57,6 +57,7 @@ func serve(c *cli.Context) error {
 	if c.Args().Present() {
 		return cli.Exit(fmt.Sprintf("loopmq serve: unexpected argument %q; see loopmq serve --help", c.Args().First()), exitUsage)
 	}
+	haveProcessors()
 	sockets := socketsOfSystemd()
 	set, err := readSettings(c, sockets)
 	if err != nil {
@@ -77,6 +78,7 @@ func serve(c *cli.Context) error {
 		"memory_limit", cfg.Limits.MemoryBytesMax)
 	stopOnSignal(b, log.Logger)
 	go announce(b, log.Logger)
+	dumpOnSignal(b, log.Logger)
 	reloadOnSignal(log.Logger, func() error { return reload(c, sockets, b, log) })
 	ctx, end := context.WithCancel(context.Background())
 	defer end()

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -234,4 +235,29 @@ func TestServeFromAMosquittoConf(t *testing.T) {
 	if out, err := exec.Command("mosquitto_pub", "-h", "127.0.0.1", "-p", port, "-t", "t", "-m", "x", "-q", "1").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+func TestServeTellsItsStateAtSIGUSR1(t *testing.T) {
+	cmd, log := startServe(t, "--port", "0", "--log-format", "logfmt")
+	addr := field(t, waitLine(t, log, "listening on"), "mqtt://")
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	// A session with a message in flight, which is never acknowledged.
+	if _, err := c.Write([]byte("\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01d\x82\x06\x00\x01\x00\x01t\x01\x32\x06\x00\x01t\x00\x02x")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 4+5+4+8)
+	if _, err := io.ReadFull(c, got); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	waitLine(t, log, `msg="state: clients" connections=1 clients=1 sessions=1 subscriptions=1 retained=0`)
+	waitLine(t, log, `msg="state: messages" published="[0 1 0]" delivered="[0 1 0]"`)
+	waitLine(t, log, `msg="state: backlog" client=d connected=true messages=0 bytes=0 inflight=1`)
+	waitLine(t, log, `msg="state: process"`)
 }

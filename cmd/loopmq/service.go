@@ -79,6 +79,19 @@ func feedWatchdog(ctx context.Context, b *broker.Broker, log *slog.Logger) {
 	}
 }
 
+// dumpOnSignal writes the broker's state to the log at each SIGUSR1.
+func dumpOnSignal(b *broker.Broker, log *slog.Logger) {
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, syscall.SIGUSR1)
+	go func() {
+		for range ch {
+			if err := b.Dump(context.Background()); err != nil {
+				log.Error("state cannot be told", "error", err)
+			}
+		}
+	}()
+}
+
 // reloadOnSignal calls reload at each SIGHUP. What fails changes nothing.
 func reloadOnSignal(log *slog.Logger, reload func() error) {
 	ch := make(chan os.Signal, 1)

@@ -10,13 +10,16 @@ import (
 type client struct {
 	w     *World
 	name  string
+	dials int
 	rand  rng
+	net   rng   // start of its connections' randomness
 	conn  *conn // nil: none
 	up    bool  // CONNACK was read
 	level byte
 	alias [][]byte // topics of the aliases that were set on this connection
 
 	*device
+	known  bool    // device is that of the broker's session
 	held   []reply // acknowledgements that we owe
 	last   reply   // the last one sent
 	nextID uint16
@@ -24,6 +27,7 @@ type client struct {
 
 	quota   int  // messages that the broker takes at once
 	healing bool // behaves as well as it can
+	tries   int  // connections made to heal
 	liar    bool // has misbehaved
 }
 
@@ -37,17 +41,20 @@ type device struct {
 // outgoing is a message of QoS 1 or 2 on its way to the broker.
 type outgoing struct {
 	packet   packet
-	released bool // PUBREC came, PUBREL was sent
+	on       *conn // sent last
+	released bool  // PUBREC came, PUBREL was sent
 }
 
 // reply is an acknowledgement.
 type reply struct {
 	kind byte
 	id   uint16
+	code byte
 }
 
 func newClient(w *World, i int) *client {
-	return &client{w: w, name: "c" + strconv.Itoa(i), rand: rng{w.plan.Seed + uint64(i)*0x632be59b}, nextID: 1, early: 30_000, device: &device{}}
+	r := rng{w.plan.Seed + uint64(i)*0x632be59b}
+	return &client{w: w, name: "c" + strconv.Itoa(i), rand: r, net: r, nextID: 1, early: 30_000, device: new(device)}
 }
 
 // send writes a packet.
@@ -57,18 +64,22 @@ func (cl *client) send(p *packet) {
 	}
 }
 
-func (cl *client) reply(kind byte, id uint16) {
-	cl.last = reply{kind, id}
-	cl.send(&packet{kind: kind, id: id})
+func (cl *client) reply(kind byte, id uint16) { cl.replies(reply{kind: kind, id: id}) }
+
+func (cl *client) replies(r reply) {
+	cl.last = r
+	cl.send(&packet{kind: r.kind, id: r.id, code: r.code})
 }
 
 // owe sends an acknowledgement, or keeps it for later.
-func (cl *client) owe(kind byte, id uint16) {
+func (cl *client) owe(kind byte, id uint16) { cl.owes(reply{kind: kind, id: id}) }
+
+func (cl *client) owes(r reply) {
 	if !cl.healing && cl.rand.percent(cl.w.plan.SlowAcks) {
-		cl.held = append(cl.held, reply{kind, id})
+		cl.held = append(cl.held, r)
 		return
 	}
-	cl.reply(kind, id)
+	cl.replies(r)
 }
 
 // settle sends up to n acknowledgements that were kept.
@@ -80,7 +91,7 @@ func (cl *client) settle(n int) {
 		}
 		r := cl.held[i]
 		cl.held = append(cl.held[:i], cl.held[i+1:]...)
-		cl.reply(r.kind, r.id)
+		cl.replies(r)
 	}
 }
 
@@ -88,8 +99,12 @@ func (cl *client) settle(n int) {
 func (cl *client) dial(p *packet) {
 	w := cl.w
 	w.dialled++
-	c := &conn{w: w, id: w.dialled, client: cl, rand: rng{w.rand.next()}}
-	cl.device = new(device)
+	cl.dials++
+	seed := rng{cl.net.state + uint64(cl.dials)<<32} // not w's: what others do must not matter
+	c := &conn{w: w, id: w.dialled, client: cl, rand: rng{seed.next()}}
+	if cl.known { // which session this will be is not known yet
+		cl.device, cl.known = new(device), false
+	}
 	cl.conn, cl.up, cl.held, cl.alias = c, false, cl.held[:0], nil
 	cl.quota = 65535
 	w.events.push(w.now+1, eventDial, c, 0)
@@ -112,6 +127,9 @@ func (cl *client) lost(c *conn) {
 func (cl *client) takes(c *conn, raw []byte) {
 	if c != cl.conn {
 		return // we gave that one up
+	}
+	if c.doubtful {
+		return
 	}
 	level := c.level
 	if level == 0 {
@@ -154,13 +172,14 @@ func (cl *client) takesConnack(c *conn, p *packet) {
 	if cl.healing { // what the broker will never take is given up
 		stored.unacked = slices.DeleteFunc(stored.unacked, func(o outgoing) bool { return !cl.welcome(&o.packet) })
 	}
-	for i := range stored.unacked {
-		o := &stored.unacked[i]
-		o.packet.dup = true
-		cl.repeat(o)
-	}
 	stored.unacked = append(stored.unacked, before...)
-	cl.device = stored
+	for i := range stored.unacked {
+		if o := &stored.unacked[i]; o.on != c {
+			o.on, o.packet.dup = c, true
+			cl.repeat(o)
+		}
+	}
+	cl.device, cl.known = stored, true
 }
 
 // welcome reports whether a message is within the broker's limits.
@@ -171,7 +190,7 @@ func (cl *client) welcome(p *packet) bool {
 
 func (cl *client) repeat(o *outgoing) {
 	if o.released {
-		cl.send(&packet{kind: pubrel, id: o.packet.id})
+		cl.send(&packet{kind: pubrel, id: o.packet.id, dup: true})
 		return
 	}
 	cl.send(&o.packet)
@@ -181,11 +200,15 @@ func (cl *client) takesPublish(c *conn, p *packet) {
 	switch p.qos {
 	case 1:
 		cl.w.model.delivered(c, p.id)
-		cl.owe(puback, p.id)
+		cl.owes(reply{puback, p.id, bit(c.level == 5 && cl.rand.percent(cl.w.plan.Refusals), 0x97)})
 	case 2:
 		if place(cl.received, p.id) < 0 {
-			cl.received = append(cl.received, p.id)
+			if c.level == 5 && cl.rand.percent(cl.w.plan.Refusals) { // that is its end [MQTT-4.3.3-4]
+				cl.owes(reply{pubrec, p.id, 0x97})
+				return
+			}
 			cl.w.model.delivered(c, p.id)
+			cl.received = append(cl.received, p.id)
 		}
 		cl.owe(pubrec, p.id)
 	}

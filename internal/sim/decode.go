@@ -46,7 +46,7 @@ func decode(raw []byte, level byte) (p packet, err error) {
 	wanted := byte(0)
 	switch p.kind {
 	case pubrel, subscribe, unsubscribe:
-		wanted = 2
+		wanted = 2 | p.flags&bit(level == 3, 8) // 3.1 has DUP in what it repeats
 	}
 	in.require(p.kind == publish || p.flags == wanted)
 	if in.err == nil && len(in.b) > 0 {

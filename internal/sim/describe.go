@@ -42,7 +42,8 @@ func brief(p *packet) string {
 	case connack:
 		add("present=%v", p.present)
 	case publish:
-		add("qos=%d dup=%v retain=%v topic=%q payload=%q", p.qos, p.dup, p.retain, p.topic, p.payload[:min(len(p.payload), 24)])
+		text := p.payload[:min(len(p.payload), 24)]
+		add("qos=%d dup=%v retain=%v topic=%q payload=%q", p.qos, p.dup, p.retain, p.topic, text)
 	case subscribe, unsubscribe:
 		for _, f := range p.filters {
 			add("%q:%d", f.name, f.qos)

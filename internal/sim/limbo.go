@@ -27,7 +27,7 @@ func (m *model) tookLimbo(s *session, c *conn, p *packet) *delivery {
 				if l.forced && d.expired(m.now()) {
 					m.w.fail("%s is sent %s after its expiry [MQTT-3.3.2-5]", s.id, brief(p))
 				}
-				m.take(l, s, d)
+				m.take(l, s, d, c)
 				return d
 			}
 		}
@@ -35,33 +35,61 @@ func (m *model) tookLimbo(s *session, c *conn, p *packet) *delivery {
 	return nil
 }
 
-// take notes that s got l as d.
-func (m *model) take(l *limbo, s *session, d *delivery) {
-	l.taker, l.took = s, d
+// take notes that s got l as d: over c, or in its queue.
+func (m *model) take(l *limbo, s *session, d *delivery, c *conn) {
+	l.taker, l.took, l.over = s, d, c
 	for _, o := range m.limbo {
 		if o == l || o.message != l.message {
 			continue
 		}
-		if slices.ContainsFunc(o.members, func(b *sub) bool { return b.session == s && o.deliveryTo(b).like(d) }) {
-			d.groups = append(d.groups, o.group)
+		for _, b := range o.members {
+			if b.session != s {
+				continue
+			}
+			if other := o.deliveryTo(b); other.like(d, c) {
+				d.groups = append(d.groups, o.groups...)
+				d.mayBe(other)
+			}
 		}
 	}
-	doubt := func(o *delivery) {
-		if o != d && o.message == d.message && o.like(d) && len(o.groups) == 0 {
-			o.unsure, d.unsure = true, true
-			o.groups = d.groups
-		}
-	}
+	s.doubt(d, c)
+}
+
+// doubt compares d with all else that s has under way.
+func (s *session) doubt(d *delivery, c *conn) {
 	for _, f := range s.flights {
-		doubt(f.delivery)
+		d.doubt(f.delivery, c)
 	}
 	for _, o := range s.pending {
-		doubt(o)
+		d.doubt(o, c)
 	}
 }
 
-func (d *delivery) like(o *delivery) bool {
-	return d.qos == o.qos && d.retain == o.retain && slices.Equal(d.ids, o.ids)
+// doubt notes that d and another delivery of the same message to the same
+// session may be each other.
+func (d *delivery) doubt(o *delivery, c *conn) {
+	if o == d || o.message != d.message || !o.like(d, c) {
+		return
+	}
+	d.mayBe(o)
+	o.mayBe(d)
+	if len(o.groups) == 0 || o.unsure {
+		o.unsure, d.unsure = true, true
+		o.groups = append(slices.Clone(o.groups), d.groups...)
+	}
+}
+
+// mayBe notes the other form that d may turn out to have.
+func (d *delivery) mayBe(o *delivery) {
+	if d.qos == o.qos && (d.retain != o.retain || !slices.Equal(d.ids, o.ids)) {
+		d.forms = append(d.forms, form{o.retain, o.ids})
+	}
+}
+
+// like reports whether d and o, of the same message, look the same on c, or in
+// a queue.
+func (d *delivery) like(o *delivery, c *conn) bool {
+	return d.qos == o.qos && (c == nil || d.retain == o.retain && (c.level != 5 || slices.Equal(d.ids, o.ids)))
 }
 
 // move has the session that was found to have got l have got another one.
@@ -74,8 +102,13 @@ func (m *model) move(l *limbo, depth int) bool {
 			continue
 		}
 		for _, b := range o.members {
-			if b.session == l.taker && o.deliveryTo(b).like(l.took) && (o.took == nil || m.move(o, depth-1)) {
-				o.taker, o.took = l.taker, l.took
+			d := o.deliveryTo(b)
+			if b.session == l.taker && d.like(l.took, l.over) && (o.took == nil || m.move(o, depth-1)) {
+				o.taker, o.took, o.over = l.taker, l.took, l.over
+				d.mayBe(o.took)
+				o.took.forms = append(o.took.forms, d.forms...)
+				o.took.ids, o.took.retain = d.ids, d.retain
+				o.taker.doubt(o.took, o.over)
 				l.taker, l.took = nil, nil
 				return true
 			}
@@ -86,13 +119,17 @@ func (m *model) move(l *limbo, depth int) bool {
 
 // deliveryTo is what the message would be for one member.
 func (l *limbo) deliveryTo(b *sub) *delivery {
-	retain := b.rap && l.message.retain
+	d := &delivery{
+		message: l.message, qos: min(l.most, b.qos), retain: b.rap && l.message.retain, ids: b.ids,
+		groups: slices.Clone(l.groups), order: l.order,
+	}
 	if l.forced {
-		retain = l.retain
+		d.retain = l.retain
+		for _, f := range l.forms {
+			d.forms = append(d.forms, form{f.retain, b.ids})
+		}
 	}
-	return &delivery{
-		message: l.message, qos: min(l.most, b.qos), retain: retain, ids: b.ids, groups: []*group{l.group}, order: l.order,
-	}
+	return d
 }
 
 // endLimbo takes an ending session out of the choice of members. What it may
@@ -109,10 +146,11 @@ func (m *model) endLimbo(s *session) {
 			continue
 		}
 		m.endedPerhaps++
+		m.chained = true
 		l.unsure = true
 		if len(l.members) > 0 {
 			m.limbo = append(m.limbo, &limbo{
-				message: l.message, group: l.group, members: slices.Clone(l.members), order: l.order,
+				message: l.message, groups: l.groups, members: slices.Clone(l.members), order: l.order,
 				most: d.qos, retain: d.retain, forced: true, unsure: true,
 			})
 		}
@@ -122,21 +160,55 @@ func (m *model) endLimbo(s *session) {
 // settleLimbo finds the members in whose queues shared messages went that were
 // not sent at once.
 func (m *model) settleLimbo() {
+	if m.chained { // passed on once and again: in which order cannot be told
+		for _, l := range m.limbo {
+			l.order = m.order
+		}
+		for _, s := range m.sessions {
+			for _, d := range s.pending {
+				if d.order > m.before {
+					d.order = m.order
+				}
+			}
+		}
+	}
 	for _, l := range m.limbo {
-		if l.took != nil || m.w.err != nil {
+		if l.took == nil && m.w.err == nil {
+			m.house(l, 4)
+		}
+	}
+}
+
+// house finds a queue that has l, or one that has another message whose place l
+// can take.
+func (m *model) house(l *limbo, depth int) bool {
+	for _, b := range l.members {
+		d, s := l.deliveryTo(b), b.session
+		if d.qos > 0 && m.find(s.id) == s && m.waiting(s, d) > count(s.pending, d) {
+			m.insert(s, d)
+			m.take(l, s, d, nil)
+			s.dirty = true
+			return true
+		}
+	}
+	for _, o := range m.limbo {
+		if depth == 0 || o == l || o.took == nil || o.message != l.message {
 			continue
 		}
 		for _, b := range l.members {
-			d, s := l.deliveryTo(b), b.session
-			if d.qos == 0 || m.find(s.id) != s || m.waiting(s, d) <= count(s.pending, d) {
+			if b.session != o.taker || !l.deliveryTo(b).like(o.took, o.over) {
 				continue
 			}
-			m.insert(s, d)
-			m.take(l, s, d)
-			s.dirty = true
+			l.taker, l.took, l.over = o.taker, o.took, o.over
+			o.took = nil
+			if m.house(o, depth-1) {
+				return true
+			}
+			o.took, l.took = l.took, nil
 			break
 		}
 	}
+	return false
 }
 
 // settleLost judges the shared messages that went to nobody.
@@ -150,23 +222,24 @@ func (m *model) settleLost() {
 			continue
 		}
 		if !m.excused(l) {
-			m.w.fail("%q went to no member of %s", l.payload, l.group.name)
+			m.w.fail("%q went to no member of %s", short(l.payload), l.groups[0].name)
 		}
 	}
 }
 
 // insert queues d among what came in this step.
 func (m *model) insert(s *session, d *delivery) {
-	at := len(s.pending) - s.fresh
-	if s.fresh > 0 && s.pending[at].order < d.order {
-		s.pending = append(s.pending, d)
-		s.fresh++
+	if d.size > m.limits.QueuedBytesMax {
 		return
 	}
-	tail := slices.Clone(s.pending[at:])
-	s.pending = s.pending[:at:at]
-	m.enqueue(s, d)
-	s.pending = append(s.pending, tail...)
+	at := len(s.pending)
+	for at > 0 && s.pending[at-1].order > d.order {
+		at--
+	}
+	if s.fresh > 0 && at > len(s.pending)-s.fresh {
+		s.fresh++
+	}
+	s.pending = slices.Insert(s.pending, at, d)
 }
 
 // excused reports whether a message may have gone to no member of its group:
@@ -175,9 +248,11 @@ func (m *model) excused(l *limbo) bool {
 	if m.groupDrops() > m.dropped {
 		return true
 	}
-	return !slices.ContainsFunc(l.members, func(b *sub) bool {
-		c := b.session.conn
-		return l.deliveryTo(b).qos > 0 || c != nil && !c.closing
+	return slices.ContainsFunc(l.groups, func(g *group) bool {
+		return !slices.ContainsFunc(l.members, func(b *sub) bool {
+			c := b.session.conn
+			return string(b.name) == string(g.name) && (l.deliveryTo(b).qos > 0 || c != nil && !c.closing)
+		})
 	})
 }
 

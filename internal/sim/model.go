@@ -19,14 +19,17 @@ type model struct {
 	groups   []*group
 	retained []*message
 	order    int // publications so far
+	before   int // order when the step began
 	armed    int // deadlines so far
 
 	// Of this step:
 	direct  []*direct
 	answers []*answer
 	limbo   []*limbo
-	closes  []closing
-	dropped uint64 // groupDrops before the step
+	ends    []closing
+	chained bool      // sessions ended that may have been given shared messages in this step
+	dropped uint64    // groupDrops before the step
+	is      []waiting // what the router has in the queue that is looked at
 
 	queueFull, tooLarge, ended uint64 // drops that must have been counted
 	endedPerhaps               uint64 // more of them in this step, or not
@@ -53,6 +56,13 @@ type delivery struct {
 	groups []*group // of which one has sent it; nil: not of a shared subscription
 	unsure bool     // it may as well be the one that is not shared
 	order  int      // of the publication that caused it
+	forms  []form   // what it may be instead
+}
+
+// form is how a message looks to a session that gets it for several reasons.
+type form struct {
+	retain bool
+	ids    []uint32
 }
 
 // session is what the broker keeps for a client identifier.
@@ -71,16 +81,18 @@ type session struct {
 	will     *will
 	liar     bool // its client does not keep the rules
 	dirty    bool
+	stuck    bool // retained messages wait for the window
 	device   device
 }
 
 // flight is a message that was sent and is not finished.
 type flight struct {
 	*delivery
-	id   uint16
-	rec  bool  // PUBREC came
-	conn *conn // the last connection that it was sent on
-	got  int   // how often the client took it for new
+	id      uint16
+	rec     bool  // PUBREC came
+	conn    *conn // the last connection that it was sent on
+	got     int   // how often the client took it for new
+	refused bool  // the client did not want it
 }
 
 // sub is one filter of a session.
@@ -107,6 +119,8 @@ type replay struct {
 	qos  byte
 	ids  []uint32
 	left []*message
+	// passed are those of left that were too large for some connection.
+	passed []*message
 }
 
 // will is a message for the end of a connection.
@@ -123,6 +137,7 @@ type side struct {
 	resumed    bool
 	connected  bool
 	answered   bool // CONNACK was sent
+	terse      bool // wants no Reason Strings
 	gone       bool // was closing before this step
 	doubtful   bool // was closed in this step for what the model cannot see
 	attachedAt int64
@@ -156,15 +171,17 @@ type answer struct {
 // limbo is a message for one of the members of a group.
 type limbo struct {
 	*message
-	group   *group
-	members []*sub // as they were
+	groups  []*group // one of them
+	members []*sub   // as they were
 	order   int
 	most    byte // QoS that it may have
 	retain  bool
 	forced  bool // retain stays as it is
+	forms   []form
 	unsure  bool // perhaps it need not go to anybody
 	taker   *session
 	took    *delivery // nil: nobody was seen to take it
+	over    *conn     // nil: it is in the queue
 }
 
 // closing is a connection that must be closed in this step.
@@ -174,8 +191,8 @@ type closing struct {
 }
 
 func (m *model) begin() {
-	m.direct, m.answers, m.limbo, m.closes = m.direct[:0], m.answers[:0], m.limbo[:0], m.closes[:0]
-	m.dropped = m.groupDrops()
+	m.direct, m.answers, m.limbo, m.ends = m.direct[:0], m.answers[:0], m.limbo[:0], m.ends[:0]
+	m.dropped, m.chained, m.before = m.groupDrops(), false, m.order
 }
 
 func (m *model) now() int64 { return m.w.now }
@@ -191,8 +208,13 @@ func (m *model) find(id string) *session {
 
 func (m *model) mustClose(c *conn, reason byte) {
 	if !c.gone {
-		m.closes = append(m.closes, closing{c, reason})
+		m.ends = append(m.ends, closing{c, reason})
 	}
+}
+
+// closes reports whether c must be closed in this step.
+func (m *model) closes(c *conn) bool {
+	return slices.ContainsFunc(m.ends, func(k closing) bool { return k.conn == c })
 }
 
 // answer expects a packet on c, or its end where the packet is too large.
@@ -213,7 +235,8 @@ func (m *model) attached(c *conn) {
 // newMessage copies a PUBLISH or a will.
 func (m *model) newMessage(p *packet) *message {
 	msg := &message{
-		topic: slices.Clone(p.topic), payload: slices.Clone(p.payload), qos: p.qos, retain: p.retain, props: p.props.travels(),
+		topic: slices.Clone(p.topic), payload: slices.Clone(p.payload),
+		qos: p.qos, retain: p.retain, props: p.props.travels(),
 	}
 	msg.size = len(msg.topic) + len(msg.payload) + len(msg.props.fields(nil))
 	if p.props.is(propExpiry) {
@@ -263,7 +286,7 @@ func (m *model) publish(msg *message, from *session) (matched bool) {
 
 // share expects msg at one member of the groups.
 func (m *model) share(msg *message, groups []*group, order int, most byte) *limbo {
-	l := &limbo{message: msg, group: groups[0], order: order, most: most}
+	l := &limbo{message: msg, groups: groups, order: order, most: most}
 	for _, g := range groups {
 		l.members = append(l.members, g.members...)
 	}
@@ -355,6 +378,16 @@ func (m *model) unretain(at int) {
 			r.forget(old)
 		}
 	}
+}
+
+// delivery is what msg is to the session.
+func (r *replay) delivery(msg *message) *delivery {
+	return &delivery{message: msg, qos: min(msg.qos, r.qos), retain: true, ids: r.ids, order: msg.order}
+}
+
+// due reports whether msg must still come, over c.
+func (r *replay) due(m *model, msg *message, c *conn) bool {
+	return !slices.Contains(r.passed, msg) && !m.mayDrop(r.delivery(msg), c)
 }
 
 func (r *replay) forget(msg *message) bool {

@@ -14,16 +14,8 @@ func unread(why error) bool {
 		strings.HasPrefix(why.Error(), "an answer would be larger"))
 }
 
-// received takes in what the router was given: a packet, or a part of one.
-func (m *model) received(c *conn, raw []byte, part bool, used int, err error) {
-	if part {
-		m.receivedPart(c, raw, used)
-		return
-	}
-	if !c.closing && used != len(raw) {
-		m.w.fail("Data used %d of %d bytes of a whole packet", used, len(raw))
-		return
-	}
+// received takes in a packet that the router was given.
+func (m *model) received(c *conn, raw []byte) {
 	if len(raw) > c.packetMax {
 		m.mustClose(c, 0x95)
 		return
@@ -74,14 +66,16 @@ func minimal(raw []byte) bool {
 // what can be seen already.
 func (m *model) receivedPart(c *conn, raw []byte, used int) {
 	n := frame(raw)
-	switch kind, flags := raw[0]>>4, raw[0]&15; {
+	kind, flags := raw[0]>>4, raw[0]&15
+	repeats := kind == pubrel || kind == subscribe || kind == unsubscribe
+	switch {
 	case n < 0 || n > c.packetMax:
 		reason := byte(0x81)
 		if n > 0 {
 			reason = 0x95
 		}
 		m.mustClose(c, reason)
-	case kind == 0, kind != publish && flags != bit(kind == pubrel || kind == subscribe || kind == unsubscribe, 2),
+	case kind == 0, kind != publish && flags&^bit(repeats, 8) != bit(repeats, 2),
 		(kind == pingreq || kind == pingresp) && n > 2:
 		m.mustClose(c, 0x81)
 	case used != 0:
@@ -92,6 +86,7 @@ func (m *model) receivedPart(c *conn, raw []byte, used int) {
 // handle is a packet of a client that is connected.
 func (m *model) handle(c *conn, p *packet) {
 	s := c.sess
+	s.stuck = s.stuck && p.kind != subscribe
 	switch p.kind {
 	case publish:
 		m.publishPacket(c, p)
@@ -212,6 +207,7 @@ func (m *model) acknowledged(c *conn, p *packet) {
 		return
 	}
 	f := s.flights[at]
+	f.refused = failed
 	switch {
 	case p.kind == puback && f.qos == 1, p.kind == pubcomp && f.rec:
 		m.finish(s, at)
@@ -232,11 +228,11 @@ func (m *model) acknowledged(c *conn, p *packet) {
 func (m *model) finish(s *session, at int) {
 	f := s.flights[at]
 	s.flights = slices.Delete(s.flights, at, at+1)
-	s.dirty = true
+	s.dirty, s.stuck = true, false
 	if s.conn != nil && f.conn == s.conn {
 		s.conn.open--
 	}
-	if !s.liar && (f.got == 0 || f.qos == 2 && f.got != 1) {
+	if !s.liar && !f.refused && (f.got == 0 || f.qos == 2 && f.got != 1) {
 		m.w.fail("%s has acknowledged %q with QoS %d and took it %d times", s.id, f.payload, f.qos, f.got)
 	}
 }

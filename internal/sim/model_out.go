@@ -9,6 +9,9 @@ import (
 // sent judges one packet that the router sent.
 func (m *model) sent(c *conn, raw []byte) {
 	p, err := decode(raw, c.level)
+	if c.doubtful && raw[0]>>4 == connack && raw[3] != 0 {
+		return // the refusal of a CONNECT that we read otherwise
+	}
 	if err != nil {
 		m.w.fail("conn %d is sent what cannot be read: %v: % x", c.id, err, raw)
 		return
@@ -37,6 +40,9 @@ func (m *model) sent(c *conn, raw []byte) {
 
 // sentAnswer looks for the packet among those that are due.
 func (m *model) sentAnswer(c *conn, p *packet) {
+	if c.terse && p.kind != connack && p.props.is(propReason) {
+		m.w.fail("conn %d is sent a Reason String, which it does not want [MQTT-3.1.2-29]: %s", c.id, brief(p))
+	}
 	for _, a := range m.answers {
 		if a.conn != c || a.done {
 			continue
@@ -49,22 +55,7 @@ func (m *model) sentAnswer(c *conn, p *packet) {
 		}
 		break
 	}
-	if p.kind == pubrel && c.sess != nil {
-		for _, f := range c.sess.flights { // repeated in the order of sending
-			if f.conn == c {
-				continue
-			}
-			if !f.rec && m.fits(f.delivery, c) != fitsNever {
-				continue
-			}
-			if f.rec && f.id == p.id {
-				f.conn = c
-				c.open++
-				return
-			}
-		}
-	}
-	if c.doubtful && p.kind == connack && p.code != 0 {
+	if p.kind == pubrel && c.sess != nil && m.releasedAgain(c, c.sess, p) {
 		return
 	}
 	for _, a := range m.answers {
@@ -76,9 +67,30 @@ func (m *model) sentAnswer(c *conn, p *packet) {
 	m.w.fail("conn %d is sent %s without cause", c.id, brief(p))
 }
 
+// releasedAgain reports whether p repeats the PUBREL of an earlier connection.
+func (m *model) releasedAgain(c *conn, s *session, p *packet) bool {
+	for i := 0; i < len(s.flights); {
+		f := s.flights[i]
+		switch {
+		case f.conn == c:
+			i++
+		case f.rec && f.id == p.id:
+			f.conn = c
+			c.open++
+			return true
+		case !f.rec && m.fits(f.delivery, c) != fitsSurely:
+			s.flights = slices.Delete(s.flights, i, i+1)
+		default:
+			return false // another one is first
+		}
+	}
+	return false
+}
+
 func sameConnack(a, b *props) bool {
 	return a.has == b.has&^(1<<propReason) && a.sessionExpiry == b.sessionExpiry && a.receiveMax == b.receiveMax &&
-		a.maxPacket == b.maxPacket && a.aliasMax == b.aliasMax && a.keepAlive == b.keepAlive && bytes.Equal(a.assignedID, b.assignedID)
+		a.maxPacket == b.maxPacket && a.aliasMax == b.aliasMax && a.keepAlive == b.keepAlive &&
+		bytes.Equal(a.assignedID, b.assignedID)
 }
 
 // sentPublish finds the delivery that a PUBLISH is.
@@ -160,7 +172,16 @@ func (m *model) same(msg *message, qos byte, retain bool, ids []uint32, c *conn,
 }
 
 func (m *model) isDelivery(d *delivery, c *conn, p *packet) bool {
-	return m.same(d.message, d.qos, d.retain, d.ids, c, p)
+	if m.same(d.message, d.qos, d.retain, d.ids, c, p) {
+		return true
+	}
+	for _, f := range d.forms {
+		if m.same(d.message, d.qos, f.retain, f.ids, c, p) {
+			d.retain, d.ids = f.retain, f.ids
+			return true
+		}
+	}
+	return false
 }
 
 // sentAgain is a repetition on a new connection: all that is open, in the order
@@ -174,7 +195,6 @@ func (m *model) sentAgain(c *conn, s *session, p *packet) {
 		case f.id == p.id && !f.rec && m.isDelivery(f.delivery, c, p):
 			f.conn = c
 			return
-		case f.id == p.id && !f.rec && m.swap(s, f, c, p): // 3.x did not show which of two it was
 		case !f.rec && m.fits(f.delivery, c) != fitsSurely: // this connection takes less
 			s.flights = slices.Delete(s.flights, i, i+1)
 		default:
@@ -183,24 +203,6 @@ func (m *model) sentAgain(c *conn, s *session, p *packet) {
 		}
 	}
 	m.unexpected(s, c, p)
-}
-
-// swap gives f the place of another delivery of the same publication that p is.
-func (m *model) swap(s *session, f *flight, c *conn, p *packet) bool {
-	fit := func(d *delivery) bool { return d.order == f.order && d.message == f.message && m.isDelivery(d, c, p) }
-	for _, o := range s.flights {
-		if fit(o.delivery) {
-			o.delivery, f.delivery = f.delivery, o.delivery
-			return true
-		}
-	}
-	for i, d := range s.pending {
-		if fit(d) {
-			s.pending[i], f.delivery = f.delivery, d
-			return true
-		}
-	}
-	return false
 }
 
 // sentFirst is a first transmission with QoS 1 or 2.
@@ -244,7 +246,7 @@ func (m *model) sentFirst(c *conn, s *session, p *packet) {
 // sent may be left out; deliveries of one publication have no order.
 func (m *model) tookPending(s *session, c *conn, p *packet) *delivery {
 	for i, d := range s.pending {
-		if m.isDelivery(d, c, p) {
+		if m.isDelivery(d, c, p) && !d.expired(m.now()) {
 			fresh := min(s.fresh, len(s.pending)-i-1)
 			kept := slices.DeleteFunc(slices.Clone(s.pending[:i]), func(o *delivery) bool { return o.order != d.order })
 			s.pending = append(kept, s.pending[i+1:]...)
@@ -266,7 +268,8 @@ func (m *model) tookDirect(c *conn, p *packet) bool {
 			continue
 		}
 		for _, before := range m.direct[:i] {
-			if before.conn == c && !before.done && before.order < d.order && !c.refusedNow && m.fits(before.delivery, c) == fitsSurely {
+			owed := before.conn == c && !before.done && before.order < d.order
+			if owed && !c.refusedNow && m.fits(before.delivery, c) == fitsSurely {
 				return false // out of order
 			}
 		}
@@ -280,12 +283,16 @@ func (m *model) tookReplay(s *session, c *conn, p *packet) *delivery {
 	if !p.retain {
 		return nil
 	}
-	for _, r := range s.replays {
-		for _, msg := range r.left {
-			qos := min(r.qos, msg.qos)
-			if !msg.expired(m.now()) && m.same(msg, qos, true, r.ids, c, p) {
-				r.forget(msg)
-				return &delivery{message: msg, qos: qos, retain: true, ids: r.ids, order: msg.order}
+	for _, passed := range []bool{false, true} { // first those that must come, then those that may
+		for _, r := range s.replays {
+			for _, msg := range r.left {
+				if slices.Contains(r.passed, msg) != passed || msg.expired(m.now()) {
+					continue
+				}
+				if d := r.delivery(msg); m.isDelivery(d, c, p) {
+					r.forget(msg)
+					return d
+				}
 			}
 		}
 	}
@@ -314,6 +321,13 @@ func (m *model) fits(d *delivery, c *conn) int {
 	}
 	most := len(encode(nil, &p, c.level))
 	least := most
+	for _, f := range d.forms {
+		other := p
+		other.props.subIDs = f.ids
+		other.props.set(propSubscriptionID)
+		n := len(encode(nil, &other, c.level))
+		most, least = max(most, n+1), min(least, n)
+	}
 	if c.aliasMax > 0 {
 		most += 5
 		least -= len(d.topic)

@@ -11,6 +11,7 @@ func (m *model) connect(c *conn, p *packet) {
 	c.level = p.level
 	c.window = m.limits.InflightMax
 	if p.level == 5 {
+		c.terse = p.props.is(propProblem) && p.props.problem == 0
 		if p.props.is(propMaxPacket) {
 			c.maxPacket = int(p.props.maxPacket)
 		}
@@ -72,7 +73,7 @@ func (m *model) admit(c *conn, p *packet) {
 	}
 	c.resumed = s != nil
 	if s == nil {
-		s = &session{id: id, liar: c.client.liar || c.suspect}
+		s = &session{id: id}
 		m.sessions = append(m.sessions, s)
 	}
 	if i := slices.Index(m.offline, s); i >= 0 {
@@ -80,6 +81,7 @@ func (m *model) admit(c *conn, p *packet) {
 	}
 	s.conn, s.will, s.dirty, s.endAt = c, nil, true, 0
 	s.expiry = m.expiry(p)
+	s.liar = s.liar || c.client.liar || c.suspect
 	c.sess, c.was, c.connected, c.packetMax = s, s, true, m.limits.PacketBytesMax
 	if w := p.will; w != nil {
 		c.will = &will{packet: *w, delay: int64(w.props.willDelay) * int64(time.Second)}
@@ -186,13 +188,13 @@ func (m *model) end(s *session) {
 	}
 	for _, f := range s.flights {
 		if f.qos == 1 {
-			m.passOn(f.delivery)
+			m.passOn(s, f.delivery)
 		}
 	}
 	m.endLimbo(s)
 	m.ended += uint64(len(s.pending))
 	for _, d := range s.pending {
-		m.passOn(d)
+		m.passOn(s, d)
 	}
 	if w := s.will; w != nil {
 		s.will = nil
@@ -200,7 +202,8 @@ func (m *model) end(s *session) {
 	}
 }
 
-func (m *model) passOn(d *delivery) {
+// passOn gives d, which the ended session s leaves, to its group.
+func (m *model) passOn(s *session, d *delivery) {
 	var groups []*group
 	for _, old := range d.groups {
 		for _, g := range m.groups {
@@ -209,10 +212,20 @@ func (m *model) passOn(d *delivery) {
 			}
 		}
 	}
+	twins := 0 // through which group each came cannot always be told
+	for _, f := range s.flights {
+		twins += int(bit(string(f.payload) == string(d.payload), 1))
+	}
+	for _, o := range s.pending {
+		twins += int(bit(string(o.payload) == string(d.payload), 1))
+	}
+	unsure := d.unsure || len(d.groups) > len(groups) || twins > 1
+	m.chained = m.chained || unsure || len(d.groups) > 1
 	if len(groups) > 0 {
 		m.order++
 		l := m.share(d.message, groups, m.order, d.qos)
-		l.retain, l.forced, l.unsure = d.retain, true, d.unsure || len(d.groups) > len(groups)
+		l.forms = d.forms
+		l.retain, l.forced, l.unsure = d.retain, true, unsure
 	}
 }
 
@@ -293,4 +306,58 @@ func (m *model) doNext(now int64) bool {
 		m.unretain(stale)
 	}
 	return at != 0
+}
+
+// checkWake holds the instant at which the router wants to be called next
+// against the first deadline.
+func (m *model) checkWake() {
+	first := int64(0)
+	due := func(at int64) {
+		if at != 0 && (first == 0 || at < first) {
+			first = at
+		}
+	}
+	for _, c := range m.w.conns {
+		switch {
+		case c.gone:
+		case !c.connected:
+			due(c.attachedAt + m.limits.ConnectTimeout.Nanoseconds())
+		case c.keepAlive > 0:
+			due(c.seenAt + c.keepAlive)
+		}
+	}
+	for _, s := range m.sessions {
+		if s.will != nil {
+			due(s.will.due)
+		}
+		if s.conn == nil {
+			due(s.endAt)
+		}
+	}
+	for _, r := range m.retained {
+		due(r.expireAt)
+	}
+	if first != 0 && (m.w.wake == 0 || m.w.wake > first) {
+		m.w.fail("the router wants to sleep until %d; something is due at %d", m.w.wake, first)
+	}
+}
+
+// stopping is the end of the router: all wills are published, those that wait
+// as well, and all connections are closed.
+func (m *model) stopping() {
+	for _, c := range slices.Backward(m.w.conns) {
+		if w := c.will; w != nil {
+			c.will = nil
+			m.publishWill(w, c.sess)
+		}
+	}
+	for _, s := range m.offline {
+		if w := s.will; w != nil {
+			s.will = nil
+			m.publishWill(w, s)
+		}
+	}
+	for _, c := range m.w.conns {
+		m.mustClose(c, 0x8b)
+	}
 }

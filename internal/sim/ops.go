@@ -196,7 +196,8 @@ func (cl *client) drawConnectProps(r *rng, p *props) {
 }
 
 func (cl *client) drawWill(r *rng, level byte) *packet {
-	w := &packet{kind: publish, qos: byte(r.n(3)), retain: r.percent(30), topic: cl.drawTopic(r), payload: cl.drawPayload(r)}
+	w := &packet{kind: publish, qos: byte(r.n(3)), retain: r.percent(30)}
+	w.topic, w.payload = cl.drawTopic(r), cl.drawPayload(r)
 	if level == 5 {
 		cl.drawPublishProps(r, &w.props)
 		if r.percent(60) {
@@ -228,7 +229,7 @@ func (cl *client) publishes(r *rng) {
 		if cl.level == 5 && len(cl.unacked) >= cl.quota && !r.percent(5) {
 			p.qos, p.id = 0, 0
 		} else {
-			o := outgoing{packet: *p}
+			o := outgoing{packet: *p, on: cl.conn}
 			cl.unacked = append(cl.unacked, o)
 		}
 	}
@@ -260,9 +261,13 @@ func (cl *client) useAlias(r *rng, p *packet) {
 }
 
 func (cl *client) drawPublish(r *rng) *packet {
-	p := &packet{kind: publish, qos: byte(r.n(3)), retain: r.percent(25), topic: cl.drawTopic(r), payload: cl.drawPayload(r)}
+	p := &packet{kind: publish, qos: byte(r.n(3)), retain: r.percent(25)}
+	p.topic, p.payload = cl.drawTopic(r), cl.drawPayload(r)
 	if p.retain && r.percent(25) {
 		p.payload = nil
+		if cl.w.plan.Shared > 0 { // in the queues of a group they look alike
+			p.qos = 0
+		}
 	}
 	if p.qos > 0 {
 		p.id = cl.freeID()
@@ -338,7 +343,11 @@ func (cl *client) drawFilter(r *rng) []byte {
 
 func (cl *client) drawSubscribe(r *rng) *packet {
 	p := &packet{kind: subscribe, id: cl.freeID()}
-	for range r.of(1, 1, 1, 2, 3) {
+	n := r.of(1, 1, 1, 2, 3)
+	if r.percent(2) {
+		n = 25
+	}
+	for range n {
 		f := filter{name: cl.drawFilter(r), qos: byte(r.n(3))}
 		if cl.level == 5 {
 			f.noLocal = r.percent(15) && !isShared(f.name)

@@ -20,6 +20,7 @@ type Plan struct {
 	DelayMicros int // longest time between two chunks
 	SmallChunks int // percent of writes that arrive in pieces
 	SmallReads  int // percent of reads that take a few bytes
+	LagMicros   int // longest time by which a pass is late, and gathers more
 	GapMicros   int // longest time between two operations
 
 	Versions  [3]int // weights of 3.1, 3.1.1 and 5.0
@@ -32,8 +33,14 @@ type Plan struct {
 	Shared    int    // percent of filters that are shared
 	Cold      int    // percent of topics from a large set
 	Large     int    // percent of payloads that are shared between outputs
+	Refusals  int    // percent of messages that a 5.0 client refuses
 	SlowAcks  int    // percent of messages that are acknowledged later
 	Resume    int    // percent of connects with session expiry, in 5.0
+
+	CheckEvery int // passes between two walks over the router's state
+
+	Batches bool // the router is given several packets at once
+	Stop    bool // the run ends with the router's end
 
 	Break Break
 }
@@ -74,13 +81,13 @@ const (
 func Draw(seed uint64) *Plan {
 	r := &rng{seed}
 	p := &Plan{
-		Seed: seed, Clients: r.between(2, 6),
+		Seed: seed, Clients: r.between(2, 6), CheckEvery: 4,
 		OutputBytes: 256 << 10, ControlBytes: 16 << 10, KernelBytes: 64 << 10,
 		DelayMicros: r.of(0, 100, 5000, 300_000), SmallChunks: r.of(0, 0, 10, 60), SmallReads: r.of(0, 0, 10, 60),
 		GapMicros: r.of(10, 1000, 50_000), Clean: r.of(0, 20, 50, 90), Wills: r.of(0, 30, 80),
 		KeepAlive: r.of(0, 0, 50), Narrow: r.of(0, 0, 30, 90), Aliases: r.of(0, 30, 80), Props: r.of(0, 20, 60),
 		Shared: r.of(0, 0, 20, 60), Cold: r.of(0, 0, 50), Large: r.of(0, 0, 0, 3), SlowAcks: r.of(0, 20, 70, 100),
-		Resume: r.of(10, 60, 90),
+		Resume: r.of(10, 60, 90), Refusals: r.of(0, 0, 10),
 	}
 	p.Limits = drawLimits(r)
 	if p.Shared > 0 { // which member's queue has lost a message could not be told
@@ -91,6 +98,9 @@ func Draw(seed uint64) *Plan {
 		p.ControlBytes = r.of(50, 200, 1000)
 		p.KernelBytes = r.between(20, 400)
 	}
+	p.Batches = p.OutputBytes > 1000 && r.percent(60)
+	p.Stop = r.percent(10)
+	p.LagMicros = r.of(0, 0, 100, 3000, 50_000)
 	p.Versions = [3]int{r.of(0, 1, 1), r.of(0, 1, 4), r.of(0, 1, 4)}
 	if p.Versions == [3]int{} {
 		p.Versions = [3]int{0, 1, 1}
@@ -115,7 +125,7 @@ func Draw(seed uint64) *Plan {
 // drawLimits makes limits that are reached in some runs and out of sight in
 // others.
 func drawLimits(r *rng) router.Limits {
-	l := router.Limits{SessionExpiry: time.Duration(r.of(60, 3600, 1<<20)) * time.Second, TopicAliasMax: r.of(1, 3, 32), TakeoversMax: 1 << 30}
+	l := router.Limits{SessionExpiry: time.Duration(r.of(60, 3600, 1<<20)) * time.Second, TopicAliasMax: r.of(1, 3, 32), TakeoversMax: 1 << 30, LateBytesMax: 1}
 	tiny := func(field *int, a, b int) {
 		if r.percent(30) {
 			*field = r.between(a, b)

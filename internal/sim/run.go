@@ -33,8 +33,27 @@ func (w *World) run() {
 		}
 		w.perform(op)
 	}
+	if w.plan.Stop {
+		w.stop()
+		return
+	}
 	w.heal()
 	w.farewell()
+}
+
+// stop ends the router while all is under way. Its sessions outlive it by their
+// expiry only.
+func (w *World) stop() {
+	w.note("- stopping")
+	w.advance(w.now + 1)
+	w.router.BeginPass(w.now)
+	w.step(stepStopping, nil, nil)
+	w.flush()
+	w.reap()
+	for range 2 {
+		w.advance(w.now + w.router.Limits().SessionExpiry.Nanoseconds() + int64(2*time.Second))
+	}
+	w.empty()
 }
 
 // healRounds bounds the time that everything may take to come to rest.
@@ -79,7 +98,7 @@ func (cl *client) heal() {
 		return
 	}
 	p := &packet{kind: connect, level: 4, clientID: []byte(cl.name)}
-	if cl.w.plan.Versions[2] > 0 {
+	if cl.tries++; cl.tries%2 == 1 && cl.w.plan.Versions[2] > 0 { // 3.1.1 knows no Receive Maximum
 		p.level = 5
 		p.props.set(propSessionExpiry)
 		p.props.sessionExpiry = 1000
@@ -118,7 +137,7 @@ func (w *World) unhealed() string {
 func (m *model) replayed(s *session) bool {
 	for _, r := range s.replays {
 		for _, msg := range r.left {
-			if !m.mayDrop(&delivery{message: msg, qos: min(msg.qos, r.qos), retain: true, ids: r.ids}, s.conn) {
+			if r.due(m, msg, s.conn) {
 				return false
 			}
 		}
@@ -150,6 +169,11 @@ func (w *World) farewell() {
 	for range 3 { // wills of sessions that expire may be retained
 		w.advance(w.now + w.router.Limits().SessionExpiry.Nanoseconds() + int64(2*time.Second))
 	}
+	w.empty()
+}
+
+// empty checks that nothing is left behind.
+func (w *World) empty() {
 	if w.err != nil {
 		return
 	}

@@ -55,23 +55,30 @@ func (m *model) settleFresh() {
 // settleCloses compares the connections that were closed with those that had to
 // be.
 func (m *model) settleCloses() {
-	for _, k := range m.closes {
+	for _, k := range m.ends {
 		c := k.conn
 		switch {
 		case !c.closing:
 			m.w.fail("conn %d had to be closed (reason 0x%02x) and was not", c.id, k.reason)
-		case k.reason != 0 && c.level == 5 && c.answered && c.told != int(k.reason) && !c.controlRefused && !unread(c.why) && !c.suspect:
+		case k.reason == 0 || c.level != 5 || !c.answered || c.controlRefused || unread(c.why) || c.suspect:
+		case c.told != int(k.reason):
 			m.w.fail("conn %d was closed with reason 0x%02x, should be 0x%02x", c.id, c.told, k.reason)
 		}
 	}
 	for _, c := range m.w.conns {
-		if !c.closing || c.gone || slices.ContainsFunc(m.closes, func(k closing) bool { return k.conn == c }) {
+		if !c.closing || c.gone || m.closes(c) {
 			continue
 		}
 		if !(unread(c.why) && c.controlRefused) {
 			m.w.fail("conn %d was closed without cause: %v", c.id, c.why)
 		}
 	}
+}
+
+// waiting is a message in a queue of the router.
+type waiting struct {
+	topic, payload []byte
+	qos            byte
 }
 
 // full reports whether the window of a session has no room.
@@ -82,36 +89,19 @@ func (m *model) full(s *session) bool {
 // settleSession compares the queue with the router's, and holds that nothing
 // waits without a reason.
 func (m *model) settleSession(s *session) {
-	at := 0
-	m.w.router.Waiting(s.id, func(topic, payload []byte, qos byte) {
-		for ; at < len(s.pending); at++ {
-			i := at
-			for i < len(s.pending) && s.pending[i].order == s.pending[at].order && !equals(s.pending[i], topic, payload, qos) {
-				i++
-			}
-			if i < len(s.pending) && equals(s.pending[i], topic, payload, qos) {
-				s.pending[at], s.pending[i] = s.pending[i], s.pending[at]
-				at++
-				return
-			}
-			if s.conn == nil || !m.mayDrop(s.pending[at], s.conn) {
-				break
-			}
-			s.pending = slices.Delete(s.pending, at, at+1)
-			at--
-		}
-		m.w.fail("%s has %q in its queue, which it is not owed there: %s", s.id, payload, m.queues(s))
-	})
-	for at < len(s.pending) && s.conn != nil && m.mayDrop(s.pending[at], s.conn) {
-		s.pending = slices.Delete(s.pending, at, at+1)
+	m.is = m.is[:0]
+	m.w.router.Waiting(s.id, func(topic, payload []byte, qos byte) { m.is = append(m.is, waiting{topic, payload, qos}) })
+	if !m.align(s, 0) {
+		m.w.fail("%s has a wrong queue: %s", s.id, m.queues(s))
+		return
 	}
-	if at < len(s.pending) {
-		m.w.fail("%s has lost %q from its queue: %s", s.id, s.pending[at].payload, m.queues(s))
-	}
+	s.pending = s.pending[:len(m.is)]
 	c := s.conn
 	if c == nil || c.closing || c.refused || m.w.err != nil {
 		return
 	}
+	m.passOver(s, c)
+	s.stuck = s.stuck || m.full(s) && s.owesAcked()
 	for i := 0; i < len(s.flights); i++ {
 		if f := s.flights[i]; f.conn == c || c.open >= c.window {
 			continue
@@ -124,6 +114,52 @@ func (m *model) settleSession(s *session) {
 	}
 	if len(s.pending) > 0 && !m.full(s) && c.open < c.window {
 		m.w.fail("%s: %q waits although it could be sent", s.id, s.pending[0].payload)
+	}
+}
+
+// align brings pending into the form of the router's queue from a place on:
+// deliveries of one publication have no order, and some may have been dropped.
+func (m *model) align(s *session, at int) bool {
+	if at == len(s.pending) {
+		return at == len(m.is)
+	}
+	d := s.pending[at]
+	if at < len(m.is) {
+		for i := at; i < len(s.pending) && s.pending[i].order == d.order; i++ {
+			if q := &m.is[at]; equals(s.pending[i], q.topic, q.payload, q.qos) {
+				s.pending[at], s.pending[i] = s.pending[i], s.pending[at]
+				if m.align(s, at+1) {
+					return true
+				}
+				s.pending[at], s.pending[i] = s.pending[i], s.pending[at]
+				break
+			}
+		}
+	}
+	if s.conn == nil || !m.mayDrop(d, s.conn) {
+		return false
+	}
+	before := s.pending
+	s.pending = slices.Delete(slices.Clone(before), at, at+1)
+	if m.align(s, at) {
+		return true
+	}
+	s.pending = before
+	return false
+}
+
+// passOver notes the retained messages that are too large for a connection: the
+// router may have passed them over.
+func (m *model) passOver(s *session, c *conn) {
+	if c.maxPacket >= 1<<28 {
+		return
+	}
+	for _, r := range s.replays {
+		for _, msg := range r.left {
+			if m.fits(r.delivery(msg), c) != fitsSurely {
+				r.passed = append(r.passed, msg)
+			}
+		}
 	}
 }
 
@@ -141,6 +177,18 @@ func (m *model) settleCounters() {
 		m.w.fail("%d drops of ended sessions are counted, should be %d", n, m.ended)
 	}
 	m.ended, m.endedPerhaps = d[router.DropSession], 0
+	s := m.w.router.Stats()
+	subs, clients := 0, 0
+	for _, o := range m.sessions {
+		subs += len(o.subs)
+	}
+	for _, c := range m.w.conns {
+		clients += int(bit(c.connected, 1))
+	}
+	counted := [...]int{s.Sessions, s.Subscriptions, s.Retained, s.Clients}
+	if should := [...]int{len(m.sessions), subs, len(m.retained), clients}; m.w.err == nil && counted != should {
+		m.w.fail("sessions, subscriptions, retained, clients are counted %v, should be %v", counted, should)
+	}
 }
 
 // quiet is called when the router wants nothing more: what is retained must
@@ -148,24 +196,26 @@ func (m *model) settleCounters() {
 func (m *model) quiet() {
 	for _, s := range m.sessions {
 		c := s.conn
-		if c == nil || c.closing || c.refused || len(s.pending) > 0 || !s.repeated() {
+		if len(s.replays) == 0 || c == nil || c.closing || c.refused || len(s.pending) > 0 || !s.repeated() {
+			continue
+		}
+		if m.full(s) && (s.stuck || s.owesAcked()) {
+			s.stuck = true // one that needs the window stands before others, until an acknowledgement comes
 			continue
 		}
 		for _, r := range s.replays {
 			for _, msg := range r.left {
-				d := &delivery{message: msg, qos: min(msg.qos, r.qos), retain: true, ids: r.ids}
-				if !m.mayDrop(d, c) && (d.qos == 0 || !m.full(s)) && !s.blockedReplay(m) {
-					m.w.fail("%s was not sent the retained %q for %s", s.id, msg.payload, r.name)
+				if r.due(m, msg, c) {
+					m.w.fail("%s was not sent the retained %q for %s", s.id, short(msg.payload), r.name)
 				}
 			}
 		}
 	}
 }
 
-// blockedReplay reports whether some retained message must wait for the window:
-// others stand behind it.
-func (s *session) blockedReplay(m *model) bool {
-	return m.full(s) && slices.ContainsFunc(s.replays, func(r *replay) bool {
+// owesAcked reports whether a retained message needs the window.
+func (s *session) owesAcked() bool {
+	return slices.ContainsFunc(s.replays, func(r *replay) bool {
 		return slices.ContainsFunc(r.left, func(msg *message) bool { return min(msg.qos, r.qos) > 0 })
 	})
 }
@@ -173,7 +223,9 @@ func (s *session) blockedReplay(m *model) bool {
 // queues writes what waits for a session, and what should.
 func (m *model) queues(s *session) string {
 	var is, should []string
-	m.w.router.Waiting(s.id, func(_, payload []byte, qos byte) { is = append(is, fmt.Sprintf("%s:%d", short(payload), qos)) })
+	m.w.router.Waiting(s.id, func(_, payload []byte, qos byte) {
+		is = append(is, fmt.Sprintf("%s:%d", short(payload), qos))
+	})
 	for _, d := range s.pending {
 		should = append(should, fmt.Sprintf("%s:%d", short(d.payload), d.qos))
 	}

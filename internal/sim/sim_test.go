@@ -1,33 +1,119 @@
 package sim_test
 
 import (
+	"bufio"
+	"bytes"
 	"flag"
+	"os"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/internal/sim"
 )
 
+// The seeds that TestSeeds runs; make sim sets them.
 var (
-	seeds = flag.Int("seeds", 200, "number of seeds")
-	first = flag.Uint64("seed", 1, "first seed")
+	flagSeeds = flag.Int("seeds", 200, "number of fresh seeds")
+	flagSeed  = flag.Uint64("seed", 0, "first of the fresh seeds; 0: from the clock")
 )
 
-func TestFirst(t *testing.T) {
-	failed := map[string]int{}
-	for seed := *first; seed < *first+uint64(*seeds); seed++ {
+// explain fails the test with the smallest plan that fails like p, and how to
+// see it again.
+func explain(t *testing.T, p *sim.Plan, err error) {
+	t.Helper()
+	small := sim.Shrink(p)
+	t.Errorf("seed %d: %.500v\nreproduce: make sim SEEDS=1 SEED=%d\nshrunk to %d of %d operations:\n%s",
+		p.Seed, err, p.Seed, len(small.Ops), len(p.Ops), sim.Transcript(small))
+}
+
+func runSeeds(t *testing.T, from uint64, n int) {
+	t.Helper()
+	for seed := from; seed < from+uint64(n) && !t.Failed(); seed++ {
 		p := sim.Draw(seed)
 		if r := sim.Run(p, nil); r.Err != nil {
-			if *seeds == 1 {
-				t.Fatalf("seed %d: %v\n%s", seed, r.Err, sim.Transcript(p))
-			}
-			t.Logf("seed %d: %.250v", seed, r.Err)
-			failed["x"]++
-			if failed["x"] > 12 {
-				t.Fatal("enough")
-			}
+			explain(t, p, r.Err)
 		}
 	}
-	if len(failed) > 0 {
-		t.Fail()
+}
+
+// TestFixedSeeds runs the same seeds every time.
+func TestFixedSeeds(t *testing.T) { runSeeds(t, 1, 200) }
+
+// TestSeeds runs seeds that were not run before, or those that -seed and -seeds
+// name.
+func TestSeeds(t *testing.T) {
+	from := *flagSeed
+	if from == 0 {
+		from = uint64(time.Now().UnixNano())
+	}
+	t.Logf("%d seeds from %d", *flagSeeds, from)
+	began := time.Now()
+	runSeeds(t, from, *flagSeeds)
+	if each := time.Since(began) / time.Duration(max(1, *flagSeeds)); each > 0 {
+		t.Logf("%d seeds a minute", time.Minute/each)
+	}
+}
+
+// TestPastFailures runs the seeds that have failed once.
+func TestPastFailures(t *testing.T) {
+	f, err := os.Open("testdata/seeds.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runSeeds(t, seed, 1)
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSameSeedSameRun: a seed is all that a run depends on. Go's maps, which
+// have another order each time, would show here.
+func TestSameSeedSameRun(t *testing.T) {
+	for seed := range uint64(60) {
+		p := sim.Draw(seed)
+		a, b := sim.Run(p, nil), sim.Run(p, nil)
+		if a.Digest != b.Digest || a.Passes != b.Passes {
+			t.Fatalf("seed %d: digest %x in %d passes, then %x in %d", seed, a.Digest, a.Passes, b.Digest, b.Passes)
+		}
+	}
+	p := sim.Draw(7)
+	if a, b := sim.Transcript(p), sim.Transcript(p); a != b || len(a) < 1000 {
+		t.Fatalf("two transcripts of seed 7 differ, or are empty (%d bytes)", len(a))
+	}
+	if sim.Run(p, nil).Digest == sim.Run(sim.Draw(8), nil).Digest {
+		t.Fatal("seeds 7 and 8 have the same digest")
+	}
+}
+
+func FuzzSession(f *testing.F) {
+	for seed := range uint64(12) { // short ones: the fuzzer minimises what it likes byte by byte
+		f.Add(sim.Draw(seed).Bytes()[:8+6*25])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p := sim.PlanOf(b)
+		if r := sim.Run(p, nil); r.Err != nil {
+			explain(t, p, r.Err)
+		}
+	})
+}
+
+func TestPlanSurvivesBytes(t *testing.T) {
+	p := sim.Draw(3)
+	if q := sim.PlanOf(p.Bytes()); !bytes.Equal(q.Bytes()[8:], p.Bytes()[8:min(len(p.Bytes()), 8+6*200)]) {
+		t.Fatal("a plan and its bytes do not agree")
 	}
 }

@@ -118,7 +118,7 @@ func encode(dst []byte, p *packet, level byte) []byte {
 		}
 		body = append(body, p.payload...)
 	case puback, pubrec, pubrel, pubcomp:
-		flags = bit(p.kind == pubrel, 2)
+		flags = bit(p.kind == pubrel, 2|bit(p.dup && level == 3, 8))
 		body = u16(body, p.id)
 		if five && (p.code != 0 || p.props.has != 0) {
 			body = append(body, p.code)
@@ -127,7 +127,7 @@ func encode(dst []byte, p *packet, level byte) []byte {
 			}
 		}
 	case subscribe, unsubscribe:
-		flags = 2
+		flags = 2 | bit(p.dup && level == 3, 8)
 		body = u16(body, p.id)
 		if five {
 			body = p.props.encode(body)

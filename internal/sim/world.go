@@ -17,8 +17,8 @@ type World struct {
 	clients []*client
 	conns   []*conn // in the order of dialling; closed ones are taken out
 	dialled uint64
-	rand    rng // what the network does
 
+	lag    rng   // how late the loop is
 	now    int64 // ns
 	wake   int64 // what EndPass said
 	events eventQueue
@@ -46,12 +46,9 @@ type sent struct {
 	a, b int
 }
 
-// checkEvery is how many passes go by between two walks over the router's state.
-const checkEvery = 4
-
 func newWorld(p *Plan) *World {
 	plan := *p // healing changes it
-	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16), rand: rng{p.Seed ^ 0x5bd1e995}}
+	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16), lag: rng{p.Seed}}
 	ids := rng{p.Seed}
 	draw := func() uint64 {
 		w.drawn = ids.next()
@@ -96,7 +93,7 @@ func (w *World) advance(to int64) {
 		if next == 0 || next > to {
 			break
 		}
-		w.now = max(w.now+1, next)
+		w.now = max(w.now+1, next+int64(w.lag.n(w.plan.LagMicros+1))*1000)
 		w.pass()
 	}
 	w.now = max(w.now+1, to)
@@ -140,10 +137,11 @@ func (w *World) pass() {
 	w.step(stepTime, nil, nil)
 	w.flush()
 	w.reap()
-	if !w.again && len(w.low) == 0 && w.wake != w.now {
+	if !w.again && len(w.low) == 0 && w.wake != w.now && w.err == nil {
 		w.model.quiet()
+		w.model.checkWake()
 	}
-	if w.err == nil && w.passes%checkEvery == 0 {
+	if w.err == nil && w.passes%w.plan.CheckEvery == 0 {
 		w.check()
 	}
 }
@@ -162,6 +160,7 @@ const (
 	stepDrained
 	stepTime
 	stepClosed
+	stepStopping
 )
 
 // step makes one call of the router, tells the model of it, and has the model
@@ -176,18 +175,34 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 	case stepAttach:
 		c.handler = w.router.Attach(c, router.Peer{})
 		w.model.attached(c)
-	case stepPacket, stepPart:
-		used, err := c.data(bytes)
-		w.model.received(c, bytes, kind == stepPart, used, err)
+	case stepPart:
+		used, _ := c.data(bytes)
+		w.model.receivedPart(c, bytes, used)
+	case stepPacket:
+		used, _ := c.data(bytes)
+		if !c.closing && used != len(bytes) {
+			w.fail("Data used %d of %d bytes of whole packets", used, len(bytes))
+		}
+		for len(bytes) > 0 && !w.model.closes(c) {
+			n := frame(bytes)
+			w.model.received(c, bytes[:n])
+			bytes = bytes[n:]
+		}
 	case stepDrained:
 		c.refused = false
 		c.handler.Drained()
+		if c.sess != nil {
+			c.sess.dirty = true
+		}
 	case stepTime:
 		w.wake = w.router.EndPass()
 		w.model.timePassed()
 	case stepClosed:
 		c.handler.Closed(c.why)
 		w.model.closed(c)
+	case stepStopping:
+		w.router.Stopping()
+		w.model.stopping()
 	}
 	for _, s := range w.sent {
 		if w.err == nil {
@@ -211,9 +226,14 @@ func (w *World) read(c *conn) {
 			break
 		}
 		c.given = 0
-		packet := c.in[:n]
-		w.hear(c, '>', packet)
-		w.step(stepPacket, c, packet)
+		w.hear(c, '>', c.in[:n])
+		for more := n; w.plan.Batches && !c.suspect && plain(c.in[:n]); n += more {
+			if more = frame(c.in[n:]); more <= 0 || n+more > len(c.in) || !plain(c.in[n:]) {
+				break
+			}
+			w.hear(c, '>', c.in[n:n+more])
+		}
+		w.step(stepPacket, c, c.in[:n])
 		c.in = c.in[n:]
 	}
 	if c.ended && !c.closing {
@@ -221,6 +241,11 @@ func (w *World) read(c *conn) {
 		c.Close(errGone)
 	}
 }
+
+// plain reports whether b begins with a PUBLISH that is not retained. Several of
+// them may be given to the router at once: what they cause comes in the same
+// order as when they are given one by one.
+func plain(b []byte) bool { return b[0]>>4 == publish && b[0]&1 == 0 }
 
 // flush moves output to the pipes.
 func (w *World) flush() {

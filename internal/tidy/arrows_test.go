@@ -9,7 +9,7 @@ const module = "github.com/loopmq/loopmq"
 
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
-	"cmd/loopmq":          {"auth/acl", "auth/password", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
+	"cmd/loopmq":          {"auth/acl", "auth/password", "bench", "bench/mqttbench", "bench/report", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
 	"broker":              {"auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant", "store"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
 	"config/mosquitto":    {"config"},
@@ -18,10 +18,11 @@ var arrows = map[string][]string{
 	"router/topic":        {},
 	"codec":               {},
 	"auth":                {},
+	"auth/scram":          {},
 	"auth/certs":          {},
 	"store":               {},
 	"client":              {"codec"},
-	"conformance":         {"broker", "auth"},
+	"conformance":         {"broker", "auth/scram"},
 	"conformance/clients": {"broker"},
 	"bench":               {"client", "codec", "loop"},
 	"bench/loopbench":     {"bench"},
@@ -31,6 +32,8 @@ var arrows = map[string][]string{
 	"internal/invariant":  {},
 	"internal/sim":        {"router", "internal/buf"},
 	"internal/tidy":       {},
+	"bench/mqttbench":     {"client", "codec"},
+	"bench/report":        {},
 	"auth/password":       {},
 	"auth/callout":        {"auth"},
 	"auth/acl":            {"router/topic"},
@@ -41,10 +44,11 @@ var arrows = map[string][]string{
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
-	"auth/acl":   {"client", "codec"},
-	"bench":      {"broker"},
-	"broker":     {"client"},
-	"cmd/loopmq": {"codec"},
+	"auth/acl":        {"client", "codec"},
+	"bench":           {"broker"},
+	"bench/mqttbench": {"broker"},
+	"broker":          {"client"},
+	"cmd/loopmq":      {"codec"},
 	"router":     {"store"},
 }
 
@@ -53,7 +57,7 @@ var testArrows = map[string][]string{
 var modules = map[string][]string{
 	"cmd/loopmq":      {"github.com/urfave/cli/v2", "github.com/lmittmann/tint", "golang.org/x/term", "github.com/ncruces/go-strftime", "github.com/coreos/go-systemd", "github.com/KimMachineGun/automemlimit", "golang.org/x/sys"},
 	"store":           {"golang.org/x/sys"},
-	"auth":            {"github.com/xdg-go/scram"},
+	"auth/scram":      {"github.com/xdg-go/scram"},
 	"auth/password":   {"golang.org/x/crypto"},
 	"auth/token":      {"github.com/golang-jwt/jwt/v5"},
 	"config":          {"github.com/pelletier/go-toml/v2"},
@@ -84,18 +88,19 @@ var pureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", 
 
 // starters are the files that may start goroutines.
 var starters = []string{
-	"auth/certs/watch.go", // reads files every few seconds
-	"bench/relay/main.go", // waits for the signal to stop
-	"bench/target.go",     // waits for the process it started
-	"broker/loginpool.go", // checks passwords, which takes time
-	"broker/logqueue.go",  // hands records to a logger that may block
+	"auth/certs/watch.go",      // reads files every few seconds
+	"bench/mqttbench/watch.go", // takes samples while clients run
+	"bench/relay/main.go",      // waits for the signal to stop
+	"bench/target.go",          // waits for the process it started
+	"broker/loginpool.go",      // checks passwords, which takes time
+	"broker/logqueue.go",       // hands records to a logger that may block
 	"client/conn.go",
 	"cmd/loopmq/output.go", // writes to a slow terminal or pipe
 	"cmd/loopmq/serve.go",
 	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
+	"store/writer.go",            // commits and reads, both of which wait for the disk
 	"loop/evio.go",               // evio accepts work on its own goroutines
 	"cmd/loopmq/service.go",      // waits for SIGHUP
-	"store/writer.go",            // commits and reads, both of which wait for the disk
 }
 
 // importRule: arrows of ours, and modules of others.

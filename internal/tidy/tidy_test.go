@@ -50,8 +50,8 @@ func report(t *testing.T, found []string) {
 	}
 }
 
-// load parses all Go files of the module; other modules below it (tools) and
-// what the build leaves behind are not ours to judge.
+// load parses all Go files of the module; other modules below it (tools, bench/peers)
+// and what the build leaves behind are not ours to judge.
 func load(t *testing.T) (all []*source) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
@@ -65,7 +65,7 @@ func load(t *testing.T) (all []*source) {
 		rel = filepath.ToSlash(rel)
 		if d.IsDir() {
 			base := path.Base(rel)
-			if rel != "." && (strings.HasPrefix(base, ".") || base == "testdata" || rel == "bin" || rel == "dist" || rel == "tools") {
+			if rel != "." && (strings.HasPrefix(base, ".") || base == "testdata" || rel == "bin" || rel == "dist" || isModule(file)) {
 				return filepath.SkipDir
 			}
 			return nil
@@ -87,6 +87,12 @@ func load(t *testing.T) (all []*source) {
 		t.Fatalf("found %d Go files below %s: looking in the wrong place", len(all), root)
 	}
 	return all
+}
+
+// isModule reports whether a folder has a go.mod of its own.
+func isModule(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "go.mod"))
+	return err == nil
 }
 
 func parse(t *testing.T, rel, text string) *source {

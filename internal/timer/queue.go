@@ -1,6 +1,6 @@
 package timer
 
-// arity of the heap: four children share two cache lines of slots, and the tree is half as deep as a binary one.
+// arity of the heap: four children are neighbours in memory, and the tree is half as deep as a binary one.
 const arity = 4
 
 // shrinkSlots is the capacity below which the heap's storage is kept whatever its load.
@@ -13,9 +13,10 @@ type Job interface {
 }
 
 // Timer is one deadline, embedded in what it times. The zero value is stopped.
+//
+// What it does lies in the heap: most timers are stopped most of the time, and a stopped one costs a word.
 type Timer struct {
-	job Job
-	pos int // 1 + position in the heap; 0 = stopped
+	pos uint32 // 1 + position in the heap; 0 = stopped
 }
 
 // Armed reports whether t waits for its deadline.
@@ -26,6 +27,7 @@ type slot struct {
 	at  int64
 	seq uint64 // order of Set: the tie-break that makes equal deadlines deterministic
 	t   *Timer
+	job Job
 }
 
 func (s *slot) before(o *slot) bool {
@@ -49,8 +51,7 @@ type Queue struct {
 func (q *Queue) Set(t *Timer, j Job, at int64) {
 	at = max(at, q.floor, 1)
 	q.seq++
-	s := slot{at: at, seq: q.seq, t: t}
-	t.job = j
+	s := slot{at: at, seq: q.seq, t: t, job: j}
 	if t.pos == 0 {
 		q.heap = append(q.heap, s)
 		q.up(len(q.heap)-1, s)
@@ -78,8 +79,7 @@ func (q *Queue) Stop(t *Timer) {
 func (q *Queue) Run(now int64, max int) (ran int) {
 	q.floor = now + 1
 	for ran < max && len(q.heap) > 0 && q.heap[0].at <= now {
-		t := q.heap[0].t
-		j := t.job
+		j := q.heap[0].job
 		q.remove(0)
 		j.Due(now)
 		ran++
@@ -101,7 +101,7 @@ func (q *Queue) Len() int { return len(q.heap) }
 
 // position returns where t lies, and panics for a timer that another queue holds: going on would corrupt both.
 func (q *Queue) position(t *Timer) int {
-	i := t.pos - 1
+	i := int(t.pos) - 1
 	if i >= len(q.heap) || q.heap[i].t != t {
 		panic("timer: the timer is armed in another queue or was copied while armed")
 	}
@@ -109,8 +109,7 @@ func (q *Queue) position(t *Timer) int {
 }
 
 func (q *Queue) remove(i int) {
-	t := q.heap[i].t
-	t.pos, t.job = 0, nil
+	q.heap[i].t.pos = 0
 	end := len(q.heap) - 1
 	last := q.heap[end]
 	q.heap[end] = slot{}
@@ -169,5 +168,5 @@ func (q *Queue) down(i int, s slot) {
 
 func (q *Queue) put(i int, s slot) {
 	q.heap[i] = s
-	s.t.pos = i + 1
+	s.t.pos = uint32(i + 1)
 }

@@ -1,7 +1,5 @@
 package topic
 
-import "hash/maphash"
-
 // Bounds of the cache of an Index: 512 KiB in all, taken when the first topic is seen twice.
 const (
 	cacheEntries  = 2048
@@ -25,46 +23,46 @@ type entry struct {
 // It is direct-mapped by a hash of the topic, and takes a topic in when it is seen twice in a row among those of
 // the same slot, so that topics that never come again cost a look and a word written.
 type cache struct {
-	shape   uint32 // at least 1 when there is a filter; an entry never filled has 0
-	seed    maphash.Seed
-	ready   bool
+	shape   uint32   // at least 1 when there is a filter; an entry never filled has 0
 	seen    []uint32 // upper half of the last hash that missed in a slot
 	entries []entry
 	last    *entry // found last: publishers send many to one topic in a row
 }
 
-// lookup returns what is known of topic, or nil and the hash that offer wants.
+// again returns what is known of topic if it is the one that was found last.
 //
-// hot: no allocation after the first call.
-func (c *cache) lookup(topic []byte) (*entry, uint64) {
-	if !c.ready {
-		c.seed, c.ready = maphash.MakeSeed(), true
-		c.seen = make([]uint32, cacheEntries)
-	}
+// hot: no allocation.
+func (c *cache) again(topic []byte) *entry {
 	if e := c.last; e != nil && e.shape == c.shape && string(e.topic[:e.bytes]) == string(topic) {
-		return e, e.hash
+		return e
 	}
-	if len(topic) > cacheTopicMax {
-		return nil, 0
-	}
-	hash := maphash.Bytes(c.seed, topic)
+	return nil
+}
+
+// lookup returns what is known of topic, or nil.
+//
+// hot: no allocation.
+func (c *cache) lookup(hash uint64, topic []byte) *entry {
 	if c.entries == nil {
-		return nil, hash
+		return nil
 	}
 	e := &c.entries[hash%cacheEntries]
-	if e.hash == hash && e.shape == c.shape && string(e.topic[:e.bytes]) == string(topic) {
-		c.last = e
-		return e, hash
+	if e.hash != hash || e.shape != c.shape || string(e.topic[:e.bytes]) != string(topic) {
+		return nil
 	}
-	return nil, hash
+	c.last = e
+	return e
 }
 
 // offer tells where a topic that lookup did not know has led.
 //
-// hot: no allocation after the first admission.
+// hot: no allocation after the first call and the first admission.
 func (c *cache) offer(hash uint64, topic []byte, nodes []uint32) {
 	if len(topic) > cacheTopicMax || len(nodes) > cacheNodesMax {
 		return
+	}
+	if c.seen == nil {
+		c.seen = make([]uint32, cacheEntries)
 	}
 	slot, tag := hash%cacheEntries, uint32(hash>>32)
 	if c.seen[slot] != tag {

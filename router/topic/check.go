@@ -15,7 +15,7 @@ func (x *Index[S]) CheckInvariants() error {
 	errs := []error{t.check()}
 	children := make([]uint32, t.top+1)
 	listed := make(map[uint32]bool)
-	subscriptions := 0
+	subscriptions, wild := 0, 0
 	for i := uint32(1); i <= t.top; i++ {
 		n := t.at(i)
 		if n.free() {
@@ -25,6 +25,8 @@ func (x *Index[S]) CheckInvariants() error {
 			errs = append(errs, err)
 		} else if literal {
 			children[n.parent]++
+		} else {
+			wild++
 		}
 		number := n.links[linkList]
 		if number != 0 {
@@ -41,6 +43,9 @@ func (x *Index[S]) CheckInvariants() error {
 		if n := t.at(uint32(i)); !n.free() && n.count() != count {
 			errs = append(errs, fmt.Errorf("index: node %d counts %d literal children, has %d", i, n.count(), count))
 		}
+	}
+	if wild != x.wild {
+		errs = append(errs, fmt.Errorf("index: %d nodes of wildcards, counted %d", wild, x.wild))
 	}
 	if subscriptions != x.len {
 		errs = append(errs, fmt.Errorf("index: Len is %d, the nodes hold %d subscriptions", x.len, subscriptions))

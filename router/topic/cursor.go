@@ -88,8 +88,7 @@ func (c *Cursor[M]) hidden() bool {
 	if c.depth != 1 || !c.wild(1) {
 		return false
 	}
-	level := c.t.names.levelText(c.at)
-	return len(level) > 0 && level[0] == '$'
+	return c.t.names.isDollar(c.at)
 }
 
 // matches reports whether the path to the current node, which has been matched level by level, is the whole filter.

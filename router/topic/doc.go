@@ -7,8 +7,9 @@
 // Cursor (a walk that can be interrupted), ValidateFilter and ValidateTopic.
 //
 // Both trees are made of the same nodes (names.go): a node is one topic level below its parent, 64 bytes in an
-// arena, named by a uint32. A child is found in one hash table keyed by parent and level (table.go), so that a
-// node with a million children costs what a node with one does, and no step of growth moves more than 4 KiB.
+// arena, named by a uint32; in the Index a filter without wildcards is a single node, as if it were one level. A
+// child is found in one hash table keyed by parent and level (table.go), so that a node with a million children costs
+// what a node with one does, and no step of growth moves more than 4 KiB.
 //
 // Caveats: what Match returns dies with the next call of any method. Validation does not look at UTF-8 or at the
 // number of bytes and levels; the codec and the owner do. A tree holds at most 33 million nodes and panics

@@ -23,15 +23,15 @@ func (x *Index[S]) Lists() int { return len(x.lists.all) }
 func (x *Index[S]) MatchWithoutCache(topic []byte) [][]S {
 	clear(x.out)
 	x.out = x.out[:0]
-	x.route(topic)
+	x.route(topic, x.names.levelHash(topic))
 	x.collect(x.found)
 	return x.out
 }
 
 // Cached reports whether the next Match of topic is answered by the cache.
 func (x *Index[S]) Cached(topic string) bool {
-	e, _ := x.cache.lookup([]byte(topic))
-	return e != nil
+	name := []byte(topic)
+	return x.cache.again(name) != nil || x.cache.lookup(x.names.levelHash(name), name) != nil
 }
 
 // WrapShape sets the number of the filters' generation before its last value.
@@ -39,8 +39,8 @@ func (x *Index[S]) WrapShape() { x.cache.shape = 1<<32 - 1 }
 
 // CollideCache makes the cached topic from look as if it had the hash of the topic to.
 func (x *Index[S]) CollideCache(from, to string) {
-	e, _ := x.cache.lookup([]byte(from))
-	_, hash := x.cache.lookup([]byte(to))
+	hash := x.names.levelHash([]byte(to))
+	e := x.cache.lookup(x.names.levelHash([]byte(from)), []byte(from))
 	forged := &x.cache.entries[hash%cacheEntries]
 	*forged = *e
 	forged.hash = hash

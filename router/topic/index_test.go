@@ -309,22 +309,27 @@ func TestTheTableShrinksAgain(t *testing.T) {
 	}
 }
 
-// TestLevelsWhoseHashesAreEqualAreToldApart has so many equal levels below different parents that about ten pairs
-// of them share their 32-bit hash.
-func TestLevelsWhoseHashesAreEqualAreToldApart(t *testing.T) {
+// TestNamesWhoseHashesAreEqualAreToldApart has so many names, and so many equal levels below different parents, that
+// about ten pairs of them share their 32-bit hash.
+func TestNamesWhoseHashesAreEqualAreToldApart(t *testing.T) {
 	const parents = 300_000
-	x := topic.NewIndex[int]()
-	var name []byte
-	for i := range parents {
-		x.Insert(fmt.Sprintf("%d/x", i), i)
-	}
-	if used, _ := x.Nodes(); used != 2*parents {
-		t.Fatalf("%d nodes, want %d", used, 2*parents)
-	}
-	for i := range parents {
-		name = fmt.Appendf(name[:0], "%d/x", i)
-		if sets := x.Match(name); len(sets) != 1 || sets[0][0] != i {
-			t.Fatalf("%s leads to %v", name, sets)
+	for _, row := range []struct {
+		behind string
+		nodes  int // of each filter
+	}{{"", 1}, {"/#", 3}} {
+		x := topic.NewIndex[int]()
+		var name []byte
+		for i := range parents {
+			x.Insert(fmt.Sprintf("%d/x%s", i, row.behind), i)
+		}
+		if used, _ := x.Nodes(); used != row.nodes*parents {
+			t.Fatalf("%d nodes, want %d", used, row.nodes*parents)
+		}
+		for i := range parents {
+			name = fmt.Appendf(name[:0], "%d/x", i)
+			if sets := x.Match(name); len(sets) != 1 || sets[0][0] != i {
+				t.Fatalf("%s leads to %v", name, sets)
+			}
 		}
 	}
 }

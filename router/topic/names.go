@@ -63,7 +63,7 @@ type names[P any] struct {
 	free     uint32 // first of the free nodes; their last is followed by 0
 	used     int    // nodes in use, the root not counted
 	children table
-	long     [][]byte // levels too long for a node
+	long     []string // levels too long for a node
 	longFree []uint32
 	seed     maphash.Seed
 	salt     uint64
@@ -128,20 +128,38 @@ func (t *names[P]) is(i, parent uint32, level []byte) bool {
 	if length <= uint32(len(n.text)) {
 		return string(n.text[:length]) == string(level)
 	}
-	return string(t.longText(n)) == string(level)
+	return t.longText(n) == string(level)
 }
 
-func (t *names[P]) longText(n *node[P]) []byte {
+func (t *names[P]) longText(n *node[P]) string {
 	return t.long[binary.LittleEndian.Uint32(n.text[:])]
 }
 
-// levelText returns a view of the level of node i.
+// levelText returns the level of node i; a view, unless it is long.
 func (t *names[P]) levelText(i uint32) []byte {
 	n := t.at(i)
 	if length := n.meta & metaLength; length <= uint32(len(n.text)) {
 		return n.text[:length]
 	}
-	return t.longText(n)
+	return []byte(t.longText(n))
+}
+
+// ownHash is the levelHash of the level of node i.
+func (t *names[P]) ownHash(i uint32) uint64 {
+	n := t.at(i)
+	if length := n.meta & metaLength; length <= uint32(len(n.text)) {
+		return t.levelHash(n.text[:length])
+	}
+	return maphash.String(t.seed, t.longText(n))
+}
+
+// isDollar reports whether the level of node i begins with $.
+func (t *names[P]) isDollar(i uint32) bool {
+	n := t.at(i)
+	if n.meta&metaLength == textLong {
+		return t.longText(n)[0] == '$'
+	}
+	return n.meta&metaLength > 0 && n.text[0] == '$'
 }
 
 // appendName appends the whole name that ends in node i.
@@ -157,21 +175,21 @@ func cutLevel(name []byte) (level, rest []byte, more bool) {
 	return bytes.Cut(name, []byte{'/'})
 }
 
-// add makes a literal child, which must not exist.
-func (t *names[P]) add(parent uint32, level []byte) uint32 {
-	i := t.take(parent, level)
+// add makes a literal child, which must not exist. kept is level in memory that stays as it is, or empty.
+func (t *names[P]) add(parent uint32, level []byte, kept string) uint32 {
+	i := t.take(parent, level, kept)
 	t.children.insert(t.childHash(parent, t.levelHash(level)), i)
 	return i
 }
 
 // drop removes a literal child.
 func (t *names[P]) drop(i uint32) {
-	t.children.remove(t.childHash(t.at(i).parent, t.levelHash(t.levelText(i))), i)
+	t.children.remove(t.childHash(t.at(i).parent, t.ownHash(i)), i)
 	t.release(i)
 }
 
 // take returns a node that only its parent's links lead to.
-func (t *names[P]) take(parent uint32, level []byte) uint32 {
+func (t *names[P]) take(parent uint32, level []byte, kept string) uint32 {
 	i := t.free
 	if i != 0 {
 		t.free = t.at(i).parent
@@ -182,7 +200,10 @@ func (t *names[P]) take(parent uint32, level []byte) uint32 {
 	*n = node[P]{parent: parent, meta: uint32(len(level))}
 	if copy(n.text[:], level) < len(level) {
 		n.meta = textLong
-		binary.LittleEndian.PutUint32(n.text[:], t.keepLong(bytes.Clone(level)))
+		if kept == "" {
+			kept = string(level)
+		}
+		binary.LittleEndian.PutUint32(n.text[:], t.keepLong(kept))
 	}
 	t.used++
 	return i
@@ -215,7 +236,7 @@ func (t *names[P]) release(i uint32) {
 	}
 }
 
-func (t *names[P]) keepLong(level []byte) uint32 {
+func (t *names[P]) keepLong(level string) uint32 {
 	if last := len(t.longFree) - 1; last >= 0 {
 		i := t.longFree[last]
 		t.longFree = t.longFree[:last]
@@ -227,6 +248,6 @@ func (t *names[P]) keepLong(level []byte) uint32 {
 }
 
 func (t *names[P]) dropLong(i uint32) {
-	t.long[i] = nil
+	t.long[i] = ""
 	t.longFree = append(t.longFree, i)
 }

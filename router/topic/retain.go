@@ -33,7 +33,7 @@ func (t *Retained[M]) Set(topic []byte, m M) (old M, had bool) {
 		level, rest, more = cutLevel(rest)
 		c := t.names.child(i, level)
 		if c == 0 {
-			c = t.names.add(i, level)
+			c = t.names.add(i, level, "")
 			t.chain(c, i)
 		}
 		i = c

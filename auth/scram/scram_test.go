@@ -1,21 +1,21 @@
-package auth_test
+package scram_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/xdg-go/scram"
+	xdg "github.com/xdg-go/scram"
 
-	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/scram"
 )
 
-func newSCRAM(t *testing.T) *auth.SCRAM {
+func newSCRAM(t *testing.T) *scram.Server {
 	t.Helper()
-	anna, err := auth.NewCredentials("secret", 0)
+	anna, err := scram.NewCredentials("secret", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := auth.NewSCRAM(func(user string) (auth.Credentials, bool) { return anna, user == "anna" })
+	s, err := scram.New(func(user string) (scram.Credentials, bool) { return anna, user == "anna" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,9 +24,9 @@ func newSCRAM(t *testing.T) *auth.SCRAM {
 
 // talk has a client of another implementation log in and returns how the
 // server saw it.
-func talk(t *testing.T, s *auth.SCRAM, user, password string) (identity string, done bool, err error) {
+func talk(t *testing.T, s *scram.Server, user, password string) (identity string, done bool, err error) {
 	t.Helper()
-	client, err := scram.SHA256.NewClient(user, password, "")
+	client, err := xdg.SHA256.NewClient(user, password, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestSCRAMBrokenMessages(t *testing.T) {
 func FuzzSCRAM(f *testing.F) {
 	f.Add("n,,n=anna,r=abc", "c=biws,r=abc,p=AAAA")
 	f.Fuzz(func(t *testing.T, first, last string) {
-		s, err := auth.NewSCRAM(func(string) (auth.Credentials, bool) { return auth.Credentials{}, false })
+		s, err := scram.New(func(string) (scram.Credentials, bool) { return scram.Credentials{}, false })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package auth
+package scram
 
 import (
 	"crypto/hmac"
@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/xdg-go/scram"
+	xdg "github.com/xdg-go/scram"
 )
 
-// MethodSCRAMSHA256 is the name of the method (RFC 7677) as it stands in the
+// Method is the name of the method (RFC 7677) as it stands in the
 // Authentication Method of CONNECT.
-const MethodSCRAMSHA256 = "SCRAM-SHA-256"
+const Method = "SCRAM-SHA-256"
 
 // IterationsMin is the least number of iterations that RFC 7677 allows, and
 // what is used where nothing else is said.
@@ -53,22 +53,22 @@ func mac(key []byte, text string) []byte {
 	return h.Sum(nil)
 }
 
-// SCRAM starts conversations of SCRAM-SHA-256.
-type SCRAM struct {
-	server *scram.Server
+// Server starts conversations of SCRAM-SHA-256.
+type Server struct {
+	server *xdg.Server
 	lookup func(user string) (Credentials, bool)
 	secret []byte
 }
 
-// NewSCRAM makes a SCRAM over users. lookup must not block. A user that it does
+// New makes a Server over users. lookup must not block. A user that it does
 // not know gets a salt all the same, always the same one, and then fails: who
 // asks does not learn which names exist.
-func NewSCRAM(lookup func(user string) (Credentials, bool)) (*SCRAM, error) {
-	s := &SCRAM{lookup: lookup, secret: make([]byte, sha256.Size)}
+func New(lookup func(user string) (Credentials, bool)) (*Server, error) {
+	s := &Server{lookup: lookup, secret: make([]byte, sha256.Size)}
 	if _, err := rand.Read(s.secret); err != nil {
 		return nil, fmt.Errorf("draw a secret: %w", err)
 	}
-	server, err := scram.SHA256.NewServer(s.credentials)
+	server, err := xdg.SHA256.NewServer(s.credentials)
 	if err != nil {
 		return nil, fmt.Errorf("start SCRAM: %w", err)
 	}
@@ -77,7 +77,7 @@ func NewSCRAM(lookup func(user string) (Credentials, bool)) (*SCRAM, error) {
 }
 
 // credentials looks a user up, or makes some that no password fits.
-func (s *SCRAM) credentials(user string) (scram.StoredCredentials, error) {
+func (s *Server) credentials(user string) (xdg.StoredCredentials, error) {
 	c, known := s.lookup(user)
 	if !known {
 		c = Credentials{
@@ -85,20 +85,20 @@ func (s *SCRAM) credentials(user string) (scram.StoredCredentials, error) {
 			StoredKey: mac(s.secret, "stored "+user), ServerKey: mac(s.secret, "server "+user),
 		}
 	}
-	return scram.StoredCredentials{
-		KeyFactors: scram.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},
+	return xdg.StoredCredentials{
+		KeyFactors: xdg.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},
 		StoredKey:  c.StoredKey, ServerKey: c.ServerKey,
 	}, nil
 }
 
 // Start begins a conversation.
-func (s *SCRAM) Start() *Conversation {
+func (s *Server) Start() *Conversation {
 	return &Conversation{scram: s.server.NewConversation()}
 }
 
 // Conversation is one authentication of one client.
 type Conversation struct {
-	scram *scram.ServerConversation
+	scram *xdg.ServerConversation
 }
 
 // errFailed is all that a client learns.

@@ -1,0 +1,52 @@
+package broker
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/loopmq/loopmq/loop"
+	"github.com/loopmq/loopmq/router"
+)
+
+// dumpBacklogs is how many sessions a dump names.
+const dumpBacklogs = 5
+
+// Dump writes the state of the broker to the log: what is connected, what
+// waits, what was dropped and for what, and the largest backlogs.
+func (b *Broker) Dump(ctx context.Context) error {
+	var rs router.Stats
+	var ls loop.Stats
+	var used int64
+	var largest []router.Backlog
+	err := b.Do(ctx, func(r *router.Router, l *loop.Stats) {
+		rs, ls, used, largest = *r.Stats(), *l, r.MemoryUsed(), r.Backlogs(dumpBacklogs)
+	})
+	if err != nil {
+		return err
+	}
+	log := b.logger()
+	log.Info("state: clients", "connections", ls.Conns, "clients", rs.Clients, "sessions", rs.Sessions,
+		"subscriptions", rs.Subscriptions, "retained", rs.Retained, "retained_bytes", rs.RetainedBytes)
+	log.Info("state: messages", "published", rs.Published, "delivered", rs.Delivered, "queued", rs.Queued, "queued_bytes", rs.QueuedBytes,
+		"late", rs.Late, "inflight", rs.Inflight, "denied", rs.Denied, "over_quota", rs.OverQuota)
+	for reason, n := range rs.Dropped {
+		if n > 0 {
+			log.Info("state: dropped", "reason", router.DropReason(reason).String(), "messages", n)
+		}
+	}
+	for _, row := range router.LimitRows() {
+		if n := rs.LimitHits[row.ID]; n > 0 {
+			log.Info("state: limit reached", "limit", row.Name, "times", n, "effect", row.Effect)
+		}
+	}
+	for _, s := range largest {
+		log.Info("state: backlog", "client", quote(s.ClientID), "connected", s.Connected, "messages", s.Messages, "bytes", s.Bytes, "inflight", s.Inflight)
+	}
+	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "passes", ls.Passes, "wakeups", ls.Wakeups,
+		"memory_of_clients", used, "memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine())
+	for _, c := range b.Certificates() {
+		log.Info("state: certificate", "listener", c.Listener, "file", c.File, "days", int(time.Until(c.NotAfter).Hours()/24))
+	}
+	return nil
+}

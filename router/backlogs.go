@@ -1,0 +1,34 @@
+package router
+
+import "slices"
+
+// Backlog is what waits for one session.
+type Backlog struct {
+	ClientID        string
+	Connected       bool
+	Messages, Bytes int
+	Inflight        int
+}
+
+// Backlogs returns the n sessions for which most bytes wait, the largest first.
+// It walks all sessions.
+func (r *Router) Backlogs(n int) (list []Backlog) {
+	for id, s := range r.sessions {
+		b := Backlog{
+			ClientID: id, Connected: s.client != nil, Messages: s.queue.n + s.late.n, Bytes: s.queue.bytes + s.late.bytes, Inflight: s.out.open,
+		}
+		if b.Messages > 0 || b.Inflight > 0 {
+			list = append(list, b)
+		}
+	}
+	slices.SortFunc(list, func(a, b Backlog) int {
+		switch {
+		case a.Bytes != b.Bytes:
+			return b.Bytes - a.Bytes
+		case a.Inflight != b.Inflight:
+			return b.Inflight - a.Inflight
+		}
+		return compareText(a.ClientID, b.ClientID)
+	})
+	return list[:min(n, len(list))]
+}

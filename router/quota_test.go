@@ -1,0 +1,152 @@
+package router_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// quotas lets everybody in with a quota by user name.
+type quotas map[string]router.Quota
+
+func (q quotas) Authenticate(cr *router.Credentials, done func(router.Verdict)) {
+	done(router.Verdict{Identity: &router.Identity{User: cr.Username}, Quota: q[cr.Username]})
+}
+
+func TestRateOfMessagesIn(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"slow": {MessagesIn: 2}}
+	s := w.as("any", "s", true)
+	s.expect("20 02 00 00")
+	s.send("82 06 0001 0001 't' 00")
+	s.expect("90 03 0001 00")
+	c := w.as("slow", "c", true)
+	c.expect("20 02 00 00")
+	c.send("30 04 0001 't' '1' 30 04 0001 't' '2' 30 04 0001 't' '3' c0 00")
+	s.expect("30 04 0001 't' '1' 30 04 0001 't' '2'") // a second's worth at once, the rest is not read
+	c.expect("")
+	w.sleep(0.4)
+	c.feed(nil)
+	s.expect("")
+	w.sleep(0.2) // one more after half a second
+	c.feed(nil)
+	s.expect("30 04 0001 't' '3'")
+	w.sleep(0.6)
+	c.feed(nil)
+	c.expect("d0 00")
+	if n := w.r.Stats().OverQuota; n == 0 {
+		t.Error("not counted")
+	}
+}
+
+func TestRateOfBytesIn(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"slow": {BytesIn: 10}}
+	c := w.as("slow", "c", true)
+	c.expect("20 02 00 00")
+	c.send("30 0c 0001 't' '123456789' c0 00") // 14 bytes: 4 more than a second's worth
+	c.expect("")
+	w.sleep(0.3)
+	c.feed(nil)
+	c.expect("")
+	w.sleep(0.3)
+	c.feed(nil)
+	c.expect("d0 00")
+}
+
+// What is sent too fast waits: QoS 1 in the queue, of QoS 0 the latest.
+func TestRateOfMessagesOut(t *testing.T) {
+	w := newWorld(t, router.Limits{LateBytesMax: 2 * (64 + 2)})
+	w.listener.Authenticator = quotas{"slow": {MessagesOut: 1}}
+	c := w.as("slow", "c", true)
+	c.expect("20 02 00 00")
+	c.send("82 0a 0001 0001 'a' 01 0001 'z' 00")
+	c.expect("90 04 0001 01 00")
+	p := w.as("any", "p", true)
+	p.expect("20 02 00 00")
+	for i := range 3 {
+		p.send(fmt.Sprintf("32 06 0001 'a' %04x '%d'", i+1, i))
+	}
+	c.expect("32 06 0001 'a' 0001 '0'")
+	for i := range 2 {
+		w.sleep(1.1)
+		c.expect(fmt.Sprintf("32 06 0001 'a' %04x '%d'", i+2, i+1))
+	}
+	w.sleep(2)
+	for i := range 4 {
+		p.send(fmt.Sprintf("30 04 0001 'z' '%d'", i))
+	}
+	c.expect("30 04 0001 'z' '0'")
+	w.sleep(1.1)
+	c.expect("30 04 0001 'z' '2'") // 1 was dropped, the oldest
+	w.sleep(1.1)
+	c.expect("30 04 0001 'z' '3'")
+	for range 100 {
+		w.sleep(1) // waiting for us is not being stuck
+	}
+	if c.closing {
+		t.Error("disconnected for our own slowness")
+	}
+}
+
+func TestQuotaOfConnections(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"u": {Connections: 2}}
+	first := w.as("u", "1", true)
+	first.expect("20 02 00 00")
+	w.as("u", "2", true).expect("20 02 00 00")
+	w.as("u", "3", true).expect("20 02 00 03")
+	w.as("any", "4", true).expect("20 02 00 00")
+	first.reset()
+	w.as("u", "5", true).expect("20 02 00 00")
+	w.as("u", "6", true).expect("20 02 00 03")
+	if n := w.r.Stats().OverQuota; n != 2 {
+		t.Errorf("counted %d times, want 2", n)
+	}
+}
+
+func TestQuotasOfASession(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"u": {Subscriptions: 2, QueuedBytes: 6}}
+	c := w.as("u", "c", false)
+	c.expect("20 02 00 00")
+	c.send("82 0e 0001 0001 'a' 01 0001 'b' 01 0001 'c' 01")
+	c.expect("90 05 0001 01 01 80")
+	c.reset()
+	p := w.as("any", "p", true)
+	p.expect("20 02 00 00")
+	for i := range 4 {
+		p.send(fmt.Sprintf("32 07 0001 'a' %04x '0%d'", i+1, i))
+	}
+	w.as("u", "c", false).expect("20 02 01 00 32 07 0001 'a' 0001 '02' 32 07 0001 'a' 0002 '03'")
+}
+
+func TestQuotaOfRetainedMessages(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"u": {Retained: 2}}
+	a, b := w.as("u", "a", true), w.as("u", "b", true)
+	a.expect("20 02 00 00")
+	b.expect("20 02 00 00")
+	a.send("31 04 0001 '1' 'x' 31 04 0001 '2' 'x'")
+	b.send("31 04 0001 '3' 'x' 31 04 0001 '1' 'y'") // no third topic; but another value
+	if n := w.r.Stats().Retained; n != 2 {
+		t.Errorf("%d retained, want 2", n)
+	}
+	b.send("31 03 0001 '2' 31 04 0001 '3' 'x'") // one goes, one comes
+	if n := w.r.Stats().Retained; n != 2 {
+		t.Errorf("%d retained, want 2", n)
+	}
+	s := w.as("any", "s", true)
+	s.expect("20 02 00 00")
+	s.send("82 06 0001 0001 '+' 00")
+	s.settled("90 03 0001 00", "31 04 0001 '1' 'y'", "31 04 0001 '3' 'x'")
+}
+
+func TestQuotaTightens(t *testing.T) {
+	q := router.Quota{MessagesIn: 5, Connections: 1}
+	q.Tighten(router.Quota{MessagesIn: 3, BytesOut: 7, Connections: 2})
+	if q != (router.Quota{MessagesIn: 3, BytesOut: 7, Connections: 1}) {
+		t.Errorf("%+v", q)
+	}
+}
