@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/loopmq/loopmq/router/topic"
 )
 
 // Every record of the state begins with its version. Numbers are uvarints
@@ -113,7 +115,7 @@ func (m *bodyRecord) decode(f *fields) {
 	m.expireAt = f.time()
 	m.writer, m.props, m.topic = f.bytes(), f.bytes(), f.bytes()
 	m.payload = f.rest()
-	if len(m.topic) == 0 || len(m.topic) > 65_535 {
+	if f.err == nil && (len(m.topic) > 65_535 || topic.ValidateTopic(m.topic) != nil) {
 		f.wrong()
 	}
 }

@@ -69,6 +69,9 @@ func (r *Router) Restore(now int64) (Restored, error) {
 
 // record takes one record. value is a view.
 func (g *restoring) record(table byte, n uint64, value []byte) error {
+	if n == 0 && table != tableMeta {
+		return fmt.Errorf("%w: number 0", errRecordWrong)
+	}
 	switch table {
 	case tableMeta:
 		f := fieldsOf(value)
@@ -167,6 +170,9 @@ func (g *restoring) retained(n uint64, value []byte) error {
 	var rec retainedRecord
 	if err := rec.decode(value); err != nil {
 		return err
+	}
+	if rec.body.topic[0] == '$' {
+		return fmt.Errorf("%w: retained topic %q", errRecordWrong, rec.body.topic)
 	}
 	r := g.r
 	g.k.retained = max(g.k.retained, n)

@@ -49,7 +49,7 @@ var testArrows = map[string][]string{
 	"bench/mqttbench": {"broker"},
 	"broker":          {"client"},
 	"cmd/loopmq":      {"codec"},
-	"router":     {"store"},
+	"router":          {"store"},
 }
 
 // modules are the modules of others that each package may import; who is not
