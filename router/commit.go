@@ -22,6 +22,7 @@ const (
 	lazyBytesMax  = 256 << 10  // of records that nobody waits for
 	lazyWait      = int64(1e9) // ns that such records wait for company
 	fullRetry     = int64(1e9) // ns between attempts when the store is full
+	waitsBytesMax = 1 << 20    // of a client's answers that wait; publishers are held back long before
 	waitsBufKept  = 4096
 	waitsIdleKept = 256
 )
@@ -297,6 +298,9 @@ func (c *Client) muted() bool { return c.waits != nil && c.waits.mute != 0 }
 // answerLater puts a frame behind the answers that wait.
 func (c *Client) answerLater(frame []byte) error {
 	w := c.waits
+	if len(w.buf)+len(frame) > waitsBytesMax {
+		return errAnswersUnread
+	}
 	w.buf = append(w.buf, frame...)
 	if n := len(w.marks); n > 0 && w.marks[n-1].batch == w.batch {
 		w.marks[n-1].end = len(w.buf)

@@ -82,6 +82,7 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	if refused != nil {
 		text = refused.Error()
 	}
+	c.slowDown(mark)
 	c.awaitSince(mark)
 	err := c.answerFitting(&a.Props, text, func(dst []byte) []byte { return codec.AppendSuback(dst, c.version, &a) })
 	if err != nil {
@@ -227,6 +228,7 @@ func (c *Client) handleUnsubscribe(k *codec.Packet) error {
 		r.dropReplays(s, sub.filter)
 		a.Codes = append(a.Codes, byte(codec.Success))
 	}
+	c.slowDown(mark)
 	c.awaitSince(mark)
 	r.scratch = codec.AppendUnsuback(r.scratch[:0], c.version, &a)
 	return c.answer(r.scratch)
