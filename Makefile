@@ -33,7 +33,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-peers bench-doors bench-baseline bench-diff bench-compare pgo fuzz sim faults hostile soak docs cover cross clean
+	bench bench-peers bench-doors bench-baseline bench-diff bench-compare pgo torture fuzz sim faults hostile soak docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -119,6 +119,10 @@ bench-compare: build ## the same, this tree against the commit REF (default HEAD
 	git worktree remove --force $(BIN)/base
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -base $(BIN)/loopmq-base
+
+KILLS ?= 300
+torture: ## kill a broker under load KILLS (300) times, with SIGKILL, and look for what was lost
+	LOOPMQ_TORTURE=$(KILLS) $(GO) test -count=1 -timeout 30m -run 'TestTorture' -v ./cmd/loopmq
 
 # go build uses cmd/loopmq/default.pgo by itself. To be made anew when what is
 # hot has changed; docs/performance.md says what it gains.

@@ -32,6 +32,7 @@ type Broker struct {
 	cfg    Config
 	engine loop.Engine
 	router *router.Router
+	state  *state // nil: nothing outlives the process
 	log    *logQueue
 	pool   *buf.Pool
 	frames transport.Frames // of all WebSockets
@@ -83,6 +84,10 @@ func New(cfg Config) (*Broker, error) {
 		return b.bookOf(from.Listener).identity(user, true, clientID, from.Remote.Addr(), nil)
 	}
 	rc.Version, rc.Traffic = cfg.Version, b.traffic
+	if b.state = newState(cfg.StateDir, b.engine.Complete); b.state != nil {
+		rc.Store, rc.Wall = b.state, func() int64 { return time.Now().UnixNano() }
+		rc.SaveIdentity, rc.LoadIdentity = b.saveIdentity, b.loadIdentity
+	}
 	if cfg.Record != nil {
 		if b.recording, err = b.newRecording(cfg.Record, &rc); err != nil {
 			return nil, err
@@ -144,6 +149,10 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer close(b.done)
 	b.log.start()
 	defer b.log.close()
+	if err := b.restore(); err != nil {
+		return err
+	}
+	defer b.closeState()
 	b.logins.start(b.engine.Complete)
 	defer b.logins.stop()
 	b.encrypt(b.doors)
@@ -193,7 +202,8 @@ func (b *Broker) encrypt(doors []*door) {
 }
 
 // Shutdown makes Run end: wills are sent, what is queued for clients is
-// flushed for up to Config.ShutdownTimeout, connections are closed. A second
+// flushed for up to Config.ShutdownTimeout, connections are closed, and the
+// state that is kept is committed. A second
 // call ends the flushing at once.
 func (b *Broker) Shutdown() { b.engine.Stop(b.cfg.ShutdownTimeout) }
 

@@ -77,6 +77,10 @@ type Config struct {
 	// DenyCloses closes the connection of a 3.x client that publishes what it
 	// may not; otherwise its message is acknowledged and goes nowhere.
 	DenyCloses bool
+	// StateDir is the directory that keeps sessions and retained messages over
+	// the end of the process; "" keeps them in memory only. It is made if need
+	// be, and belongs to one broker at a time.
+	StateDir string
 	// Version is what $SYS/broker/version says.
 	Version string
 	// ShutdownTimeout is the time that clients get to read what is queued for

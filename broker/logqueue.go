@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -115,6 +116,8 @@ func (q *logQueue) event(e *router.Event) {
 		level, text = slog.LevelWarn, "two clients have the same identifier and take the session from each other; give each its own"
 	case router.EventMemory:
 		level, text = slog.LevelWarn, "near the memory limit: "+e.Detail
+	case router.EventStore:
+		level, text = storeWords(e)
 	case router.EventStranger:
 		level, text = slog.LevelWarn, "refused: the session belongs to another user"
 	}
@@ -171,9 +174,24 @@ func addEvent(r *slog.Record, e *router.Event) {
 		r.Add("other", e.Other.Addr(), "times", e.Count)
 	case router.EventMemory:
 		r.Add("used", e.Count, "limit", e.Waiting)
+	case router.EventStore:
+		if e.Err != nil {
+			r.Add("error", e.Err.Error())
+		}
 	case router.EventStranger:
 		r.Add("owner", quote(e.User))
 	}
+}
+
+// storeWords says what has become of the store.
+func storeWords(e *router.Event) (slog.Level, string) {
+	switch {
+	case e.Err == nil:
+		return slog.LevelWarn, "the store takes messages again"
+	case errors.Is(e.Err, router.ErrStoreFull):
+		return slog.LevelError, "the store is full: messages with QoS 1 and 2 for durable sessions are not acknowledged until there is room"
+	}
+	return slog.LevelError, "the store has failed: no durable message is taken until the broker is restarted; look at the disk first"
 }
 
 // ruleOr names the rule that denied.

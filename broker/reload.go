@@ -15,7 +15,7 @@ import (
 // Reload puts cfg in force instead of what the broker was made with: all of it,
 // or, with an error that says what is wrong, nothing. Listeners that stay keep
 // their connections, new ones are opened before anything changes. Engine,
-// LoopLimits, Log and AuthMethods cannot change while the broker runs.
+// StateDir, LoopLimits, Log and AuthMethods cannot change while the broker runs.
 //
 // Clients follow the new access rules from their next message on. Who could no
 // longer log in, because his name is gone or anonymous clients are no longer
@@ -25,6 +25,9 @@ func (b *Broker) Reload(cfg Config) error {
 	defer b.reloading.Unlock()
 	if cfg.Engine != b.cfg.Engine {
 		return fmt.Errorf("engine %q instead of %q: restart the broker for that", cfg.Engine, b.cfg.Engine)
+	}
+	if cfg.StateDir != b.cfg.StateDir {
+		return fmt.Errorf("state directory %q instead of %q: restart the broker for that", cfg.StateDir, b.cfg.StateDir)
 	}
 	next, err := b.prepare(cfg)
 	if err != nil {

@@ -280,6 +280,7 @@ type access struct {
 	who        acl.Who
 	subject    *acl.Subject
 	generation int
+	saved      []byte // nil until it is written down
 }
 
 // current follows the rules.

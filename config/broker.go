@@ -48,7 +48,7 @@ func (f *File) Broker() (broker.Config, error) {
 		return broker.Config{}, fmt.Errorf("not served yet: %s", strings.Join(later, ", "))
 	}
 	cfg := broker.Config{
-		Engine: f.Engine, Limits: f.Limits,
+		Engine: f.Engine, StateDir: f.StateDir, Limits: f.Limits,
 		ServerReference: f.ServerReference, ServerMoved: f.ServerMoved,
 		ResponsePrefix: f.ResponsePrefix, ValidatePayloads: f.ValidatePayloads,
 		PasswordFile: f.Auth.PasswordFile, ACLFile: f.Auth.ACLFile, DenyCloses: f.Auth.DenyCloses,

@@ -85,13 +85,12 @@ bans.client_ids = ["bad"]
 func TestLater(t *testing.T) {
 	dir := t.TempDir()
 	f := load(t, write(t, dir, "loopmq.toml", `
-state_dir = "state"
 log.level = "debug"
 [[listener]]
 url = "mqtt://:0"
 limits.inflight_max = 5
 `), nil)
-	want := []string{"state_dir", "listener.0.limits.inflight_max"}
+	want := []string{"listener.0.limits.inflight_max"}
 	if got := f.Later(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

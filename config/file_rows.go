@@ -15,7 +15,7 @@ func (f *File) rows() []*row {
 		choiceRow(&f.Engine, "engine", "", []string{"", "epoll", "evio"}, Restart,
 			`The event loop; "" is the best one of the platform.`).flag("engine"),
 		pathRow(&f.StateDir, "state_dir", Restart,
-			`The directory that keeps sessions and messages over a restart; "" keeps them in memory only.`).later(),
+			`The directory that keeps sessions and messages over a restart; "" keeps them in memory only.`).flag("state-dir"),
 		durationRow(&f.ShutdownTimeout, "shutdown_timeout", 5*time.Second, 0, Live,
 			"How long clients get to read what is queued for them when the broker stops.").flag("shutdown-timeout"),
 		textRow(&f.ServerReference, "server_reference", "", Live,

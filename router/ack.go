@@ -41,10 +41,16 @@ func (c *Client) handlePubrec(k *codec.Packet) error {
 		return c.acknowledgeWith(codec.TypePubrel, id, codec.PacketIdentifierNotFound, "")
 	}
 	if e != nil && e.state == flightPubrec {
-		c.r.release(e.msg)
+		m := e.msg
+		c.r.keepReleased(s, e)
+		c.r.release(m)
 		e.msg = nil
 		e.state = flightPubcomp
+		if c.undurable() {
+			return nil // PUBREL comes after a restart
+		}
 	}
+	c.awaitAll()
 	// An unknown PacketID is answered too, so that the peer can finish.
 	return c.acknowledge(codec.TypePubrel, id)
 }
@@ -82,6 +88,7 @@ func (c *Client) openFlight(k *codec.Packet, want flightState) (s *Session, e *f
 
 // finish closes an entry of the in-flight window and lets go of its message.
 func (r *Router) finish(s *Session, e *flight) {
+	r.dropEntry(&e.delivery)
 	if e.msg != nil {
 		r.release(e.msg)
 	}
@@ -99,9 +106,15 @@ func (c *Client) handlePubrel(k *codec.Packet) error {
 	}
 	if set := c.session.received; set == nil || !set.remove(a.PacketID) {
 		c.r.stats.StrayAcks++
+		c.awaitAll()
 		if c.v5 != nil {
 			return c.acknowledgeWith(codec.TypePubcomp, a.PacketID, codec.PacketIdentifierNotFound, "")
 		}
 	}
+	if c.undurable() {
+		return nil // the client repeats PUBREL after a restart
+	}
+	c.session.dropReceived(a.PacketID)
+	c.awaitAll()
 	return c.acknowledge(codec.TypePubcomp, a.PacketID)
 }

@@ -14,6 +14,9 @@ func (c *Client) answer(frame []byte) error {
 	if c.rare != nil && c.rare.stuck != nil {
 		c.rare.stuck.answered = true
 	}
+	if c.waits != nil {
+		return c.answerLater(frame)
+	}
 	if !c.conn.SendControl(frame) {
 		return errAnswersUnread
 	}
@@ -68,7 +71,9 @@ func (c *Client) acknowledgeWith(t codec.Type, id uint16, reason codec.Reason, t
 // farewell tells a 5.0 client why its connection ends [MQTT-3.14.0-1]. What
 // cannot be sent is not: the connection ends anyhow.
 func (c *Client) farewell(why error) {
-	if c.v5 == nil || !c.connected {
+	muted := c.muted()
+	c.r.keep.dropWaits(c)
+	if c.v5 == nil || !c.connected || muted {
 		return
 	}
 	d := codec.Disconnect{Reason: reasonOf(why)}

@@ -6,7 +6,7 @@ import "fmt"
 // counters equal sums, the index holds exactly the sessions' filters, every
 // message is held by those who say so.
 func (r *Router) CheckInvariants() error {
-	holders := map[*Message]int32{}
+	holders, written := map[*Message]int32{}, map[*Message]int32{}
 	var n struct{ subs, queued, inflight, offline, clients, late, lateBytes int }
 	var queuedBytes int64
 	for id, s := range r.sessions {
@@ -21,7 +21,11 @@ func (r *Router) CheckInvariants() error {
 		} else if s.client.session != s {
 			return fmt.Errorf("session %q and its client disagree", id)
 		}
-		if err := r.checkSession(s, holders); err != nil {
+		err := r.checkSession(s, holders)
+		if err == nil {
+			err = s.checkKept(written)
+		}
+		if err != nil {
 			return fmt.Errorf("session %q: %w", id, err)
 		}
 		n.subs += s.subs.len()
@@ -59,6 +63,7 @@ func (r *Router) CheckInvariants() error {
 		differs("retained bytes", r.stats.RetainedBytes, retainedBytes),
 		differs("live messages", r.messages.live, len(holders)),
 		checkHolders(holders),
+		checkWritten(holders, written),
 		r.checkShares(),
 		differs("entries of the idle flow", r.idle.out.open+len(r.idle.out.ring)+int(r.idle.out.next)+r.idle.queue.n+len(r.idle.replays), 0),
 		r.index.CheckInvariants(),

@@ -18,6 +18,7 @@ type Client struct {
 	id      string
 	peer    Peer
 	will    *will
+	waits   *waits  // nil: no answer waits for a commit
 	rare    *rarely // nil: none of that
 
 	prev, next *Client // Router.clients
@@ -136,7 +137,7 @@ func (c *Client) handle(k *codec.Packet) error {
 	case codec.TypeUnsubscribe:
 		return c.handleUnsubscribe(k)
 	case codec.TypePingreq:
-		return c.answer([]byte(codec.PingrespFrame)) // [MQTT-3.12.4-1]
+		return c.answerPing() // [MQTT-3.12.4-1]
 	case codec.TypeDisconnect:
 		return c.handleDisconnect(k)
 	case codec.TypeAuth:
@@ -213,8 +214,10 @@ func (c *Client) Closed(why error) {
 		}
 	}
 	c.r.clients.remove(c)
+	c.r.keep.dropWaits(c)
 	c.unrestrict()
 	if !c.connected {
+		c.dropWill()
 		c.r.event(&Event{Kind: EventRefuse, ClientID: c.id, Peer: c.peer, Err: why})
 		return
 	}

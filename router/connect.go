@@ -127,6 +127,10 @@ func (c *Client) refuse(why error) error {
 // accept joins the connection with its session.
 func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 	r := c.r
+	if err := c.mayKeep(p, id); err != nil {
+		return c.refuse(err)
+	}
+	mark := r.keep.mark()
 	s := r.sessions[id]
 	if s != nil && s.client != nil {
 		r.takeOver(s)
@@ -150,6 +154,7 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 	r.attachSession(s, c, r.sessionExpiry(p))
 	c.id, c.connected = s.id, true
 	c.packetMax = int32(min(r.limits.PacketBytesMax, codec.MaxPacketBytes))
+	c.keepConnect(s, mark)
 	keep := c.startKeepAlive(p.KeepAliveSeconds)
 	r.stats.Connects++
 	r.stats.Clients++

@@ -108,10 +108,16 @@ func (r *Router) give(s *Session, d delivery) {
 func (r *Router) sendNew(s *Session, d *delivery) bool {
 	if d.msg.expired(r.now) {
 		r.drop(s, DropExpired, d.msg.Topic())
+		r.dropEntry(d)
 		return true
 	}
 	if !r.stillAllowed(s, d.msg) {
 		r.drop(s, DropNoRight, d.msg.Topic())
+		r.dropEntry(d)
+		return true
+	}
+	if s.mustHold(d.qos) {
+		r.flyLater(s, *d)
 		return true
 	}
 	switch r.transmit(s.client, d, s.out.nextID(), false) {
@@ -119,6 +125,7 @@ func (r *Router) sendNew(s *Session, d *delivery) bool {
 		return false
 	case putTooLarge:
 		r.drop(s, DropPacketTooLarge, d.msg.Topic())
+		r.dropEntry(d)
 	default:
 		r.fly(s, *d)
 	}
@@ -149,15 +156,39 @@ func (r *Router) sendUnacked(s *Session, d *delivery) bool {
 // ready reports whether the session's next message with QoS > 0 may leave at
 // once: it is connected, nothing is before it and the window has room.
 func (s *Session) ready() bool {
-	return s.queue.n == 0 && s.out.resend == s.out.next && s.windowOpen()
+	return s.queue.n == 0 && (s.out.resend == s.out.next || s.kept != nil) && s.windowOpen()
+}
+
+// mustHold tells whether a message opens a flight that does not leave at once:
+// QoS 2 to a durable session waits until its PacketID is durable, or a client
+// could take what has the same PacketID after a crash for a repeat; and what
+// comes behind such a one waits too.
+func (s *Session) mustHold(qos byte) bool {
+	return s.kept != nil && (qos == 2 || s.out.resend != s.out.next)
+}
+
+// flyLater opens a flight that resend sends when it may leave.
+func (r *Router) flyLater(s *Session, d delivery) {
+	s.out.nextID()
+	r.open(s, d)
+	if d.qos == 2 {
+		r.keep.list(s)
+	}
 }
 
 func (s *Session) windowOpen() bool { return s.out.open < int(s.client.window) }
 
 // fly notes that d was sent.
 func (r *Router) fly(s *Session, d delivery) {
-	e := s.out.add()
+	e := r.open(s, d)
+	e.sent = true
 	s.out.resend = s.out.next
+	r.delivered(d.qos, len(d.msg.Payload()))
+}
+
+// open opens the next flight, for d.
+func (r *Router) open(s *Session, d delivery) *flight {
+	e := s.out.add()
 	e.delivery = d
 	e.msg.hold()
 	e.state = flightPuback
@@ -165,7 +196,10 @@ func (r *Router) fly(s *Session, d delivery) {
 		e.state = flightPubrec
 	}
 	r.stats.Inflight++
-	r.delivered(d.qos, len(d.msg.Payload()))
+	if s.kept != nil {
+		r.keepEntry(s, &e.delivery, e.n+1)
+	}
+	return e
 }
 
 // enqueue keeps d until its session can take it. At a limit the oldest go.
@@ -191,6 +225,9 @@ func (r *Router) enqueue(s *Session, d delivery) {
 		r.windowShut(c)
 	}
 	d.msg.hold()
+	if s.kept != nil {
+		r.keepEntry(s, &d, 0)
+	}
 	s.queue.push(d)
 	r.stats.Queued++
 	r.stats.QueuedBytes += int64(size)
@@ -199,7 +236,9 @@ func (r *Router) enqueue(s *Session, d delivery) {
 func (r *Router) dropOldest(s *Session, limit LimitID) {
 	r.hit(limit)
 	r.drop(s, DropQueueFull, s.queue.front().msg.Topic())
-	r.release(s.dequeue().msg)
+	d := s.dequeue()
+	r.dropEntry(&d)
+	r.release(d.msg)
 }
 
 // dequeue takes the oldest waiting message; the hold passes to the caller.
@@ -215,7 +254,7 @@ func (s *Session) dequeue() delivery {
 // then retained messages.
 func (r *Router) pump(s *Session) {
 	c := s.client
-	if c == nil || c.closing {
+	if c == nil || c.closing || c.muted() {
 		return
 	}
 	if !r.pumpAcked(s, c) {
@@ -231,7 +270,7 @@ func (r *Router) pump(s *Session) {
 
 // pumpAcked sends QoS 1 and 2. False: the output is full.
 func (r *Router) pumpAcked(s *Session, c *Client) bool {
-	if !r.resend(s, c) {
+	if !r.resend(s, c) && s.kept == nil { // a durable one opens flights that wait, within its window
 		return s.out.open >= int(c.window) // then it is acknowledgements that are missing
 	}
 	for s.queue.n > 0 && s.windowOpen() {
@@ -259,6 +298,9 @@ func (r *Router) resend(s *Session, c *Client) bool {
 		if i >= int(c.window) {
 			return false // an acknowledgement comes
 		}
+		if s.kept != nil && r.keep.mustWait(s, e) {
+			return false // a commit comes
+		}
 		if e.state == flightPubcomp {
 			if c.acknowledge(codec.TypePubrel, e.packetID()) != nil {
 				c.close(errAnswersUnread)
@@ -267,7 +309,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 			i++
 			continue
 		}
-		switch r.transmit(c, &e.delivery, e.packetID(), true) { // [MQTT-3.3.1-1]
+		switch r.transmit(c, &e.delivery, e.packetID(), e.sent) { // [MQTT-3.3.1-1]
 		case putBlocked:
 			return false
 		case putTooLarge: // this connection takes less: it counts as delivered [MQTT-3.1.2-25]
@@ -275,6 +317,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 			r.finish(s, e)
 			continue
 		}
+		e.sent = true
 		r.delivered(e.qos, len(e.msg.Payload()))
 		i++
 	}

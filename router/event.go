@@ -21,6 +21,7 @@ const (
 	EventDuel                        // clients take a session from each other
 	EventMemory                      // the broker comes near its memory limit, or leaves it behind
 	EventStranger                    // a client wants a session that belongs to another user
+	EventStore                       // the store takes nothing, Err says why; or, without Err, takes records again
 )
 
 // Event tells an operator what happened to a client.

@@ -346,7 +346,7 @@ func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putR
 		r.enqueue(s, d)
 		return putSent
 	}
-	if o != nil || c.aliases != nil || len(d.msg.Payload()) >= sharedBytesMin {
+	if o != nil || c.aliases != nil || len(d.msg.Payload()) >= sharedBytesMin || s.mustHold(qos) {
 		r.give(s, d)
 		return putSent
 	}

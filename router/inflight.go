@@ -18,6 +18,7 @@ const (
 type flight struct {
 	delivery
 	state flightState
+	sent  bool   // at least once
 	n     uint64 // number in the order of sending
 }
 

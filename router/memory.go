@@ -75,7 +75,7 @@ func (r *Router) checkMemory() (wake int64) {
 		r.event(&Event{Kind: EventMemory, Detail: level.String(), Count: uint64(used), Waiting: int(limit)})
 		m.level = level
 	}
-	if level < memoryHold {
+	if level < memoryHold && !r.keep.crowded() {
 		r.letGo()
 	}
 	if level >= memoryTrim {
@@ -159,14 +159,16 @@ func (r *Router) cutOne(s *Session) int {
 	}
 	n := d.msg.bytes() + messageOverBytes
 	r.drop(s, DropMemory, d.msg.Topic())
+	r.dropEntry(&d)
 	r.release(d.msg)
 	return n
 }
 
 // slowDown stops reading from a publisher of QoS 1 or 2 until there is memory
-// again.
-func (c *Client) slowDown() {
-	if c.r.memory.level < memoryHold || c.paused&pausedByMemory != 0 {
+// again, or room in the store for what came of its message since mark.
+func (c *Client) slowDown(mark uint64) {
+	k := c.r.keep
+	if c.paused&pausedByMemory != 0 || c.r.memory.level < memoryHold && (k.mark() == mark || !k.crowded()) {
 		return
 	}
 	c.paused |= pausedByMemory

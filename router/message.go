@@ -15,7 +15,9 @@ type Message struct {
 	text     []byte       // topic, and behind it the payload of a small one
 	large    *buf.Ref     // payload of a large one, which deliveries share; else nil
 	more     *messageMore // nil: neither properties nor expiry
+	key      uint64       // of its record; 0 = there is none
 	holders  int32
+	entries  int32 // holders that are written down
 	topicLen uint16
 }
 

@@ -34,6 +34,7 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	}
 	if p.QoS == 2 && c.session.received != nil && c.session.received.has(p.PacketID) {
 		r.stats.Duplicates++
+		c.awaitAll()
 		return c.acknowledge(codec.TypePubrec, p.PacketID) // routed already [MQTT-4.3.3-2]
 	}
 	if p.Topic[0] == '$' {
@@ -47,6 +48,12 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	} else {
 		writer = nil
 	}
+	if r.keep != nil && p.QoS > 0 {
+		if err := c.mayLast(p); err != nil {
+			return c.refusePublish(p, err)
+		}
+	}
+	mark := r.keep.mark()
 	pub := &r.incoming // field by field: most of it is as it was
 	pub.topic, pub.payload, pub.raw = p.Topic, p.Payload, nil
 	pub.qos, pub.retain = p.QoS, p.Retain
@@ -62,17 +69,18 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		r.setProps(pub, &p.Props)
 	}
 	matched := r.route(pub)
-	if p.QoS > 0 {
-		c.slowDown()
-	}
 	switch p.QoS {
 	case 1:
+		c.slowDown(mark)
+		c.awaitSince(mark)
 		if !matched && c.v5 != nil {
 			return c.acknowledgeWith(codec.TypePuback, p.PacketID, codec.NoMatchingSubscribers, "")
 		}
 		return c.acknowledge(codec.TypePuback, p.PacketID) // [MQTT-4.3.2-2]
 	case 2:
 		c.session.markReceived(p.PacketID)
+		c.slowDown(mark)
+		c.awaitSince(mark)
 		if !matched && c.v5 != nil {
 			return c.acknowledgeWith(codec.TypePubrec, p.PacketID, codec.NoMatchingSubscribers, "")
 		}
@@ -128,7 +136,8 @@ func (c *Client) refusePublish(p *codec.Publish, err error) error {
 	}
 	reason := reasonOf(err)
 	switch reason {
-	case codec.TopicNameInvalid, codec.QuotaExceeded, codec.PayloadFormatInvalid, codec.NotAuthorized:
+	case codec.TopicNameInvalid, codec.QuotaExceeded, codec.PayloadFormatInvalid, codec.NotAuthorized,
+		codec.ImplementationSpecificError:
 	default:
 		return err
 	}
@@ -200,4 +209,5 @@ func (s *Session) markReceived(id uint16) {
 		s.received = new(packetSet)
 	}
 	s.received.add(id)
+	s.keepReceived(id)
 }

@@ -4,6 +4,7 @@ package router
 type delivery struct {
 	msg    *Message
 	from   *origin // nil: a plain subscription
+	key    uint64  // of its record; 0 = there is none
 	qos    byte
 	retain bool
 }

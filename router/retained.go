@@ -11,8 +11,10 @@ import (
 type retainedMessage struct {
 	msg   *Message
 	stamp uint64 // Router.stored when it was stored
+	key   uint64 // of its record; 0 = there is none
 	end   *retainedEnd
 	qos   byte
+	dirty bool // its record is to be written
 }
 
 // retainedEnd removes a retained message when its Message Expiry is over.
@@ -79,11 +81,12 @@ func (r *Router) retain(p *publication) {
 		old = new(retainedMessage)
 		r.retained.Set(p.topic, old)
 	}
-	*old = retainedMessage{msg: m, stamp: r.stored, qos: p.qos}
+	old.msg, old.stamp, old.qos, old.end = m, r.stored, p.qos, nil
 	if p.expireAt != 0 {
 		old.end = &retainedEnd{r: r, m: old}
 		r.timers.Set(&old.end.timer, old.end, p.expireAt)
 	}
+	r.keepRetained(old)
 }
 
 // unretain removes the retained message of a topic.
@@ -109,6 +112,7 @@ func (r *Router) stopEnd(m *retainedMessage) {
 // forget releases a retained message that is no longer in the trie.
 func (r *Router) forget(m *retainedMessage) {
 	r.stopEnd(m)
+	r.dropRetained(m)
 	r.stats.RetainedBytes -= m.msg.bytes()
 	r.ownRetained(m.msg, -1)
 	r.release(m.msg)
@@ -220,7 +224,7 @@ func (r *Router) advance(s *Session, max int) (more bool) {
 // False: not now.
 func (r *Router) deliverRetained(s *Session, m *retainedMessage, qos byte, o *origin) bool {
 	c := s.client
-	if c == nil || c.closing {
+	if c == nil || c.closing || c.muted() {
 		return false
 	}
 	if !r.stillAllowed(s, m.msg) {

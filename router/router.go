@@ -37,6 +37,7 @@ type Router struct {
 	version  string
 	traffic  func() Traffic
 	shares   map[string]*shareGroup
+	keep     *keeper // nil: nothing outlives the process
 
 	sharedSubs int // members of all groups
 
@@ -99,6 +100,7 @@ func New(cfg Config) *Router {
 		traffic:          cfg.Traffic,
 	}
 	r.sys = sys{r: r, last: make(map[string]string)}
+	r.keep = newKeeper(r, &cfg)
 	return r
 }
 
@@ -127,6 +129,9 @@ func (r *Router) Limits() Limits { return r.limits }
 // BeginPass starts a pass at now, in nanoseconds of a monotonic clock.
 func (r *Router) BeginPass(now int64) {
 	r.now = now
+	if r.keep != nil {
+		r.keep.now = r.keep.wall()
+	}
 	r.fan.beginPass()
 	if r.sys.startedAt == 0 {
 		r.sys.startedAt, r.sys.sentAt = now, now
@@ -139,6 +144,9 @@ func (r *Router) EndPass() (wake int64) {
 	ran := r.timers.Run(r.now, passTimersMax)
 	more := r.replayRetained()
 	again := r.checkMemory()
+	if r.keep != nil {
+		r.endBatch()
+	}
 	if more || ran == passTimersMax {
 		return r.now
 	}
@@ -159,16 +167,17 @@ func (r *Router) Attach(conn Conn, from Peer) *Client {
 
 // Stopping sends the wills of all clients, also those that wait, then closes
 // every connection. A server that goes away is a network failure to its
-// clients [MQTT-3.1.2-8], and their sessions go with it.
+// clients [MQTT-3.1.2-8], and their sessions go with it; with a Store they stay,
+// and so do wills that have a delay.
 func (r *Router) Stopping() {
 	for c := r.clients.head; c != nil; c = c.next {
-		if w := c.will; w != nil {
+		if w := c.will; w != nil && !w.stays(c.session) {
 			c.will, w.session = nil, c.session
 			r.publishWill(w)
 		}
 	}
 	for s := r.offline.head; s != nil; s = s.next {
-		if w := s.will; w != nil {
+		if w := s.will; w != nil && !w.stays(s) {
 			s.will = nil
 			r.publishWill(w)
 		}

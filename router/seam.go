@@ -58,6 +58,30 @@ type Listener struct {
 	Authenticator Authenticator
 }
 
+// Store keeps records over the end of the process. It is called on the loop and
+// must not wait for a disk. Keys have their table in the top byte; values are
+// copied.
+type Store interface {
+	// Put adds a record to the open batch, or replaces the one with that key.
+	// The value is head followed by body.
+	Put(key uint64, head, body []byte)
+	// Delete takes a record away, if there is one.
+	Delete(key uint64)
+	// DeleteRange takes away all records from first to last.
+	DeleteRange(first, last uint64)
+	// Room tells whether n bytes more are welcome now. Put takes them all the same.
+	Room(n int) bool
+	// Err says why puts are not welcome; nil: they are. It wraps ErrStoreFull as
+	// long as there is hope.
+	Err() error
+	// Seal ends the open batch and commits it, whole or not at all; done is
+	// called on the loop when it is durable, or is not: see ErrStoreFull. False:
+	// a commit is in flight.
+	Seal(done func(error)) bool
+	// Load calls each for every record, in the order of keys. value is a view.
+	Load(each func(key uint64, value []byte) error) error
+}
+
 // Config is what a Router is made of.
 type Config struct {
 	Limits Limits
@@ -91,4 +115,17 @@ type Config struct {
 	// DenyCloses closes connections of 3.x clients that publish what they may
 	// not; otherwise their message is acknowledged and dropped.
 	DenyCloses bool
+	// Store keeps sessions that outlive their connection, and retained messages;
+	// nil: they end with the process. With one, Restore comes before the first
+	// connection.
+	Store Store
+	// Wall returns the time in nanoseconds since 1970; required with Store. It is
+	// asked once a pass.
+	Wall func() int64
+	// SaveIdentity and LoadIdentity make bytes of an Identity, which are kept with
+	// its sessions and messages, and the Identity of them again, where clientID
+	// is the session's, or empty for the writer of a message; nil: only the user
+	// name is kept.
+	SaveIdentity func(*Identity) []byte
+	LoadIdentity func(saved []byte, clientID string) *Identity
 }

@@ -13,6 +13,7 @@ type Session struct {
 	identity *Identity // of the last connection
 	subs     subscriptions
 	*flow          // Router.idle until own
+	kept     *kept // nil: it ends with the process
 	will     *will // waits for its delay
 	expiry   int64 // ns; 0 = ends with its connection
 	rare     *sessionRarely
@@ -127,6 +128,7 @@ func (r *Router) detach(c *Client) {
 		return
 	}
 	r.offline.add(s)
+	r.keepAway(s)
 	r.timers.Set(&s.timer, s, r.after(s.expiry))
 	if r.offline.n > r.limits.SessionsMax {
 		r.hit(LimitSessions)
@@ -170,11 +172,13 @@ func (r *Router) endSession(s *Session) {
 		d := s.dequeue()
 		r.drop(s, DropSession, d.msg.Topic())
 		r.passOn(&d, false)
+		r.dropEntry(&d)
 		r.release(d.msg)
 	}
 	for i := range s.replays {
 		s.replays[i].cursor.Close()
 	}
+	r.keepEnd(s)
 	s.flow = &r.idle
 	if w := s.will; w != nil { // a will does not wait longer than its session lives
 		s.will, w.session = nil, nil

@@ -131,7 +131,7 @@ func (r *Router) passOn(d *delivery, sent bool) {
 		r.give(sub.session, next)
 		return
 	}
-	if !r.sendUnacked(sub.session, &next) {
+	if c := sub.session.client; c != nil && c.behind || !r.sendUnacked(sub.session, &next) {
 		r.putLate(sub.session, next)
 	}
 }

@@ -13,6 +13,7 @@ type Subscription struct {
 	filter  string
 	opts    *subOptions   // nil: none, as in all of 3.x
 	next    *Subscription // of the session's few, see subscriptions
+	key     uint64        // of its record; 0 = there is none
 	qos     byte
 }
 
@@ -61,6 +62,7 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	a := codec.Suback{PacketID: p.PacketID, Codes: make([]byte, 0, 16)}
 	var refused error
 	r.stored++ // what is retained from here on reaches the session as it comes
+	mark := r.keep.mark()
 	for f, ok := p.Next(); ok; f, ok = p.Next() {
 		err := c.maySubscribe(&f)
 		if err == nil {
@@ -80,6 +82,8 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 	if refused != nil {
 		text = refused.Error()
 	}
+	c.slowDown(mark)
+	c.awaitSince(mark)
 	err := c.answerFitting(&a.Props, text, func(dst []byte) []byte { return codec.AppendSuback(dst, c.version, &a) })
 	if err != nil {
 		return err
@@ -92,6 +96,9 @@ func (c *Client) handleSubscribe(k *codec.Packet) error {
 
 // maySubscribe asks for the client whether it may subscribe to f.
 func (c *Client) maySubscribe(f *codec.Filter) error {
+	if err := c.storeTrouble(); err != nil {
+		return err
+	}
 	id := c.peer.Identity
 	if id == nil || id.Access == nil {
 		return nil
@@ -147,21 +154,28 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 			r.hit(LimitSubscriptions)
 			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; subscriptions-max", s.subs.len())}
 		}
-		sub = &Subscription{session: s, filter: string(f.Name)}
-		r.sys.listen(sub.filter) // first, so that the tree comes as retained messages
-		s.subs.add(sub)
-		if shared {
-			r.joinShare(sub, inner)
-		} else {
-			r.index.Insert(sub.filter, sub)
-		}
+		sub = r.enter(s, f.Name)
 	}
 	sub.qos = f.QoS
 	sub.setOptions(f, ids)
+	r.keepSubscription(sub)
 	if !shared && (f.RetainHandling == 0 || f.RetainHandling == 1 && !known) { // [MQTT-3.3.1-9..11], none for shared ones
 		r.addReplay(s, sub)
 	}
 	return nil
+}
+
+// enter makes a subscription and puts it into the index or its group.
+func (r *Router) enter(s *Session, filter []byte) *Subscription {
+	sub := &Subscription{session: s, filter: string(filter)}
+	r.sys.listen(sub.filter) // first, so that the tree comes as retained messages
+	s.subs.add(sub)
+	if _, inner, shared, _ := topic.ParseShare(filter); shared {
+		r.joinShare(sub, inner)
+	} else {
+		r.index.Insert(sub.filter, sub)
+	}
+	return sub
 }
 
 // setOptions replaces the options; what deliveries point to stays as it was.
@@ -179,6 +193,7 @@ func (sub *Subscription) setOptions(f *codec.Filter, ids []uint32) {
 // unsubscribe takes one filter out of the index or its group.
 func (r *Router) unsubscribe(sub *Subscription) {
 	r.sys.unlisten(sub.filter)
+	r.dropSubscription(sub)
 	if sub.group() != nil {
 		r.leaveShare(sub)
 		return
@@ -201,6 +216,7 @@ func (c *Client) handleUnsubscribe(k *codec.Packet) error {
 	}
 	s, r := c.session, c.r
 	a := codec.Unsuback{PacketID: p.PacketID}
+	mark := r.keep.mark()
 	for name, ok := p.Next(); ok; name, ok = p.Next() {
 		sub := s.subs.find(name)
 		if sub == nil {
@@ -212,6 +228,8 @@ func (c *Client) handleUnsubscribe(k *codec.Packet) error {
 		r.dropReplays(s, sub.filter)
 		a.Codes = append(a.Codes, byte(codec.Success))
 	}
+	c.slowDown(mark)
+	c.awaitSince(mark)
 	r.scratch = codec.AppendUnsuback(r.scratch[:0], c.version, &a)
 	return c.answer(r.scratch)
 }

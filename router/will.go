@@ -17,6 +17,7 @@ type will struct {
 	writer  *Identity // set where it has an Access
 	id      string    // of the client, for the log
 	timer   timer.Timer
+	due     int64 // wall clock, while it is restored
 	qos     byte
 	retain  bool
 }
@@ -44,6 +45,7 @@ func (r *Router) leaveWill(c *Client, s *Session) {
 	switch {
 	case w.delay > 0 && s.expiry > 0: // else the session ends now, and the will with it
 		s.will = w
+		r.keepWill(s, w)
 		r.timers.Set(&w.timer, w, r.after(w.delay))
 	default:
 		r.publishWill(w)
@@ -60,6 +62,7 @@ func (w *will) Due(int64) {
 // publishWill publishes w and lets go of it.
 func (r *Router) publishWill(w *will) {
 	r.timers.Stop(&w.timer)
+	r.keepNoWill(w.session)
 	r.stats.WillsSent++
 	p := publication{
 		topic: w.msg.Topic(), payload: w.msg.Payload(), props: w.msg.props(),
@@ -86,6 +89,7 @@ func (r *Router) publishWill(w *will) {
 // dropWill discards the will after a DISCONNECT [MQTT-3.1.2-10].
 func (c *Client) dropWill() {
 	if c.will != nil {
+		c.r.keepNoWill(c.session)
 		c.r.release(c.will.msg)
 		c.will = nil
 	}
@@ -99,4 +103,9 @@ func (s *Session) dropWill() {
 		s.r.release(s.will.msg)
 		s.will = nil
 	}
+}
+
+// stays tells whether a will waits over a restart with its session.
+func (w *will) stays(s *Session) bool {
+	return s != nil && s.kept != nil && s.expiry > 0 && w.delay > 0
 }

@@ -34,6 +34,7 @@ func serveCommand() *cli.Command {
 		&cli.StringSliceFlag{Name: "listen", Usage: "`URL` to serve, mqtt://, mqtts://, ws://, wss://HOST:PORT or unix:///PATH, with options behind a ?; repeatable (default: 127.0.0.1 and ::1, port 1883)"},
 		&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Usage: "serve `PORT` on the loopback addresses; short for two --listen"},
 		&cli.StringFlag{Name: "engine", Usage: "event loop: " + strings.Join(broker.Engines(), ", "), DefaultText: "the first"},
+		&cli.StringFlag{Name: "state-dir", Usage: "`DIR` that keeps sessions and messages over a restart, made if need be (default: they are kept in memory only)"},
 		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 		&cli.StringFlag{Name: "log-format", Value: "auto", Usage: "auto, text, logfmt or json; auto is text on a terminal, logfmt otherwise"},
 		&cli.StringFlag{Name: "server-reference", Usage: "other server (`HOST:PORT`) that MQTT 5.0 clients are told of when this one stops"},
@@ -94,6 +95,9 @@ func serve(c *cli.Context) error {
 		case <-b.Ready():
 		default:
 			code = exitListener
+		}
+		if errors.Is(err, broker.ErrState) {
+			code = exitStore
 		}
 		return cli.Exit("loopmq serve: "+err.Error(), code)
 	}

@@ -1,0 +1,222 @@
+package broker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/loopmq/loopmq/router"
+	"github.com/loopmq/loopmq/store"
+)
+
+// ErrState is what Run's error wraps when Config.StateDir cannot be used: it is
+// damaged, in use by another process, or of a newer version.
+var ErrState = errors.New("state")
+
+// state is the router's Store: package store, in its words.
+//
+// Owner: the loop, but for post. Before the loop runs, whoever calls open and
+// Load.
+type state struct {
+	dir      string
+	complete func(func()) // brings commits back to the loop
+	*store.Store
+	loading atomic.Bool
+	arrived chan func() // what the store posts while there is no loop
+}
+
+func newState(dir string, complete func(func())) *state {
+	if dir == "" {
+		return nil
+	}
+	return &state{dir: dir, complete: complete, arrived: make(chan func(), 1)}
+}
+
+// open opens the store.
+func (s *state) open() (err error) {
+	s.Store, err = store.Open(s.dir, store.Options{Post: s.post})
+	return err
+}
+
+func (s *state) post(f func()) {
+	if s.loading.Load() {
+		s.arrived <- f
+		return
+	}
+	s.complete(f)
+}
+
+// Put implements router.Store.
+func (s *state) Put(key uint64, head, body []byte) { s.Store.Put(store.Key(key), head, body) }
+
+// Delete implements router.Store.
+func (s *state) Delete(key uint64) { s.Store.Delete(store.Key(key)) }
+
+// DeleteRange implements router.Store.
+func (s *state) DeleteRange(first, last uint64) {
+	s.Store.DeleteRange(store.Key(first), store.Key(last))
+}
+
+// Err implements router.Store.
+func (s *state) Err() error { return inRouterWords(s.Store.Err()) }
+
+// Seal implements router.Store.
+func (s *state) Seal(done func(error)) bool {
+	return s.Store.Seal(func(err error) { done(inRouterWords(err)) })
+}
+
+func inRouterWords(err error) error {
+	if errors.Is(err, store.ErrFull) {
+		return fmt.Errorf("%w: %w", router.ErrStoreFull, err)
+	}
+	return err
+}
+
+// coldReads is how many bodies are fetched at a time.
+const coldReads = 256
+
+// Load implements router.Store. Bodies of messages, which the store leaves on
+// disk, are fetched.
+func (s *state) Load(each func(key uint64, value []byte) error) error {
+	var cold []store.Key
+	err := s.Store.Load(func(k store.Key, _ int, value []byte) error {
+		if k.Table() >= store.Cold {
+			cold = append(cold, k)
+			return nil
+		}
+		return each(uint64(k), value)
+	})
+	s.loading.Store(true)
+	defer s.loading.Store(false)
+	for len(cold) > 0 && err == nil {
+		n := min(len(cold), coldReads)
+		s.Store.Read(cold[:n], func(values []store.Value) {
+			for _, v := range values {
+				if err == nil && v.Err != nil {
+					err = v.Err
+				}
+				if err == nil {
+					err = each(uint64(v.Key), v.Data)
+				}
+			}
+		})
+		(<-s.arrived)()
+		cold = cold[n:]
+	}
+	return err
+}
+
+// restore opens the store and brings back what it holds, before anybody can
+// connect.
+func (b *Broker) restore() error {
+	if b.state == nil {
+		return nil
+	}
+	start := time.Now()
+	if err := b.state.open(); err != nil {
+		return fmt.Errorf("%w directory %s: %w", ErrState, b.state.dir, err)
+	}
+	found, err := b.router.Restore(b.monotonic())
+	if err != nil {
+		b.state.Close()
+		return fmt.Errorf("%w directory %s: %w", ErrState, b.state.dir, err)
+	}
+	b.logger().Info("state restored", "dir", b.state.dir, "sessions", found.Sessions, "subscriptions", found.Subscriptions,
+		"retained", found.Retained, "queued", found.Queued, "inflight", found.Inflight, "expired", found.Expired,
+		"took", time.Since(start).Round(10*time.Microsecond).String())
+	if found.Lost > 0 {
+		b.logger().Warn("records belonged to nothing any more and were dropped", "records", found.Lost)
+	}
+	return nil
+}
+
+// closeState commits what is open. The loop has ended.
+func (b *Broker) closeState() {
+	if b.state == nil {
+		return
+	}
+	if err := b.state.Close(); err != nil {
+		b.logger().Error("last commit", "dir", b.state.dir, "error", err)
+	}
+}
+
+// savedIdentity is an Identity as it is kept with sessions and messages.
+type savedIdentity struct {
+	User      string     `json:"user,omitempty"`
+	Listener  string     `json:"listener,omitempty"` // whose rules hold
+	Named     bool       `json:"named,omitempty"`
+	ClientID  string     `json:"client,omitempty"`
+	Addr      netip.Addr `json:"addr,omitzero"`
+	Rules     string     `json:"rules,omitempty"` // the name of what the rules came with
+	Publish   []string   `json:"publish,omitempty"`
+	Subscribe []string   `json:"subscribe,omitempty"`
+}
+
+// saveIdentity makes bytes of an Identity. It is called with every message that
+// somebody with rules publishes and that is kept, so the bytes are remembered.
+func (b *Broker) saveIdentity(id *router.Identity) []byte {
+	if id == nil {
+		return nil
+	}
+	a, ok := id.Access.(*access)
+	if !ok {
+		return encodeIdentity(&savedIdentity{User: id.User, Named: true})
+	}
+	if a.saved == nil {
+		s := savedIdentity{
+			Listener: b.nameOf(a.book), User: a.who.User, Named: a.who.HasUser, ClientID: a.who.ClientID, Addr: a.who.Addr,
+		}
+		if a.own != nil {
+			s.Rules, s.Publish, s.Subscribe = a.own.name, a.own.publish, a.own.subscribe
+		}
+		a.saved = encodeIdentity(&s)
+	}
+	return a.saved
+}
+
+func encodeIdentity(s *savedIdentity) []byte {
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic("an identity cannot be written down: " + err.Error()) // all fields can
+	}
+	return text
+}
+
+// loadIdentity makes the Identity again, by the rules of today.
+func (b *Broker) loadIdentity(saved []byte, clientID string) *router.Identity {
+	s := savedIdentity{ClientID: clientID}
+	if len(saved) > 0 {
+		if err := json.Unmarshal(saved, &s); err != nil {
+			s = savedIdentity{ClientID: clientID} // nobody: the rules for those hold
+		}
+	}
+	var own *listed
+	if s.Rules != "" || s.Publish != nil || s.Subscribe != nil {
+		own = &listed{name: s.Rules, publish: s.Publish, subscribe: s.Subscribe}
+	}
+	return b.bookNamed(s.Listener).identity(s.User, s.Named, s.ClientID, s.Addr, own)
+}
+
+// nameOf is the name of a listener that has this book of rules; "" for none.
+func (b *Broker) nameOf(book *ruleBook) string {
+	for _, d := range b.doors {
+		if book != b.rules && b.bookOf(d.rules) == book {
+			return d.loop.Name
+		}
+	}
+	return ""
+}
+
+// bookNamed is the book of rules of the listener with this name, or that of
+// all.
+func (b *Broker) bookNamed(name string) *ruleBook {
+	for _, d := range b.doors {
+		if name != "" && d.loop.Name == name {
+			return b.bookOf(d.rules)
+		}
+	}
+	return b.rules
+}

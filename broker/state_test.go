@@ -1,0 +1,101 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/loopmq/loopmq/broker"
+)
+
+// run starts a broker on a state directory; stop ends it.
+func run(t *testing.T, cfg broker.Config) (b *broker.Broker, stop func()) {
+	t.Helper()
+	cfg.Listeners = []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}
+	b, err := broker.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- b.Run(context.Background()) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		b.Shutdown()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	<-b.Ready()
+	return b, stop
+}
+
+const (
+	durable3 = "\x10\x0d\x00\x04MQTT\x04\x00\x00\x00\x00\x01s"
+	clean3   = "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01p"
+)
+
+func TestStateOutlivesTheBroker(t *testing.T) {
+	for _, engine := range broker.Engines() {
+		t.Run(engine, func(t *testing.T) {
+			cfg := broker.Config{Engine: engine, StateDir: filepath.Join(t.TempDir(), "state")}
+			b, stop := run(t, cfg)
+			s, p := dial(t, b, 0), dial(t, b, 0)
+			expect(t, s, durable3+"\x82\x06\x00\x01\x00\x01t\x02", "\x20\x02\x00\x00\x90\x03\x00\x01\x02")
+			s.Close()
+			expect(t, p, clean3, "\x20\x02\x00\x00")
+			expect(t, p, "\x34\x06\x00\x01t\x00\x01a", "\x50\x02\x00\x01")
+			expect(t, p, "\x33\x06\x00\x01r\x00\x02b", "\x40\x02\x00\x02")
+			stop()
+			b, stop = run(t, cfg)
+			s, p = dial(t, b, 0), dial(t, b, 0)
+			expect(t, s, durable3, "\x20\x02\x01\x00\x34\x06\x00\x01t\x00\x01a")
+			expect(t, s, "\x50\x02\x00\x01", "\x62\x02\x00\x01")
+			expect(t, p, clean3+"\x82\x06\x00\x01\x00\x01r\x00", "\x20\x02\x00\x00\x90\x03\x00\x01\x00\x31\x04\x00\x01rb")
+			stop()
+		})
+	}
+}
+
+func TestStateDirectoryInUse(t *testing.T) {
+	cfg := broker.Config{StateDir: filepath.Join(t.TempDir(), "state")}
+	b, _ := run(t, cfg)
+	second, err := broker.New(broker.Config{StateDir: cfg.StateDir, Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Run(context.Background()); !errors.Is(err, broker.ErrState) || !strings.Contains(err.Error(), "is in use by") {
+		t.Errorf("a second broker: %v", err)
+	}
+	cfg.StateDir = ""
+	if err := b.Reload(cfg); err == nil || !strings.Contains(err.Error(), "restart the broker for that") {
+		t.Errorf("reload without the state directory: %v", err)
+	}
+}
+
+// TestRulesOutliveTheBroker: who is away is still who he was.
+func TestRulesOutliveTheBroker(t *testing.T) {
+	dir := t.TempDir()
+	rules := filepath.Join(dir, "acl")
+	if err := os.WriteFile(rules, []byte("topic write dev/#\npattern read dev/%c\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := broker.Config{StateDir: filepath.Join(dir, "state"), ACLFile: rules}
+	b, stop := run(t, cfg)
+	s, p := dial(t, b, 0), dial(t, b, 0)
+	expect(t, s, durable3+"\x82\x0a\x00\x01\x00\x05dev/+\x01", "\x20\x02\x00\x00\x90\x03\x00\x01\x01")
+	s.Close()
+	expect(t, p, clean3+"\x33\x0a\x00\x05dev/s\x00\x01a", "\x20\x02\x00\x00\x40\x02\x00\x01")
+	stop()
+	b, _ = run(t, cfg)
+	p = dial(t, b, 0)
+	expect(t, p, clean3+"\x32\x0a\x00\x05dev/s\x00\x01b\x32\x0a\x00\x05dev/x\x00\x02c", "\x20\x02\x00\x00\x40\x02\x00\x01\x40\x02\x00\x02")
+	expect(t, dial(t, b, 0), durable3, "\x20\x02\x01\x00\x32\x0a\x00\x05dev/s\x00\x01a\x32\x0a\x00\x05dev/s\x00\x02b")
+}

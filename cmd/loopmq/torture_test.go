@@ -1,0 +1,488 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/codec"
+)
+
+// TestTorture kills a broker with SIGKILL under load, again and again. Nothing
+// that it acknowledged may be lost, nothing with QoS 2 may come twice, and a
+// retained value is the last that was acknowledged, or newer.
+// LOOPMQ_TORTURE is how often; see make torture.
+func TestTorture(t *testing.T) {
+	rounds := 15
+	if s := os.Getenv("LOOPMQ_TORTURE"); s != "" {
+		rounds, _ = strconv.Atoi(s)
+	} else if testing.Short() {
+		rounds = 3
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	addr := freeAddr(t)
+	args := []string{
+		"--listen", "mqtt://" + addr, "--state-dir", filepath.Join(t.TempDir(), "state"), "--log-level", "warn",
+		"--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000",
+	}
+	w := &torture{addr: addr, stop: make(chan struct{})}
+	for i := range 3 {
+		p := &tortured{id: fmt.Sprint("p", i), w: w, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
+		w.publishers = append(w.publishers, p)
+		w.run(p.publish)
+	}
+	for i := range 2 {
+		s := &taker{id: fmt.Sprint("s", i), w: w, open: map[uint16]bool{}, got: map[string][]int{}}
+		w.takers = append(w.takers, s)
+	}
+	for round := range rounds {
+		cmd, _ := startServe(t, args...)
+		waitListening(t, addr)
+		for _, s := range w.takers {
+			if round == 0 || rng.IntN(3) > 0 { // else it is away
+				s.wanted.Store(true)
+			}
+			if round == 0 {
+				w.run(s.take)
+				waitFor(t, "SUBACK", s.subscribed.Load)
+			}
+		}
+		if round == 0 {
+			w.go_.Store(true)
+		}
+		time.Sleep(time.Duration(20+rng.IntN(300)) * time.Millisecond) // the instant of the kill: nothing to wait for
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		for _, s := range w.takers {
+			s.wanted.Store(false)
+		}
+	}
+	startServe(t, args...)
+	w.finish(t)
+	w.judge(t)
+}
+
+// torture is all that takes part.
+type torture struct {
+	addr       string
+	publishers []*tortured
+	takers     []*taker
+	go_        atomic.Bool // publish
+	last       atomic.Bool // publish nothing new
+	stop       chan struct{}
+	running    sync.WaitGroup
+}
+
+func (w *torture) run(f func()) { w.running.Go(f) }
+
+func (w *torture) stopped() bool {
+	select {
+	case <-w.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// finish lets everybody come to an end.
+func (w *torture) finish(t *testing.T) {
+	waitListening(t, w.addr)
+	w.last.Store(true)
+	for _, s := range w.takers {
+		s.wanted.Store(true)
+	}
+	waitFor(t, "acknowledgements of all that was published", func() bool {
+		for _, p := range w.publishers {
+			if p.waiting() > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	waitFor(t, "all that was acknowledged", func() bool {
+		for _, s := range w.takers {
+			for _, p := range w.publishers {
+				if !s.has("t1/"+p.id, p.done[1]) || !s.has("t2/"+p.id, p.done[2]) {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	close(w.stop)
+	w.running.Wait()
+}
+
+// judge holds what came against what was acknowledged.
+func (w *torture) judge(t *testing.T) {
+	total := 0
+	for _, p := range w.publishers {
+		total += p.done[1] + p.done[2] + p.done[0]
+		for _, s := range w.takers {
+			next := 1
+			for _, n := range s.got["t2/"+p.id] {
+				if n != next {
+					t.Fatalf("%s: QoS 2 message %d of %s, want %d", s.id, n, p.id, next)
+				}
+				next++
+			}
+			newest := 0
+			for _, n := range s.got["t1/"+p.id] {
+				if n > newest+1 {
+					t.Fatalf("%s: QoS 1 message %d of %s behind %d", s.id, n, p.id, newest)
+				}
+				newest = max(newest, n)
+			}
+		}
+		w.checkRetained(t, p)
+	}
+	t.Logf("%d messages acknowledged", total)
+}
+
+func (w *torture) checkRetained(t *testing.T, p *tortured) {
+	c := w.dial("check-"+p.id, true)
+	if c == nil {
+		t.Fatal("no connection")
+	}
+	defer c.Close()
+	c.stop = make(chan struct{})
+	defer time.AfterFunc(10*time.Second, func() { close(c.stop) }).Stop()
+	_, _ = c.Write(encode(0x82, "\x00\x01", text("r/"+p.id), "\x00"))
+	err := c.packets(func(k *codec.Packet) error {
+		var pub codec.Publish
+		if k.Type != codec.TypePublish {
+			return nil
+		}
+		if err := pub.Decode(k, codec.V311); err != nil {
+			return err
+		}
+		if n := number(pub.Payload); n < p.done[0] {
+			t.Errorf("retained value %d of %s, %d was acknowledged", n, p.id, p.done[0])
+		}
+		return errDone
+	})
+	if !errors.Is(err, errDone) {
+		t.Errorf("retained value of %s: %v", p.id, err)
+	}
+}
+
+var errDone = errors.New("done")
+
+// tortured publishes numbers: with QoS 1 and 2 to topics of their own, and with
+// QoS 1 to be retained.
+type tortured struct {
+	id  string
+	w   *torture
+	rng *rand.Rand
+
+	mu     sync.Mutex
+	nextID uint16
+	sent   [3]int // by kind: 0 retained, 1 and 2 the QoS
+	done   [3]int
+	open   []*outgoing // in the order of sending
+}
+
+type outgoing struct {
+	id       uint16
+	kind     int
+	n        int
+	body     []byte
+	received bool // PUBREC came
+}
+
+const tortureWindow = 20
+
+func (p *tortured) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.open)
+}
+
+func (p *tortured) publish() {
+	for !p.w.stopped() {
+		if !p.w.go_.Load() {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		c := p.w.dial(p.id, false)
+		if c == nil {
+			continue
+		}
+		p.again(c)
+		p.more(c)
+		_ = c.packets(func(k *codec.Packet) error {
+			p.acknowledged(c, k)
+			p.more(c)
+			return nil
+		})
+		c.Close()
+	}
+}
+
+// again repeats what an earlier connection left open.
+func (p *tortured) again(c *wireConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.open {
+		if o.received {
+			_, _ = c.Write([]byte{0x62, 2, byte(o.id >> 8), byte(o.id)})
+		} else {
+			_, _ = c.Write(o.frame(p.id, true))
+		}
+	}
+}
+
+// more fills the window.
+func (p *tortured) more(c *wireConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.open) < tortureWindow && !p.w.last.Load() {
+		o := &outgoing{kind: p.rng.IntN(3)}
+		p.sent[o.kind]++
+		for used := true; used; {
+			p.nextID = p.nextID%50 + 1 // few, so that they come again soon
+			used = false
+			for _, other := range p.open {
+				used = used || other.id == p.nextID
+			}
+		}
+		o.id, o.n = p.nextID, p.sent[o.kind]
+		size := p.rng.IntN(100)
+		if p.rng.IntN(20) == 0 {
+			size = p.rng.IntN(20_000)
+		}
+		o.body = append([]byte(strconv.Itoa(o.n)+" "), bytes.Repeat([]byte{'.'}, size)...)
+		p.open = append(p.open, o)
+		_, _ = c.Write(o.frame(p.id, false))
+	}
+}
+
+func (o *outgoing) frame(from string, dup bool) []byte {
+	topic := [...]string{"r/", "t1/", "t2/"}[o.kind] + from
+	first := [...]byte{0x33, 0x32, 0x34}[o.kind]
+	if dup {
+		first |= 8
+	}
+	return encode(first, text(topic), string([]byte{byte(o.id >> 8), byte(o.id)}), string(o.body))
+}
+
+// acknowledged takes an answer.
+func (p *tortured) acknowledged(c *wireConn, k *codec.Packet) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := binary.BigEndian.Uint16(k.Body)
+	for i, o := range p.open {
+		if o.id != id {
+			continue
+		}
+		switch {
+		case k.Type == codec.TypePubrec && o.kind == 2:
+			o.received = true
+			_, _ = c.Write([]byte{0x62, 2, byte(id >> 8), byte(id)})
+		case k.Type == codec.TypePuback && o.kind != 2, k.Type == codec.TypePubcomp && o.kind == 2:
+			p.done[o.kind] = max(p.done[o.kind], o.n)
+			p.open = append(p.open[:i], p.open[i+1:]...)
+		}
+		return
+	}
+}
+
+// taker subscribes, and remembers what a client must.
+type taker struct {
+	id         string
+	w          *torture
+	wanted     atomic.Bool // be connected
+	subscribed atomic.Bool
+
+	mu   sync.Mutex
+	open map[uint16]bool // QoS 2, PUBREL has not come
+	got  map[string][]int
+}
+
+// has tells whether n messages of topic have come, the last of them too.
+func (s *taker) has(topic string, n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(s.got[topic], n) {
+		return true
+	}
+	return n == 0
+}
+
+func (s *taker) take() {
+	for !s.w.stopped() {
+		if !s.wanted.Load() {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		c := s.w.dial(s.id, false)
+		if c == nil {
+			continue
+		}
+		if !s.subscribed.Load() {
+			_, _ = c.Write(encode(0x82, "\x00\x01", text("t1/+"), "\x01", text("t2/+"), "\x02"))
+		}
+		_ = c.packets(func(k *codec.Packet) error { return s.packet(c, k) })
+		c.Close()
+	}
+}
+
+func (s *taker) packet(c *wireConn, k *codec.Packet) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch k.Type {
+	case codec.TypeSuback:
+		s.subscribed.Store(true)
+	case codec.TypePubrel:
+		delete(s.open, binary.BigEndian.Uint16(k.Body))
+		_, _ = c.Write([]byte{0x70, 2, k.Body[0], k.Body[1]})
+	case codec.TypePublish:
+		var p codec.Publish
+		if err := p.Decode(k, codec.V311); err != nil {
+			return err
+		}
+		answer := byte(0x40)
+		if p.QoS == 2 {
+			answer = 0x50
+		}
+		if !s.open[p.PacketID] {
+			s.got[string(p.Topic)] = append(s.got[string(p.Topic)], number(p.Payload))
+		}
+		if p.QoS == 2 {
+			s.open[p.PacketID] = true
+		}
+		_, _ = c.Write([]byte{answer, 2, byte(p.PacketID >> 8), byte(p.PacketID)})
+	}
+	return nil
+}
+
+func number(payload []byte) int {
+	first, _, _ := strings.Cut(string(payload), " ")
+	n, err := strconv.Atoi(first)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// wireConn speaks MQTT 3.1.1 as it is told to.
+type wireConn struct {
+	net.Conn
+	stop chan struct{}
+}
+
+// dial connects a client; nil: not now.
+func (w *torture) dial(id string, clean bool) *wireConn {
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		time.Sleep(time.Millisecond)
+		return nil
+	}
+	flags := "\x00"
+	if clean {
+		flags = "\x02"
+	}
+	_, _ = conn.Write(encode(0x10, text("MQTT"), "\x04", flags, "\x00\x00", text(id)))
+	return &wireConn{conn, w.stop}
+}
+
+// packets reads until the connection ends or each returns an error. The first
+// must be CONNACK.
+func (c *wireConn) packets(each func(k *codec.Packet) error) error {
+	buf := make([]byte, 0, 64<<10)
+	connected := false
+	for {
+		k, n, err := codec.Next(buf, codec.MaxPacketBytes)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			if !connected && (k.Type != codec.TypeConnack || k.Body[1] != 0) {
+				return fmt.Errorf("no CONNACK but %v % x", k.Type, k.Body)
+			}
+			if connected {
+				if err := each(&k); err != nil {
+					return err
+				}
+			}
+			connected = true
+			buf = append(buf[:0], buf[n:]...)
+			continue
+		}
+		select {
+		case <-c.stop:
+			return nil
+		default:
+		}
+		_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		m, err := c.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+m]
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
+}
+
+func text(s string) string { return string([]byte{byte(len(s) >> 8), byte(len(s))}) + s }
+
+func encode(first byte, parts ...string) []byte {
+	body := strings.Join(parts, "")
+	out := []byte{first}
+	for n := len(body); ; {
+		b := byte(n & 127)
+		if n >>= 7; n > 0 {
+			out = append(out, b|128)
+			continue
+		}
+		return append(append(out, b), body...)
+	}
+}
+
+// freeAddr is an address that nobody listens on now.
+func freeAddr(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func waitListening(t *testing.T, addr string) {
+	t.Helper()
+	waitFor(t, "the broker", func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}

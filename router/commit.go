@@ -1,0 +1,396 @@
+package router
+
+import (
+	"errors"
+
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/timer"
+)
+
+// An acknowledgement is a promise. What depends on a record that is not durable
+// yet waits for the batch that holds it:
+//
+//	gather  handlers put records, and their answers into a queue of the client
+//	seal    at the end of a pass, unless a commit is in flight
+//	release when the store says that the batch is durable: answers leave, then
+//	        deliveries with QoS 2 of that batch
+//
+// One batch is in flight and one gathers, so a lone message does not wait for
+// company, and under load a commit serves many.
+
+const (
+	lazyBytesMax  = 256 << 10  // of records that nobody waits for
+	lazyWait      = int64(1e9) // ns that such records wait for company
+	fullRetry     = int64(1e9) // ns between attempts when the store is full
+	waitsBytesMax = 1 << 20    // of a client's answers that wait; publishers are held back long before
+	waitsBufKept  = 4096
+	waitsIdleKept = 256
+)
+
+// ErrStoreFull is what a Store's errors wrap while it has no room; what was
+// sealed then goes with the next batch that finds room. After any other error
+// nothing is committed any more.
+var ErrStoreFull = errors.New("store is full")
+
+// batches counts commits, and knows who waits for which.
+type batches struct {
+	open      uint64 // number of the batch that gathers
+	done      uint64 // all up to it are durable
+	needs     uint64 // records that somebody may wait for, so far
+	lastNeed  uint64 // batch that holds the last of them
+	inFlight  bool
+	lazyBytes int
+	lazySince int64 // ns; 0: nothing is lazy
+	gathering batchList
+	flying    batchList
+	idle      []*waits
+	err       error // why nothing is durable: the store is full, or has failed
+	failed    bool
+	retryAt   int64 // ns; when a full store is tried again
+	wake      retry
+	beat      beat
+}
+
+// batchList is who waits for a batch.
+type batchList struct {
+	clients  []*Client
+	sessions []*Session
+}
+
+func (l *batchList) take(o *batchList) {
+	l.clients = append(l.clients, o.clients...)
+	l.sessions = append(l.sessions, o.sessions...)
+	o.reset()
+}
+
+func (l *batchList) reset() {
+	clear(l.clients)
+	clear(l.sessions)
+	l.clients, l.sessions = l.clients[:0], l.sessions[:0]
+}
+
+// retry wakes the loop when a full store is to be tried again, or lazy records
+// have waited long enough.
+type retry struct{ timer timer.Timer }
+
+// Due does nothing: EndPass looks what there is to do.
+func (*retry) Due(int64) {}
+
+// changed notes that the open batch has got a record.
+func (k *keeper) changed(need bool, size int) {
+	if need {
+		k.needs++
+		k.lastNeed = k.open
+		return
+	}
+	k.lazyBytes += size + 24
+	if k.lazySince == 0 {
+		k.lazySince = k.r.now
+	}
+}
+
+// mark is a point in the row of records that somebody may wait for.
+func (k *keeper) mark() uint64 {
+	if k == nil {
+		return 0
+	}
+	return k.needs
+}
+
+// endBatch ends the pass for the store, and reads again from publishers for
+// whose messages there is room now.
+func (r *Router) endBatch() {
+	r.keep.commit()
+	if len(r.memory.heldBack) > 0 && r.memory.level < memoryHold && !r.keep.crowded() {
+		r.letGo()
+	}
+}
+
+// accepts says why durable messages are not taken; nil: they are.
+func (k *keeper) accepts() error {
+	switch {
+	case k.err != nil:
+		return k.err
+	case k.store.Err() != nil:
+		return k.store.Err()
+	}
+	return nil
+}
+
+// crowded tells whether publishers should wait until there is room again.
+func (k *keeper) crowded() bool { return k != nil && !k.failed && !k.store.Room(0) }
+
+// commit seals the open batch if it is time to. Once a pass, at its end.
+func (k *keeper) commit() {
+	if k.failed || k.inFlight {
+		return
+	}
+	k.writeDirty()
+	now := k.r.now
+	lazy := k.lazySince != 0 && (k.lazyBytes > lazyBytesMax || now-k.lazySince >= lazyWait)
+	switch {
+	case k.err != nil:
+		if now < k.retryAt {
+			return
+		}
+	case k.lastNeed != k.open && !lazy:
+		if k.lazySince != 0 {
+			k.wakeAt(k.lazySince + lazyWait)
+		}
+		return
+	}
+	k.seal()
+}
+
+// wakeAt has EndPass called again in time.
+func (k *keeper) wakeAt(at int64) {
+	if !k.wake.timer.Armed() {
+		k.r.timers.Set(&k.wake.timer, &k.wake, at)
+	}
+}
+
+// seal hands the open batch over.
+func (k *keeper) seal() {
+	n := k.open
+	k.flying.take(&k.gathering)
+	for _, s := range k.flying.sessions {
+		if s.kept != nil {
+			s.kept.sealing = s.out.next
+		}
+	}
+	if !k.store.Seal(func(err error) { k.committed(n, err) }) {
+		return // somebody else's commit; the next pass tries again
+	}
+	k.inFlight = true
+	k.open++
+	k.lazyBytes, k.lazySince = 0, 0
+	k.r.timers.Stop(&k.wake.timer)
+}
+
+// committed is called when batch n is durable, or is not.
+func (k *keeper) committed(n uint64, err error) {
+	k.inFlight = false
+	switch {
+	case err == nil:
+		if k.err != nil {
+			k.r.event(&Event{Kind: EventStore})
+		}
+		k.err, k.done = nil, n
+		k.release()
+	case errors.Is(err, ErrStoreFull): // what waits, waits for the next
+		if k.err == nil {
+			k.r.event(&Event{Kind: EventStore, Err: err})
+		}
+		k.err = err
+		k.retryAt = k.r.after(fullRetry)
+		k.wakeAt(k.retryAt)
+	default:
+		k.fail(err)
+	}
+}
+
+// fail gives up: nothing is acknowledged any more that should be durable.
+func (k *keeper) fail(err error) {
+	k.err, k.failed = err, true
+	k.r.event(&Event{Kind: EventStore, Err: err, Detail: "failed"})
+	k.flying.take(&k.gathering)
+	for _, c := range k.flying.clients {
+		if c.waits != nil {
+			c.close(errStoreFailed)
+		}
+	}
+	k.flying.reset()
+	k.dirty = nil
+}
+
+// release lets go what waited for the batches up to done.
+func (k *keeper) release() {
+	list := k.flying
+	k.flying = batchList{}
+	for _, c := range list.clients {
+		k.releaseAnswers(c)
+	}
+	for _, s := range list.sessions {
+		if s.kept != nil {
+			s.kept.settled = s.kept.sealing
+			k.r.pump(s)
+		}
+	}
+	if len(k.flying.clients)+len(k.flying.sessions) == 0 { // for the next
+		list.reset()
+		k.flying = list
+	}
+}
+
+// list has s pumped when the open batch is durable.
+func (k *keeper) list(s *Session) {
+	if s.kept.listed != k.open {
+		s.kept.listed = k.open
+		k.gathering.sessions = append(k.gathering.sessions, s)
+	}
+}
+
+// waits are the answers to a client that wait for commits, in their order: once
+// one waits, so do those behind it [MQTT-4.6.0-2].
+type waits struct {
+	buf    []byte // frames
+	marks  []waitMark
+	batch  uint64 // for which the next answer waits
+	listed uint64 // batch whose list the client is on
+	mute   uint64 // batch of the CONNACK, before which nothing may leave; 0 = it has left
+	window int32  // Client.window after CONNACK
+}
+
+// waitMark says that the answers up to end wait for batch.
+type waitMark struct {
+	batch uint64
+	end   int
+}
+
+// await has the following answers wait for all that was put until now.
+func (c *Client) await() {
+	k := c.r.keep
+	if c.waits == nil {
+		if n := len(k.idle); n > 0 {
+			c.waits, k.idle = k.idle[n-1], k.idle[:n-1]
+		} else {
+			c.waits = new(waits)
+		}
+	}
+	w := c.waits
+	w.batch = k.lastNeed
+	list := &k.gathering
+	if w.batch != k.open { // in flight, or waiting for room
+		list = &k.flying
+	}
+	if w.listed != w.batch {
+		w.listed = w.batch
+		list.clients = append(list.clients, c)
+	}
+}
+
+// awaitSince has the following answers wait, if records came since mark that
+// somebody may wait for.
+func (c *Client) awaitSince(mark uint64) {
+	if k := c.r.keep; k != nil && k.needs != mark {
+		c.await()
+	}
+}
+
+// awaitAll has the following answers of a durable session wait until nothing
+// is open that they could depend on: they repeat what was said on an earlier
+// connection.
+func (c *Client) awaitAll() {
+	if k := c.r.keep; k != nil && c.session.kept != nil && k.lastNeed > k.done && !k.failed {
+		c.await()
+	}
+}
+
+// hush lets nothing leave before the answer that comes next, which is CONNACK.
+func (c *Client) hush() {
+	w := c.waits
+	w.mute, w.window = w.batch, c.window
+	c.window, c.behind = 0, true
+}
+
+func (c *Client) muted() bool { return c.waits != nil && c.waits.mute != 0 }
+
+// answerLater puts a frame behind the answers that wait.
+func (c *Client) answerLater(frame []byte) error {
+	w := c.waits
+	if len(w.buf)+len(frame) > waitsBytesMax {
+		return errAnswersUnread
+	}
+	w.buf = append(w.buf, frame...)
+	if n := len(w.marks); n > 0 && w.marks[n-1].batch == w.batch {
+		w.marks[n-1].end = len(w.buf)
+		return nil
+	}
+	w.marks = append(w.marks, waitMark{w.batch, len(w.buf)})
+	return nil
+}
+
+// releaseAnswers sends the answers to c that waited for batches up to done.
+func (k *keeper) releaseAnswers(c *Client) {
+	w := c.waits
+	if w == nil {
+		return
+	}
+	if c.closing {
+		k.dropWaits(c)
+		return
+	}
+	end, n := 0, 0
+	for n < len(w.marks) && w.marks[n].batch <= k.done {
+		end = w.marks[n].end
+		n++
+	}
+	if err := c.sendAnswers(w.buf[:end]); err != nil {
+		c.close(err)
+		return
+	}
+	talks := w.mute != 0 && w.mute <= k.done
+	if talks {
+		w.mute, c.window = 0, w.window
+	}
+	if n == len(w.marks) {
+		k.dropWaits(c)
+	} else {
+		w.buf = append(w.buf[:0], w.buf[end:]...)
+		w.marks = append(w.marks[:0], w.marks[n:]...)
+		for i := range w.marks {
+			w.marks[i].end -= end
+		}
+	}
+	if s := c.session; talks && s != nil {
+		c.behind = s.late.n > 0
+		k.r.pump(s)
+	}
+}
+
+// sendAnswers sends frames, one by one: the output has room for a few more than
+// it should.
+func (c *Client) sendAnswers(frames []byte) error {
+	for len(frames) > 0 {
+		_, n, err := codec.Next(frames, codec.MaxPacketBytes)
+		if err != nil || n == 0 {
+			return err
+		}
+		if !c.conn.SendControl(frames[:n]) {
+			return errAnswersUnread
+		}
+		c.r.stats.Answers++
+		frames = frames[n:]
+	}
+	return nil
+}
+
+// dropWaits forgets the answers that wait.
+func (k *keeper) dropWaits(c *Client) {
+	w := c.waits
+	c.waits = nil
+	if w == nil || len(k.idle) >= waitsIdleKept || cap(w.buf) > waitsBufKept {
+		return
+	}
+	*w = waits{buf: w.buf[:0], marks: w.marks[:0]}
+	k.idle = append(k.idle, w)
+}
+
+// answerPing answers PINGREQ. It promises nothing and does not wait, but for
+// CONNACK.
+func (c *Client) answerPing() error {
+	if c.waits == nil || c.muted() {
+		return c.answer([]byte(codec.PingrespFrame))
+	}
+	return c.sendAnswers([]byte(codec.PingrespFrame))
+}
+
+// mustWait tells whether a flight of a durable session may not leave yet: what
+// PUBREL gives up must be known after a crash, and so must the PacketID of what
+// is sent with QoS 2.
+func (k *keeper) mustWait(s *Session, e *flight) bool {
+	if e.state == flightPubcomp {
+		return s.kept.release > k.done
+	}
+	return e.qos == 2 && e.n >= s.kept.settled
+}

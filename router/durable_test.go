@@ -1,0 +1,141 @@
+package router_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/router"
+	"github.com/loopmq/loopmq/store"
+)
+
+// memStore is a store in memory for a router.
+type memStore struct{ *store.Mem }
+
+func (m memStore) Put(key uint64, head, body []byte) { m.Mem.Put(store.Key(key), head, body) }
+func (m memStore) Delete(key uint64)                 { m.Mem.Delete(store.Key(key)) }
+func (m memStore) DeleteRange(first, last uint64) {
+	m.Mem.DeleteRange(store.Key(first), store.Key(last))
+}
+func (m memStore) Err() error { return storeErr(m.Mem.Err()) }
+
+func storeErr(err error) error {
+	if errors.Is(err, store.ErrFull) {
+		return fmt.Errorf("%w: %w", router.ErrStoreFull, err)
+	}
+	return err
+}
+
+func (m memStore) Seal(done func(error)) bool {
+	return m.Mem.Seal(func(err error) { done(storeErr(err)) })
+}
+
+func (m memStore) Load(each func(key uint64, value []byte) error) error {
+	return m.Mem.Load(func(k store.Key, _ int, value []byte) error {
+		if k.Table() >= store.Cold {
+			m.Read([]store.Key{k}, func(v []store.Value) { value = v[0].Data })
+			m.Answer()
+		}
+		return each(uint64(k), value)
+	})
+}
+
+// durable is a world with a disk and a wall clock.
+type durable struct {
+	*world
+	mem  *store.Mem
+	wall int64 // ns between the clocks
+	cfg  router.Config
+}
+
+func newDurable(t *testing.T, l router.Limits) *durable {
+	return startDurable(t, router.Config{Limits: l}, store.NewMem(), 1_700_000_000e9)
+}
+
+// startDurable is a start of the broker.
+func startDurable(t *testing.T, cfg router.Config, mem *store.Mem, wall int64) *durable {
+	t.Helper()
+	d := &durable{mem: mem, wall: wall, cfg: cfg}
+	cfg.Store, cfg.Wall = memStore{mem}, func() int64 { return d.wall + d.now }
+	d.world = &world{now: 1} // for the clock
+	d.world = newWorldOf(t, cfg)
+	if _, err := d.r.Restore(d.now); err != nil {
+		t.Fatal(err)
+	}
+	d.check()
+	return d
+}
+
+// commit lets the disk finish what is on its way, and tells whether there was
+// something.
+func (d *durable) commit() bool {
+	any := false
+	d.pass(func() { any = d.mem.Complete(nil) })
+	return any
+}
+
+// flush commits until nothing is on its way.
+func (d *durable) flush() {
+	for d.pass(func() {}); d.commit(); {
+	}
+}
+
+// crash is the power going and coming back after a while.
+func (d *durable) crash(flight store.Flight, seconds float64) *durable {
+	d.t.Helper()
+	return startDurable(d.t, d.cfg, d.mem.Crash(flight), d.wall+d.now+int64(seconds*1e9))
+}
+
+// TestRandomCrashes lets clients do random things and takes the power away at
+// random instants. What a start finds must be what was there.
+func TestRandomCrashes(t *testing.T) {
+	for seed := range uint64(300) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 2))
+			d := newDurable(t, router.Limits{
+				InflightMax: 1 + r.IntN(4), QueuedMessagesMax: 1 + r.IntN(6), QueuedBytesMax: 20 + r.IntN(200),
+				SubscriptionsMax: 3, RetainedMessagesMax: 3, RetainedBytesMax: 100, RetainedPassMax: 1 + r.IntN(3),
+				TopicLevelsMax: 4, SessionExpiry: time.Hour, ReceiveMaximum: 1 + r.IntN(3), TopicAliasMax: 3, TopicAliasOutMax: 2,
+			})
+			v := &visitors{w: d.world, r: r}
+			for range 200 {
+				v.step()
+				switch r.IntN(12) {
+				case 0, 1, 2, 3:
+					d.commit()
+				case 4:
+					d.pass(func() { d.mem.Complete(store.ErrFull) })
+				case 5:
+					d.compare()
+				case 6:
+					if r.IntN(4) == 0 {
+						d = d.crash(store.Flight(r.IntN(2)), 100*r.Float64())
+						v.w = d.world
+					}
+				}
+			}
+			d.compare()
+		})
+	}
+}
+
+// compare starts from what the disk has once all is written.
+func (d *durable) compare() {
+	d.t.Helper()
+	for range 10 { // also what nobody waits for, and what found no room
+		d.sleep(1.1)
+		d.flush()
+	}
+	if d.mem.Pending() > 0 {
+		d.t.Fatalf("%d bytes are never written", d.mem.Pending())
+	}
+	if d.r.EndsAtRestart() {
+		return
+	}
+	want := d.r.Picture()
+	if got := d.crash(store.FlightLost, 0).r.Picture(); got != want {
+		d.t.Fatalf("a start found:\n%s\nwant:\n%s", got, want)
+	}
+}

@@ -1,0 +1,96 @@
+package router
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Picture describes all that should outlive the process: equal pictures mean
+// that a start has found everything.
+func (r *Router) Picture() string {
+	var b strings.Builder
+	for _, id := range slices.Sorted(maps.Keys(r.sessions)) {
+		if s := r.sessions[id]; s.kept != nil && s.expiry > 0 {
+			r.paintSession(&b, s)
+		}
+	}
+	var retained []string
+	r.retained.Walk(func(topic string, m *retainedMessage) bool {
+		if topic[0] != '$' {
+			retained = append(retained, fmt.Sprintf("retained q%d %s", m.qos, r.paintMessage(m.msg)))
+		}
+		return true
+	})
+	slices.Sort(retained)
+	b.WriteString(strings.Join(retained, "\n"))
+	return b.String()
+}
+
+// EndsAtRestart tells whether a session ends with its connection that has not
+// always done so: a start ends it, and passes on what it had.
+func (r *Router) EndsAtRestart() bool {
+	for _, s := range r.sessions {
+		if s.kept != nil && s.expiry == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Router) paintSession(b *strings.Builder, s *Session) {
+	fmt.Fprintf(b, "session %q expiry %d user %q\n", s.id, s.expiry, userOf(s.identity))
+	var subs []string
+	s.subs.each(func(sub *Subscription) {
+		o := subOptions{}
+		if sub.opts != nil {
+			o = *sub.opts
+		}
+		subs = append(subs, fmt.Sprintf("  filter %s q%d nolocal %v rap %v ids %v", sub.filter, sub.qos, o.noLocal, o.rap, o.ids))
+	})
+	slices.Sort(subs)
+	fmt.Fprintln(b, strings.Join(subs, "\n"))
+	for i := range s.out.open {
+		e := s.out.at(i)
+		fmt.Fprintf(b, "  flight %d state %d %s\n", e.packetID(), e.state, r.paintDelivery(&e.delivery))
+	}
+	for i := range s.queue.n {
+		d := &s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
+		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(d))
+	}
+	for id := range packetIDs {
+		if s.received != nil && s.received.has(uint16(id)) {
+			fmt.Fprintf(b, "  received %d\n", id)
+		}
+	}
+	w := s.will
+	if s.client != nil {
+		w = s.client.will
+	}
+	if w != nil {
+		fmt.Fprintf(b, "  will q%d retain %v delay %d expiry %d %s\n", w.qos, w.retain, w.delay, w.expiry, r.paintMessage(w.msg))
+	}
+}
+
+func (r *Router) paintDelivery(d *delivery) string {
+	origin := ""
+	if o := d.from; o != nil {
+		origin = fmt.Sprint(o.ids)
+		if o.group != nil && r.shares[o.group.key] != nil {
+			origin += o.group.key
+		}
+	}
+	if d.msg == nil {
+		return fmt.Sprintf("q%d %v %s", d.qos, d.retain, origin)
+	}
+	return fmt.Sprintf("q%d %v %s %s", d.qos, d.retain, origin, r.paintMessage(d.msg))
+}
+
+func (r *Router) paintMessage(m *Message) string {
+	end := fmt.Sprint(r.keep.wallOf(m.expireAt()))
+	if m.expired(r.now) {
+		end = "over"
+	}
+	return fmt.Sprintf("%s %q props %x expiry %s", m.Topic(), m.Payload(), m.props(), end)
+}

@@ -1,0 +1,393 @@
+package router
+
+import "github.com/loopmq/loopmq/internal/timer"
+
+// keeper writes down what must outlive the process: sessions that outlive
+// their connection and what they hold, and retained messages. There is none
+// without Config.Store, and sessions that end with their connection have
+// nothing to do with it: kept is nil then.
+//
+// What is written goes into the open batch of the store (commit.go).
+type keeper struct {
+	r     *Router
+	store Store
+	wall  func() int64
+	now   int64 // wall clock of the pass, in ns since 1970
+
+	save func(*Identity) []byte
+	load func(saved []byte, clientID string) *Identity
+
+	// The last numbers given.
+	sessions, subscriptions, retained, entries, messages uint64
+
+	dirty   []*retainedMessage // came with QoS 0 and wait for a batch
+	scratch []byte
+
+	batches
+}
+
+// kept is what a session has that is written down.
+type kept struct {
+	number  uint64
+	sealing uint64 // flights below it are in the batch that is being committed, or before
+	settled uint64 // flights below it are durable
+	release uint64 // batch that holds the last "PUBREC seen"
+	listed  uint64 // batch whose list it is on
+	will    bool   // there is a record of a will
+}
+
+func newKeeper(r *Router, cfg *Config) *keeper {
+	if cfg.Store == nil {
+		return nil
+	}
+	if cfg.Wall == nil {
+		panic("router: Config.Wall is required with a Store")
+	}
+	k := &keeper{r: r, store: cfg.Store, wall: cfg.Wall, save: cfg.SaveIdentity, load: cfg.LoadIdentity}
+	if k.save == nil {
+		k.save = func(id *Identity) []byte { return []byte(userOf(id)) }
+	}
+	if k.load == nil {
+		k.load = func(saved []byte, _ string) *Identity {
+			if len(saved) == 0 {
+				return nil
+			}
+			return &Identity{User: string(saved)}
+		}
+	}
+	k.open = 1
+	return k
+}
+
+// put adds the record that was made in scratch. body comes behind it.
+func (k *keeper) put(key uint64, record, body []byte, need bool) {
+	k.scratch = record[:0]
+	if k.failed {
+		return
+	}
+	k.store.Put(key, record, body)
+	k.changed(need, len(record)+len(body))
+}
+
+func (k *keeper) delete(key uint64, need bool) {
+	if k.failed {
+		return
+	}
+	k.store.Delete(key)
+	k.changed(need, 0)
+}
+
+// wallOf is an instant of the monotonic clock in wall time; 0 stays 0.
+func (k *keeper) wallOf(at int64) int64 {
+	if at == 0 {
+		return 0
+	}
+	return k.now + (at - k.r.now)
+}
+
+// instantOf is the opposite, never 0 or less but for 0.
+func (k *keeper) instantOf(wall int64) int64 {
+	if wall == 0 {
+		return 0
+	}
+	if wall-k.now > 0 {
+		return k.r.after(wall - k.now)
+	}
+	return max(1, k.r.now+(wall-k.now))
+}
+
+// keepConnect writes down a session that got its connection, if it outlives
+// it, and lets the connection be silent until that is durable.
+//
+// mark is where the records began that this CONNECT has caused.
+func (c *Client) keepConnect(s *Session, mark uint64) {
+	k := c.r.keep
+	if k == nil {
+		return
+	}
+	if s.kept == nil && s.expiry > 0 {
+		k.sessions++
+		s.kept = &kept{number: k.sessions}
+	}
+	if s.kept != nil {
+		k.putSession(s, 0)
+		switch w := c.will; {
+		case w != nil:
+			k.putWill(s, w, 0)
+		case s.kept.will:
+			k.deleteWill(s)
+		}
+		k.startBeat()
+	}
+	if k.needs != mark && k.accepts() == nil {
+		c.await()
+		c.hush()
+	}
+}
+
+// putSession writes s down. away is when it lost its connection; 0: it has one.
+func (k *keeper) putSession(s *Session, away int64) {
+	rec := sessionRecord{id: s.id, identity: k.save(s.identity), expiry: s.expiry, away: away}
+	k.put(recordKey(tableSessions, s.kept.number), rec.append(k.scratch[:0]), nil, true)
+}
+
+// keepAway notes that s lost its connection.
+func (r *Router) keepAway(s *Session) {
+	if s.kept != nil {
+		r.keep.putSession(s, r.keep.now)
+	}
+}
+
+// keepEnd takes away what is left of a session that has ended; its
+// subscriptions, entries and will are gone already.
+func (r *Router) keepEnd(s *Session) {
+	if s.kept == nil {
+		return
+	}
+	k, n := r.keep, s.kept.number
+	if s.kept.will {
+		k.deleteWill(s)
+	}
+	k.delete(recordKey(tableSessions, n), true)
+	if s.received != nil && !k.failed {
+		k.store.DeleteRange(recordKey(tableReceived, n<<receivedShift), recordKey(tableReceived, n<<receivedShift|0xffff))
+		k.changed(true, 0)
+	}
+	s.kept = nil
+}
+
+func (k *keeper) putWill(s *Session, w *will, due int64) {
+	rec := willRecord{due: due, delay: w.delay, expiry: w.expiry, qos: w.qos, retain: w.retain, body: k.body(w.msg)}
+	rec.body.writer = k.writer(w.writer)
+	k.put(recordKey(tableWills, s.kept.number), rec.append(k.scratch[:0]), w.msg.Payload(), true)
+	s.kept.will = true
+}
+
+func (k *keeper) deleteWill(s *Session) {
+	k.delete(recordKey(tableWills, s.kept.number), true)
+	s.kept.will = false
+}
+
+// keepNoWill takes the record of a will away that is published now, or never.
+func (r *Router) keepNoWill(s *Session) {
+	if s != nil && s.kept != nil && s.kept.will {
+		r.keep.deleteWill(s)
+	}
+}
+
+// keepWill notes when the will of a session is due.
+func (r *Router) keepWill(s *Session, w *will) {
+	if s.kept != nil {
+		r.keep.putWill(s, w, r.keep.now+w.delay)
+	}
+}
+
+// body is the record of m without its payload.
+func (k *keeper) body(m *Message) bodyRecord {
+	return bodyRecord{expireAt: k.wallOf(m.expireAt()), writer: k.writer(m.writer()), props: m.props(), topic: m.Topic()}
+}
+
+func (k *keeper) writer(id *Identity) []byte {
+	if id == nil {
+		return nil
+	}
+	return k.save(id)
+}
+
+// keepSubscription writes down a filter that was entered or changed.
+func (r *Router) keepSubscription(sub *Subscription) {
+	s := sub.session
+	if s.kept == nil {
+		return
+	}
+	k := r.keep
+	if sub.key == 0 {
+		k.subscriptions++
+		sub.key = k.subscriptions
+	}
+	rec := subscriptionRecord{session: s.kept.number, filter: []byte(sub.filter), qos: sub.qos}
+	if o := sub.opts; o != nil {
+		rec.noLocal, rec.rap, rec.ids = o.noLocal, o.rap, o.ids
+	}
+	k.put(recordKey(tableSubscriptions, sub.key), rec.append(k.scratch[:0]), nil, true)
+}
+
+// dropSubscription takes a filter away again.
+func (r *Router) dropSubscription(sub *Subscription) {
+	if sub.key != 0 {
+		r.keep.delete(recordKey(tableSubscriptions, sub.key), true)
+	}
+}
+
+// keepReceived notes a QoS 2 PacketID until its PUBREL.
+func (s *Session) keepReceived(id uint16) {
+	if s.kept != nil {
+		s.r.keep.put(receivedKey(s, id), append(s.r.keep.scratch[:0], recordVersion), nil, true)
+	}
+}
+
+func (s *Session) dropReceived(id uint16) {
+	if s.kept != nil {
+		s.r.keep.delete(receivedKey(s, id), true)
+	}
+}
+
+func receivedKey(s *Session, id uint16) uint64 {
+	return recordKey(tableReceived, s.kept.number<<receivedShift|uint64(id))
+}
+
+// keepEntry writes down that s is owed d: that it waits, when flight is 0, or
+// that it has the number flight-1 in the order of sending.
+func (r *Router) keepEntry(s *Session, d *delivery, flight uint64) {
+	k := r.keep
+	fresh := d.key == 0
+	if fresh {
+		k.entries++
+		d.key = k.entries
+		k.hold(d.msg)
+	}
+	k.putEntry(s, d, flight, fresh || d.qos == 2)
+}
+
+// keepReleased notes that PUBREC came for e: its message is not needed any
+// more.
+func (r *Router) keepReleased(s *Session, e *flight) {
+	if e.key == 0 {
+		return
+	}
+	r.keep.letGo(e.msg)
+	e.msg = nil
+	r.keep.putEntry(s, &e.delivery, e.n+1, true)
+	s.kept.release = r.keep.open
+	r.keep.list(s)
+}
+
+func (k *keeper) putEntry(s *Session, d *delivery, flight uint64, need bool) {
+	rec := entryRecord{session: s.kept.number, flight: flight, qos: d.qos, retain: d.retain}
+	if d.msg != nil {
+		rec.message = d.msg.key
+	}
+	if o := d.from; o != nil {
+		rec.ids = o.ids
+		if o.group != nil {
+			rec.group = []byte(o.group.key)
+		}
+	}
+	k.put(recordKey(tableEntries, d.key), rec.append(k.scratch[:0]), nil, need)
+}
+
+// dropEntry takes away what d was written down as, if it was.
+func (r *Router) dropEntry(d *delivery) {
+	if d.key == 0 {
+		return
+	}
+	r.keep.delete(recordKey(tableEntries, d.key), false)
+	d.key = 0
+	if d.msg != nil {
+		r.keep.letGo(d.msg)
+	}
+}
+
+// hold writes m down for its first entry.
+func (k *keeper) hold(m *Message) {
+	m.entries++
+	if m.entries > 1 {
+		return
+	}
+	k.messages++
+	m.key = k.messages
+	rec := k.body(m)
+	k.put(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m.Payload(), true)
+}
+
+// letGo takes m away with its last entry.
+func (k *keeper) letGo(m *Message) {
+	m.entries--
+	if m.entries == 0 {
+		k.delete(recordKey(tableMessages, m.key), false)
+		m.key = 0
+	}
+}
+
+// keepRetained writes down the message that a topic has now. One that came with
+// QoS 0 promises nothing: the last of a row is enough, when there is room.
+func (r *Router) keepRetained(m *retainedMessage) {
+	k := r.keep
+	if k == nil || m.msg.Topic()[0] == '$' {
+		return
+	}
+	if m.qos == 0 {
+		if !m.dirty {
+			m.dirty = true
+			k.dirty = append(k.dirty, m)
+		}
+		return
+	}
+	k.putRetained(m, true)
+}
+
+func (k *keeper) putRetained(m *retainedMessage, need bool) {
+	if m.key == 0 {
+		k.retained++
+		m.key = k.retained
+	}
+	m.dirty = false
+	rec := retainedRecord{qos: m.qos, body: k.body(m.msg)}
+	k.put(recordKey(tableRetained, m.key), rec.append(k.scratch[:0]), m.msg.Payload(), need)
+}
+
+// dropRetained takes the message of a topic away.
+func (r *Router) dropRetained(m *retainedMessage) {
+	m.dirty = false
+	if m.key != 0 {
+		r.keep.delete(recordKey(tableRetained, m.key), true)
+		m.key = 0
+	}
+}
+
+// writeDirty puts what came with QoS 0, as far as there is room.
+func (k *keeper) writeDirty() {
+	if len(k.dirty) == 0 || k.failed {
+		k.dirty = nil
+		return
+	}
+	kept := k.dirty[:0]
+	for _, m := range k.dirty {
+		switch {
+		case !m.dirty: // gone, or written since
+		case !k.store.Room(m.msg.bytes()):
+			kept = append(kept, m)
+		default:
+			k.putRetained(m, true)
+		}
+	}
+	clear(k.dirty[len(kept):])
+	k.dirty = kept
+}
+
+// The beat tells a start how long the broker was away at most, so that sessions
+// which were connected then do not live longer for it.
+const (
+	beatEvery = int64(600e9) // ns
+	beatSlack = int64(60e9)
+)
+
+type beat struct{ timer timer.Timer }
+
+func (k *keeper) startBeat() {
+	if !k.beat.timer.Armed() {
+		k.putBeat()
+		k.r.timers.Set(&k.beat.timer, k, k.r.after(beatEvery))
+	}
+}
+
+// Due notes that the broker runs, for as long as it has clients.
+func (k *keeper) Due(int64) {
+	if k.r.stats.Clients > 0 {
+		k.startBeat()
+	}
+}
+
+func (k *keeper) putBeat() {
+	k.put(recordKey(tableMeta, 0), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, true)
+}

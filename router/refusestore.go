@@ -1,0 +1,85 @@
+package router
+
+import (
+	"errors"
+
+	"github.com/loopmq/loopmq/codec"
+)
+
+// refusalOf tells a client why the store takes nothing.
+func refusalOf(err error) error {
+	if errors.Is(err, ErrStoreFull) {
+		return errStoreFull
+	}
+	return errStoreFailed
+}
+
+// undurable tells whether nothing about the client's session can be made
+// durable until a restart.
+func (c *Client) undurable() bool { return c.session.kept != nil && c.r.keep.failed }
+
+// storeTrouble says why a durable session must not change now; nil: it may.
+func (c *Client) storeTrouble() error {
+	if c.session.kept == nil {
+		return nil
+	}
+	if err := c.r.keep.accepts(); err != nil {
+		return refusalOf(err)
+	}
+	return nil
+}
+
+// mayKeep says why a CONNECT cannot get the session that it asks for.
+func (c *Client) mayKeep(p *codec.Connect, id string) error {
+	k := c.r.keep
+	if k == nil || k.accepts() == nil {
+		return nil
+	}
+	if c.r.sessionExpiry(p) == 0 || c.r.sessions[id] != nil && !p.CleanStart {
+		return nil
+	}
+	return refusalOf(k.accepts())
+}
+
+// mayLast says why p, of QoS 1 or 2, is not taken: it would have to be durable.
+// While the store is full 3.x clients, which cannot be told so, get no answer,
+// and nothing more is read from them (slowDown).
+func (c *Client) mayLast(p *codec.Publish) error {
+	k := c.r.keep
+	err := k.accepts()
+	if err == nil || !c.r.wouldKeep(p) && (p.QoS < 2 || c.session.kept == nil) {
+		return nil
+	}
+	if c.v5 == nil && !k.failed {
+		return nil
+	}
+	return refusalOf(err)
+}
+
+// wouldKeep tells whether p has to do with anything durable.
+func (r *Router) wouldKeep(p *codec.Publish) bool {
+	if p.Retain {
+		return true
+	}
+	for _, set := range r.index.Match(p.Topic) {
+		for _, sub := range set {
+			if sub.session != nil && sub.session.kept != nil {
+				return true
+			}
+			if g := sub.opts; g != nil && g.entry != nil && g.entry.durable() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// durable tells whether a member of the group outlives the process.
+func (g *shareGroup) durable() bool {
+	for _, m := range g.members {
+		if m.session.kept != nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,357 @@
+package router
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/loopmq/loopmq/codec"
+)
+
+// Restored says what a start has found.
+type Restored struct {
+	Sessions      int // that wait for their clients
+	Subscriptions int
+	Retained      int
+	Queued        int // messages that wait for sessions
+	Inflight      int // messages that were sent and not finished
+	Expired       int // sessions whose time was over
+	Lost          int // records without what they belong to, which a repair leaves behind
+}
+
+// restoring is what is known while records are read. They come by table, so
+// that each finds what it refers to, but for messages, which come last.
+type restoring struct {
+	r        *Router
+	k        *keeper
+	found    Restored
+	beat     int64 // wall clock of the last beat; 0 = none
+	sessions map[uint64]*Session
+	awayAt   map[*Session]int64 // wall clock; 0 = connected
+	entries  []restoredEntry
+	messages map[uint64]*Message
+}
+
+type restoredEntry struct {
+	entryRecord
+	key uint64
+}
+
+// Restore brings back what the store holds, at the instant now of the clock of
+// BeginPass. It comes before the first Attach. An error names the record that
+// cannot be understood.
+func (r *Router) Restore(now int64) (Restored, error) {
+	k := r.keep
+	if k == nil {
+		return Restored{}, nil
+	}
+	r.now, k.now = now, k.wall()
+	g := &restoring{
+		r: r, k: k, sessions: make(map[uint64]*Session), awayAt: make(map[*Session]int64),
+		messages: make(map[uint64]*Message),
+	}
+	err := k.store.Load(func(key uint64, value []byte) error {
+		if err := g.record(byte(key>>tableShift), key&numberMask, value); err != nil {
+			return fmt.Errorf("record %d/%d: %w", key>>tableShift, key&numberMask, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return Restored{}, fmt.Errorf("restore state: %w", err)
+	}
+	g.joinEntries()
+	g.leaveMessages()
+	g.leave()
+	g.found.Sessions, g.found.Subscriptions = len(r.sessions), r.Stats().Subscriptions
+	g.found.Retained, g.found.Queued, g.found.Inflight = r.retained.Len(), r.stats.Queued, r.stats.Inflight
+	return g.found, nil
+}
+
+// record takes one record. value is a view.
+func (g *restoring) record(table byte, n uint64, value []byte) error {
+	if n == 0 && table != tableMeta {
+		return fmt.Errorf("%w: number 0", errRecordWrong)
+	}
+	switch table {
+	case tableMeta:
+		f := fieldsOf(value)
+		g.beat = f.time()
+		return f.end()
+	case tableSessions:
+		return g.session(n, value)
+	case tableWills:
+		return g.will(n, value)
+	case tableSubscriptions:
+		return g.subscription(n, value)
+	case tableRetained:
+		return g.retained(n, value)
+	case tableReceived:
+		return g.received(n)
+	case tableEntries:
+		e := restoredEntry{key: n}
+		g.k.entries = max(g.k.entries, n)
+		if err := e.decode(value); err != nil {
+			return err
+		}
+		e.group, e.ids = slices.Clone(e.group), slices.Clone(e.ids)
+		g.entries = append(g.entries, e)
+		return nil
+	case tableMessages:
+		return g.message(n, value)
+	}
+	return fmt.Errorf("%w: table %d", errRecordNewer, table)
+}
+
+// lose drops a record that belongs to nothing.
+func (g *restoring) lose(table byte, n uint64) error {
+	g.found.Lost++
+	g.k.delete(recordKey(table, n), true)
+	return nil
+}
+
+func (g *restoring) session(n uint64, value []byte) error {
+	var rec sessionRecord
+	if err := rec.decode(value); err != nil {
+		return err
+	}
+	g.k.sessions = max(g.k.sessions, n)
+	if g.r.sessions[rec.id] != nil {
+		return fmt.Errorf("%w: a second session %q", errRecordWrong, rec.id)
+	}
+	s := g.r.newSession(rec.id)
+	s.expiry = rec.expiry
+	s.identity = g.k.load(rec.identity, rec.id)
+	g.r.guard(s.identity)
+	s.kept = &kept{number: n}
+	g.sessions[n], g.awayAt[s] = s, rec.away
+	return nil
+}
+
+func (g *restoring) will(n uint64, value []byte) error {
+	var rec willRecord
+	if err := rec.decode(value); err != nil {
+		return err
+	}
+	s := g.sessions[n]
+	if s == nil {
+		return g.lose(tableWills, n)
+	}
+	w := &will{msg: g.cloneBody(&rec.body), qos: rec.qos, retain: rec.retain, delay: rec.delay, expiry: rec.expiry, id: s.id}
+	w.session, w.writer = s, g.writer(rec.body.writer)
+	w.due = rec.due
+	s.will, s.kept.will = w, true
+	return nil
+}
+
+func (g *restoring) subscription(n uint64, value []byte) error {
+	var rec subscriptionRecord
+	if err := rec.decode(value); err != nil {
+		return err
+	}
+	g.k.subscriptions = max(g.k.subscriptions, n)
+	s := g.sessions[rec.session]
+	if s == nil {
+		return g.lose(tableSubscriptions, n)
+	}
+	f := codec.Filter{Name: rec.filter, QoS: rec.qos, NoLocal: rec.noLocal, RetainAsPublished: rec.rap, RetainHandling: 2}
+	if err := checkFilter(&f); err != nil {
+		return err
+	}
+	if s.subs.find(rec.filter) != nil {
+		return g.lose(tableSubscriptions, n)
+	}
+	sub := g.r.enter(s, rec.filter)
+	sub.qos, sub.key = rec.qos, n
+	sub.setOptions(&f, rec.ids)
+	return nil
+}
+
+func (g *restoring) retained(n uint64, value []byte) error {
+	var rec retainedRecord
+	if err := rec.decode(value); err != nil {
+		return err
+	}
+	if rec.body.topic[0] == '$' {
+		return fmt.Errorf("%w: retained topic %q", errRecordWrong, rec.body.topic)
+	}
+	r := g.r
+	g.k.retained = max(g.k.retained, n)
+	m := &retainedMessage{msg: g.cloneBody(&rec.body), qos: rec.qos, key: n}
+	if _, had := r.retained.Get(rec.body.topic); had || m.msg.expired(r.now) {
+		r.release(m.msg)
+		g.k.delete(recordKey(tableRetained, n), true)
+		return nil
+	}
+	r.retained.Set(rec.body.topic, m)
+	r.stats.RetainedBytes += m.msg.bytes()
+	if at := m.msg.expireAt(); at != 0 {
+		m.end = &retainedEnd{r: r, m: m}
+		r.timers.Set(&m.end.timer, m.end, at)
+	}
+	return nil
+}
+
+func (g *restoring) received(n uint64) error {
+	s := g.sessions[n>>receivedShift]
+	if s == nil {
+		return g.lose(tableReceived, n)
+	}
+	s.own()
+	if s.received == nil {
+		s.received = new(packetSet)
+	}
+	s.received.add(uint16(n))
+	return nil
+}
+
+func (g *restoring) message(n uint64, value []byte) error {
+	body, err := decodeMessage(value)
+	if err != nil {
+		return err
+	}
+	g.k.messages = max(g.k.messages, n)
+	m := g.cloneBody(&body)
+	m.key = n
+	g.messages[n] = m
+	return nil
+}
+
+// cloneBody makes the message of a record. The caller is its first holder.
+func (g *restoring) cloneBody(b *bodyRecord) *Message {
+	return g.r.cloneMessage(&publication{
+		topic: b.topic, payload: b.payload, props: b.props,
+		expireAt: g.k.instantOf(b.expireAt), writer: g.writer(b.writer),
+	})
+}
+
+// writer is whose right to publish is looked at again.
+func (g *restoring) writer(saved []byte) *Identity {
+	if len(saved) == 0 {
+		return nil
+	}
+	id := g.k.load(saved, "")
+	if id == nil || id.Access == nil {
+		return nil
+	}
+	g.r.guard(id)
+	return id
+}
+
+// joinEntries gives sessions what they are owed: first what was in flight, in
+// the order of sending, then what waits, in the order in which it came.
+func (g *restoring) joinEntries() {
+	slices.SortFunc(g.entries, func(a, b restoredEntry) int {
+		return cmp.Or(cmp.Compare(a.session, b.session), flightOrder(a.flight, b.flight), cmp.Compare(a.key, b.key))
+	})
+	for i := range g.entries {
+		e := &g.entries[i]
+		s, m := g.sessions[e.session], g.messages[e.message]
+		if s == nil || m == nil && e.message != 0 || e.flight != 0 && e.flight <= s.out.next {
+			_ = g.lose(tableEntries, e.key)
+			continue
+		}
+		g.join(s, m, e)
+	}
+}
+
+// flightOrder puts what was in flight before what waits.
+func flightOrder(a, b uint64) int { return cmp.Compare(a-1, b-1) } // 0 becomes the largest
+
+func (g *restoring) join(s *Session, m *Message, e *restoredEntry) {
+	r := g.r
+	s.own()
+	d := delivery{msg: m, key: e.key, qos: e.qos, retain: e.retain, from: g.origin(s, e)}
+	if m != nil {
+		m.hold()
+		m.entries++
+	}
+	if e.flight == 0 {
+		s.queue.push(d)
+		r.stats.Queued++
+		r.stats.QueuedBytes += int64(m.bytes())
+		return
+	}
+	s.out.next = e.flight - 1
+	f := s.out.add()
+	f.delivery, f.sent = d, true
+	switch {
+	case m == nil:
+		f.state = flightPubcomp
+	case e.qos == 2:
+		f.state = flightPubrec
+	default:
+		f.state = flightPuback
+	}
+	s.kept.settled = s.out.next
+	r.stats.Inflight++
+}
+
+// origin is what a delivery owes to its subscription, that of today if it is
+// the same.
+func (g *restoring) origin(s *Session, e *restoredEntry) *origin {
+	if len(e.ids) == 0 && len(e.group) == 0 {
+		return nil
+	}
+	if sub := s.subs.find(e.group); sub != nil && len(e.group) > 0 && slices.Equal(sub.opts.ids, e.ids) {
+		return sub.origin()
+	}
+	o := &origin{ids: e.ids}
+	if len(e.group) > 0 {
+		o.group = g.r.shares[string(e.group)]
+	}
+	return o
+}
+
+// leaveMessages lets go of the hold that reading has on messages.
+func (g *restoring) leaveMessages() {
+	for n, m := range g.messages {
+		if m.entries == 0 {
+			_ = g.lose(tableMessages, n)
+			m.key = 0
+		}
+		g.r.release(m)
+	}
+}
+
+// leave puts sessions on the list of those who are away, and ends those whose
+// time is over: the broker's absence does not count for them.
+func (g *restoring) leave() {
+	r, k := g.r, g.k
+	gone := k.now // when connections ended, at the latest
+	if g.beat != 0 {
+		gone = min(gone, g.beat+beatEvery+beatSlack)
+	}
+	list := make([]*Session, 0, len(g.sessions))
+	for _, s := range g.sessions {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *Session) int {
+		return cmp.Or(cmp.Compare(cmp.Or(g.awayAt[a], gone), cmp.Or(g.awayAt[b], gone)), cmp.Compare(a.kept.number, b.kept.number))
+	})
+	var over []*Session
+	for _, s := range list {
+		r.offline.add(s)
+		away := g.awayAt[s]
+		if away == 0 {
+			away = gone
+			k.putSession(s, away)
+		}
+		if w := s.will; w != nil {
+			if w.due == 0 {
+				w.due = away + w.delay
+				k.putWill(s, w, w.due)
+			}
+			r.timers.Set(&w.timer, w, k.instantOf(w.due))
+		}
+		left := min(s.expiry, s.expiry-(k.now-away)) // a clock that was put back gives nobody more
+		if left <= 0 {
+			over = append(over, s)
+			continue
+		}
+		r.timers.Set(&s.timer, s, r.after(left))
+	}
+	for _, s := range over {
+		g.found.Expired++
+		s.Due(r.now)
+	}
+}

@@ -1,0 +1,93 @@
+package router_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/loopmq/loopmq/router"
+	"github.com/loopmq/loopmq/store"
+)
+
+// five connects a 5.0 client with a clean session.
+func (d *durable) five(id string) *fakeConn {
+	d.t.Helper()
+	c := d.dial()
+	c.feed(packet(0x10, str("MQTT"), "\x05\x02\x00\x00\x00", str(id)))
+	c.take()
+	return c
+}
+
+func (d *durable) storeEvents() (list []router.Event) {
+	for _, e := range d.events {
+		if e.Kind == router.EventStore {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// TestFullStore: nothing that was to last is acknowledged until there is room.
+func TestFullStore(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s, p, q := d.session("s"), d.connect("p", true), d.five("q")
+	s.send("82 06 00 01 00 01 't' 01")
+	d.flush()
+	s.take()
+	p.take()
+	p.send("32 06 00 01 't' 00 01 'a'")
+	d.pass(func() { d.mem.Complete(store.ErrFull) })
+	p.expect("")
+	s.expect("32 06 00 01 't' 00 01 'a'")
+	q.send("32 07 00 01 't' 00 01 00 'b'")
+	q.feed(nil)
+	if out := q.take(); len(out) < 5 || out[0] != 0x40 || out[4] != 0x97 {
+		t.Errorf("5.0 publisher got % x, want PUBACK 0x97", out)
+	}
+	q.send("32 07 00 01 'x' 00 02 00 'b' 30 05 00 01 't' 00 'c'") // nobody durable, QoS 0
+	q.expect("40 03 00 02 10")
+	s.expect("30 04 00 01 't' 'c'")
+	n := d.dial()
+	n.send("10 0d 00 04 'MQTT' 04 00 00 00 00 01 'n'")
+	n.expect("20 02 00 03")
+	s.send("82 06 00 02 00 01 'u' 01")
+	s.expect("90 03 00 02 80")
+	p.send("32 06 00 01 't' 00 02 'd'") // is read no further
+	d.sleep(1.1)
+	d.pass(func() { d.mem.Complete(store.ErrFull) })
+	p.expect("")
+	d.sleep(1.1)
+	d.flush()
+	p.expect("40 02 00 01 40 02 00 02")
+	s.expect("32 06 00 01 't' 00 02 'd'")
+	if e := d.storeEvents(); len(e) != 2 || e[0].Err == nil || e[1].Err != nil {
+		t.Errorf("events %v, want full and room again", e)
+	}
+	q.send("32 07 00 01 't' 00 03 00 'e'")
+	d.flush()
+	q.expect("40 02 00 03")
+}
+
+// TestFailedStore: what was to last is refused until a restart, the rest goes on.
+func TestFailedStore(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s, p, q := d.session("s"), d.connect("p", true), d.five("q")
+	s.send("82 0a 00 01 00 01 't' 02 00 01 'z' 00")
+	d.flush()
+	s.take()
+	p.take()
+	p.send("34 06 00 01 't' 00 01 'a'")
+	d.pass(func() { d.mem.Complete(errors.New("input/output error")) })
+	p.expect("")
+	p.expectClosed()
+	s.expect("")
+	q.send("34 07 00 01 't' 00 01 00 'b' 30 05 00 01 'z' 00 'c'")
+	if out := q.take(); len(out) < 5 || out[0] != 0x50 || out[4] != 0x83 {
+		t.Errorf("5.0 publisher got % x, want PUBREC 0x83", out)
+	}
+	n := d.dial()
+	n.send("10 0d 00 04 'MQTT' 04 00 00 00 00 01 'n'")
+	n.expect("20 02 00 03")
+	if e := d.storeEvents(); len(e) != 1 || e[0].Err == nil {
+		t.Errorf("events %v, want one failure", e)
+	}
+}
