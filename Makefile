@@ -10,7 +10,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 # Without the generator of man pages that cli brings: ours come from the
 # configuration's schema.
-TAGS     := urfave_cli_no_docs
+TAGS     := urfave_cli_no_docs,nethttpomithttp2
 TOOL     := $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 ROUNDS   ?= 3

@@ -37,9 +37,9 @@ func (r *Router) CheckInvariants() error {
 			return fmt.Errorf("session %q: messages are late for nobody", id)
 		}
 		queuedBytes += int64(s.queue.bytes)
-		if s.will != nil {
-			holders[s.will.msg]++
-			if s.client != nil || s.will.session != s {
+		if w := s.delayed(); w != nil {
+			holders[w.msg]++
+			if s.client != nil || w.session != s {
 				return fmt.Errorf("session %q: a will waits that should not", id)
 			}
 		}

@@ -64,7 +64,7 @@ func (r *Router) paintSession(b *strings.Builder, s *Session) {
 			fmt.Fprintf(b, "  received %d\n", id)
 		}
 	}
-	w := s.will
+	w := s.delayed()
 	if s.client != nil {
 		w = s.client.will
 	}

@@ -139,7 +139,7 @@ func (g *restoring) will(n uint64, value []byte) error {
 	w := &will{msg: g.cloneBody(&rec.body), qos: rec.qos, retain: rec.retain, delay: rec.delay, expiry: rec.expiry, id: s.id}
 	w.session, w.writer = s, g.writer(rec.body.writer)
 	w.due = rec.due
-	s.will, s.kept.will = w, true
+	s.seldom().will, s.kept.will = w, true
 	return nil
 }
 
@@ -336,7 +336,7 @@ func (g *restoring) leave() {
 			away = gone
 			k.putSession(s, away)
 		}
-		if w := s.will; w != nil {
+		if w := s.delayed(); w != nil {
 			if w.due == 0 {
 				w.due = away + w.delay
 				k.putWill(s, w, w.due)

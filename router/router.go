@@ -177,8 +177,8 @@ func (r *Router) Stopping() {
 		}
 	}
 	for s := r.offline.head; s != nil; s = s.next {
-		if w := s.will; w != nil && !w.stays(s) {
-			s.will = nil
+		if w := s.delayed(); w != nil && !w.stays(s) {
+			s.rare.will = nil
 			r.publishWill(w)
 		}
 	}

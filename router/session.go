@@ -14,7 +14,6 @@ type Session struct {
 	subs     subscriptions
 	*flow          // Router.idle until own
 	kept     *kept // nil: it ends with the process
-	will     *will // waits for its delay
 	expiry   int64 // ns; 0 = ends with its connection
 	rare     *sessionRarely
 	timer    timer.Timer
@@ -24,6 +23,7 @@ type Session struct {
 
 // sessionRarely is what few sessions have.
 type sessionRarely struct {
+	will    *will // waits for its delay
 	dropped uint64
 	quota   Quota    // of the last connection
 	fan     *overlap // nil until filters of it overlapped
@@ -35,6 +35,14 @@ func (s *Session) seldom() *sessionRarely {
 		s.rare = new(sessionRarely)
 	}
 	return s.rare
+}
+
+// delayed returns the will of s that waits for its delay; nil: there is none.
+func (s *Session) delayed() *will {
+	if s.rare == nil {
+		return nil
+	}
+	return s.rare.will
 }
 
 // quota is what s may hold; nil: what Limits say.
@@ -180,8 +188,8 @@ func (r *Router) endSession(s *Session) {
 	}
 	r.keepEnd(s)
 	s.flow = &r.idle
-	if w := s.will; w != nil { // a will does not wait longer than its session lives
-		s.will, w.session = nil, nil
+	if w := s.delayed(); w != nil { // a will does not wait longer than its session lives
+		s.rare.will, w.session = nil, nil
 		r.publishWill(w)
 	}
 }

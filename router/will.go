@@ -44,7 +44,7 @@ func (r *Router) leaveWill(c *Client, s *Session) {
 	c.will, w.session = nil, s
 	switch {
 	case w.delay > 0 && s.expiry > 0: // else the session ends now, and the will with it
-		s.will = w
+		s.seldom().will = w
 		r.keepWill(s, w)
 		r.timers.Set(&w.timer, w, r.after(w.delay))
 	default:
@@ -55,7 +55,7 @@ func (r *Router) leaveWill(c *Client, s *Session) {
 // Due publishes a will whose delay is over.
 func (w *will) Due(int64) {
 	s := w.session
-	s.will = nil
+	s.rare.will = nil
 	s.r.publishWill(w)
 }
 
@@ -98,10 +98,10 @@ func (c *Client) dropWill() {
 // dropWill discards a will that waits: its client is back in time
 // [MQTT-3.1.3-9].
 func (s *Session) dropWill() {
-	if s.will != nil {
-		s.r.timers.Stop(&s.will.timer)
-		s.r.release(s.will.msg)
-		s.will = nil
+	if w := s.delayed(); w != nil {
+		s.r.timers.Stop(&w.timer)
+		s.r.release(w.msg)
+		s.rare.will = nil
 	}
 }
 
