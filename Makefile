@@ -120,9 +120,9 @@ bench-compare: build ## the same, this tree against the commit REF (default HEAD
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -base $(BIN)/loopmq-base
 
-KILLS ?= 300
-torture: ## kill a broker under load KILLS (300) times, with SIGKILL, and look for what was lost
-	LOOPMQ_TORTURE=$(KILLS) $(GO) test -count=1 -timeout 30m -run 'TestTorture' -v ./cmd/loopmq
+torture: ROUNDS := 300
+torture: ## kill a broker under load ROUNDS (300) times, with SIGKILL, and look for what was lost
+	LOOPMQ_TORTURE=$(ROUNDS) $(GO) test -count=1 -timeout 30m -run 'TestTorture' -v ./cmd/loopmq
 
 # go build uses cmd/loopmq/default.pgo by itself. To be made anew when what is
 # hot has changed; docs/performance.md says what it gains.
