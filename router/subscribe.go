@@ -223,6 +223,13 @@ func (c *Client) handleUnsubscribe(k *codec.Packet) error {
 			a.Codes = append(a.Codes, byte(codec.NoSubscriptionExisted))
 			continue
 		}
+		if c.undurable() { // a start would bring it back
+			if c.v5 == nil {
+				return errStoreFailed
+			}
+			a.Codes = append(a.Codes, byte(codec.ImplementationSpecificError))
+			continue
+		}
 		r.unsubscribe(sub)
 		s.subs.remove(sub)
 		r.dropReplays(s, sub.filter)

@@ -91,3 +91,24 @@ func TestFailedStore(t *testing.T) {
 		t.Errorf("events %v, want one failure", e)
 	}
 }
+
+// TestUnsubscribeFromFailedStore: UNSUBACK would promise what the next start
+// undoes.
+func TestUnsubscribeFromFailedStore(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	old, now := d.session("s"), d.dial()
+	now.feed(packet(0x10, str("MQTT"), "\x05\x00\x00\x00\x05\x11\x00\x00\x00\x09", str("q")))
+	old.send("82 06 00 01 00 01 't' 00")
+	now.send("82 07 00 01 00 00 01 't' 00")
+	d.flush()
+	old.take()
+	now.take()
+	old.send("82 06 00 02 00 01 'u' 00")
+	d.pass(func() { d.mem.Complete(errors.New("input/output error")) })
+	old = d.connect("s", false)
+	old.expect("20 02 01 00")
+	old.send("a2 05 00 01 00 01 't'")
+	old.expectClosed()
+	now.send("a2 09 00 01 00 00 01 't' 00 01 'x'")
+	now.expect("b0 05 00 01 00 83 11")
+}
