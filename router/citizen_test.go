@@ -96,7 +96,7 @@ func (c *citizen) lost() {
 
 // left notes that it is not connected any more.
 func (c *citizen) left(at int64) {
-	if c.there {
+	if c.there && !c.town.faulty { // else it may not be known that it was there again
 		c.goneAt = at
 	}
 	c.up, c.leftAt, c.leftSure, c.there = false, at, false, false

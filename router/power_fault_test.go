@@ -63,6 +63,9 @@ func faulted(t *testing.T, seed uint64, from, to int, cause error, rng *rand.Ran
 	k := newTown(t, seed)
 	calls := 0
 	k.faulty = true
+	for _, c := range k.all {
+		c.goneAt = k.m.clock() // or later
+	}
 	k.m.disk.Fail = func(what string) error {
 		calls++
 		if calls >= from && calls < to {

@@ -232,6 +232,7 @@ func (k *town) judge() error {
 	}
 	for range 20 { // reading may have been paused
 		k.m.answer()
+		k.m.sleep(0.2)
 		c.feed(nil)
 	}
 	k.heal()
