@@ -33,7 +33,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-peers bench-doors bench-baseline bench-diff bench-compare pgo torture fuzz sim faults hostile soak docs cover cross clean
+	bench bench-peers bench-durable bench-doors bench-baseline bench-diff bench-compare pgo torture fuzz sim faults hostile soak docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,12 @@ bench: build ## delivered messages a second: LoopMQ, Debian's mosquitto, bare re
 	$(GO) build -trimpath -o $(BIN)/relay ./bench/relay
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -mosquitto mosquitto -relay $(BIN)/relay
+
+bench-durable: build ## the table of docs/durability.md: with and without a store, Debian's mosquitto with persistence (ROUNDS=3 MEASURE=2s)
+	@scripts/test-deps.sh
+	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
+	$(BIN)/loopbench -durable -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -markdown docs/durability.md \
+		-loopmq $(BIN)/loopmq -mosquitto mosquitto
 
 bench-peers: build ## the table of docs/performance.md: also Mochi and nats-server (ROUNDS=3 MEASURE=2s SCENARIO=regexp)
 	@scripts/test-deps.sh
