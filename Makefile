@@ -127,7 +127,9 @@ bench-compare: build ## the same, this tree against the commit REF (default HEAD
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -base $(BIN)/loopmq-base
 
 torture: ROUNDS := 300
-torture: ## kill a broker under load ROUNDS (300) times, with SIGKILL, and look for what was lost
+torture: SEEDS := 100
+torture: ## cut the power after every write and fail every call, SEEDS (100) histories; kill a broker under load ROUNDS (300) times
+	LOOPMQ_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 30m -run 'TestPowerCuts|TestFaultAtEachCall' -v ./router
 	LOOPMQ_TORTURE=$(ROUNDS) $(GO) test -count=1 -timeout 30m -run 'TestTorture' -v ./cmd/loopmq
 
 # go build uses cmd/loopmq/default.pgo by itself. To be made anew when what is

@@ -378,7 +378,11 @@ func (m *model) unretain(at int) {
 	m.retained = append(m.retained[:at], m.retained[at+1:]...)
 	for _, s := range m.sessions {
 		for _, r := range s.replays {
-			r.forget(old)
+			if m.w.mem == nil {
+				r.forget(old)
+			} else if slices.Contains(r.left, old) {
+				r.passed = append(r.passed, old) // it may have a PacketID, and wait for the disk
+			}
 		}
 	}
 }
