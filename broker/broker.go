@@ -65,8 +65,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	cfg = s.cfg
 	if cfg.LoopLimits.InputBytesMax == 0 {
-		limit := max(cfg.Limits.PacketBytesMax, router.DefaultLimits().PacketBytesMax)
-		cfg.LoopLimits.InputBytesMax = limit + limit/8 + 64<<10 // an eighth for the headers of tiny WebSocket frames
+		cfg.LoopLimits.InputBytesMax = cfg.inputBytesMost()
 	}
 	b.guard = guard.New(cfg.Guard)
 	b.bans = s.bans

@@ -115,6 +115,17 @@ func LimitRows() []LimitRow { return router.LimitRows() }
 // DefaultLimits are the limits in force where nothing else is said.
 func DefaultLimits() Limits { return router.DefaultLimits() }
 
+// inputBytesMost is what a connection may have to keep of what it has received: the
+// largest packet that any listener takes, and the headers of tiny WebSocket
+// frames.
+func (c *Config) inputBytesMost() int {
+	most := max(c.Limits.PacketBytesMax, router.DefaultLimits().PacketBytesMax)
+	for i := range c.Listeners {
+		most = max(most, c.Listeners[i].Limits.PacketBytesMax)
+	}
+	return most + most/8 + 64<<10
+}
+
 // Engines lists the event loops of this platform, the default one first.
 func Engines() []string { return loop.Kinds() }
 

@@ -123,6 +123,7 @@ func (b *Broker) bindNew(s *settings) (sockets []*loop.Socket, err error) {
 
 // swap puts s in force. On the loop.
 func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
+	b.engine.Take(s.cfg.inputBytesMost())
 	needed := false // somebody has no rules, and there are some now
 	for _, old := range b.doors {
 		i := slices.IndexFunc(s.doors, func(d *door) bool { return d.socket == old.socket })

@@ -17,36 +17,8 @@ import (
 	"github.com/loopmq/loopmq/broker"
 )
 
-// Later lists the keys that are set and that the broker does not do yet.
-func (f *File) Later() []string {
-	var all []string
-	var walk func(path string, rows []*row)
-	walk = func(path string, rows []*row) {
-		for _, r := range rows {
-			switch r.Kind {
-			case KindTable:
-				walk(path+r.Name+".", r.inner)
-			case KindTables:
-				for i := range r.count() {
-					walk(path+r.Name+"."+strconv.Itoa(i)+".", r.at(i))
-				}
-			default:
-				if r.Later && r.changed() {
-					all = append(all, path+r.Name)
-				}
-			}
-		}
-	}
-	walk("", f.rows())
-	return all
-}
-
-// Broker is the configuration as package broker takes it, without a log. What a
-// broker does not do yet is an error: whoever wrote it expects something.
+// Broker is the configuration as package broker takes it, without a log.
 func (f *File) Broker() (broker.Config, error) {
-	if later := f.Later(); len(later) > 0 {
-		return broker.Config{}, fmt.Errorf("not served yet: %s", strings.Join(later, ", "))
-	}
 	cfg := broker.Config{
 		Engine: f.Engine, StateDir: f.StateDir, Limits: f.Limits,
 		ServerReference: f.ServerReference, ServerMoved: f.ServerMoved,
@@ -150,7 +122,7 @@ func (l *Listener) broker() (broker.Listener, error) {
 	out := broker.Listener{
 		URL: e.url(), Name: l.Name, ConnsMax: l.MaxConnections, AcceptRate: l.ConnectRate.perSecond(), AddressRate: l.AddressRate.perSecond(),
 		Origins: l.Origins, Anonymous: l.Anonymous.Bool(),
-		PasswordFile: l.PasswordFile, ACLFile: l.ACLFile, Ways: ways(l.Auth),
+		PasswordFile: l.PasswordFile, ACLFile: l.ACLFile, Ways: ways(l.Auth), Limits: l.Limits,
 		Mode: fs.FileMode(l.Mode), Owner: l.Owner, Group: l.Group,
 		Proxy: l.ProxyProtocol != "off", ProxyVersion: map[string]int{"v1": 1, "v2": 2}[l.ProxyProtocol], Trusted: slices.Concat(l.ProxyTrusted, l.ForwardedTrusted),
 	}

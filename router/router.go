@@ -159,9 +159,10 @@ func (r *Router) EndPass() (wake int64) {
 
 // Attach gives a new connection to the router, which answers with its handler.
 func (r *Router) Attach(conn Conn, from Peer) *Client {
-	c := &Client{r: r, conn: conn, peer: from, packetMax: int32(min(r.limits.ConnectBytesMax, codec.MaxPacketBytes)), sendMax: codec.MaxPacketBytes}
+	c := &Client{r: r, conn: conn, peer: from, sendMax: codec.MaxPacketBytes}
+	c.packetMax = int32(min(c.limits().ConnectBytesMax, codec.MaxPacketBytes))
 	r.clients.add(c)
-	r.timers.Set(&c.timer, c, r.after(r.limits.ConnectTimeout.Nanoseconds()))
+	r.timers.Set(&c.timer, c, r.after(c.limits().ConnectTimeout.Nanoseconds()))
 	return c
 }
 

@@ -56,6 +56,10 @@ type Listener struct {
 	Versions []byte
 	// Authenticator finds out who clients are; nil: whoever comes is let in.
 	Authenticator Authenticator
+	// Limits bound its clients, and their sessions when they are gone, instead
+	// of Config.Limits; nil: those do. What all clients share is bounded by
+	// Config.Limits alone. See Limits.Over.
+	Limits *Limits
 }
 
 // Store keeps records over the end of the process. It is called on the loop and

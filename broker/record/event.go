@@ -9,7 +9,7 @@ import (
 
 // magic begins a recording; behind it stands a line of JSON, the Header, and then events: a byte that says which, and
 // its fields. Numbers are varints, strings have their length before them.
-const magic = "LOOPMQ-RECORDING 1\n"
+const magic = "LOOPMQ-RECORDING 2\n"
 
 // kind is an event's first byte. What happens inside of another event stands before it, so that it is known when that
 // happens again.
@@ -18,7 +18,7 @@ type kind byte
 const (
 	kindPass     kind = 'P' // BeginPass: ns since the one before
 	kindEnd      kind = 'E' // EndPass
-	kindListener kind = 'l' // number, name, versions, whether it authenticates
+	kindListener kind = 'l' // number, name, versions, limits, whether it authenticates
 	kindAttach   kind = 'A' // connection, listener, address, user
 	kindThrough  kind = 'T' // connection, address, user: what TLS, WebSocket or PROXY told
 	kindData     kind = 'D' // connection, flags, bytes that the router took

@@ -307,6 +307,10 @@ func (p *player) listener() error {
 	if err != nil {
 		return err
 	}
+	limits, err := p.text()
+	if err != nil {
+		return err
+	}
 	authenticates, err := p.in.ReadByte()
 	if err != nil {
 		return err
@@ -322,6 +326,10 @@ func (p *player) listener() error {
 	}
 	if authenticates != 0 {
 		l.Authenticator = p
+	}
+	l.Limits = nil
+	if err := json.Unmarshal([]byte(limits), &l.Limits); err != nil {
+		return fmt.Errorf("limits of a listener: %w", err)
 	}
 	return nil
 }
