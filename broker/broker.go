@@ -49,6 +49,8 @@ type Broker struct {
 
 	reloading sync.Mutex // one Reload at a time
 
+	warnings []string // of New, for Run
+
 	ready chan struct{}
 	done  chan struct{}
 }
@@ -68,7 +70,7 @@ func New(cfg Config) (*Broker, error) {
 		cfg.LoopLimits.InputBytesMax = cfg.inputBytesMost()
 	}
 	b.guard = guard.New(cfg.Guard)
-	b.bans = s.bans
+	b.bans, b.warnings = s.bans, s.warnings
 	b.cfg, b.doors, b.rules = cfg, s.doors, s.rules
 	options := loop.Options{Limits: cfg.LoopLimits, Log: b.logger(), Pool: b.pool}
 	for _, d := range s.doors {
@@ -157,9 +159,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.encrypt(b.doors)
 	watch(b.doors, nil)
 	defer func() { watch(nil, b.doors) }()
-	for _, warning := range b.cfg.insecure() {
-		b.logger().Warn(warning)
-	}
+	b.warn(b.warnings)
 	begin, stopping := b.router.BeginPass, b.router.Stopping
 	if r := b.recording; r != nil {
 		begin, stopping = r.hooks(b.router)

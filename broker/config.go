@@ -91,11 +91,12 @@ type Config struct {
 // Quota bounds what a client may do in a second, and hold.
 type Quota = router.Quota
 
-// QuotaRule is a Quota and whom it is for: users, and listeners by name; none
-// means all. The tightest of all that fit counts.
+// QuotaRule is a Quota and whom it is for: users, or users that have one of the
+// Roles of the access control file, and listeners by name; none means all. The
+// tightest of all that fit counts.
 type QuotaRule struct {
-	Users, Listeners []string
-	Quota            Quota
+	Users, Roles, Listeners []string
+	Quota                   Quota
 }
 
 // Exchange is one enhanced authentication of one client. It is used on the

@@ -17,9 +17,9 @@ import (
 // their connections, new ones are opened before anything changes. Engine,
 // StateDir, LoopLimits, Log and AuthMethods cannot change while the broker runs.
 //
-// Clients follow the new access rules from their next message on. Who could no
-// longer log in, because his name is gone or anonymous clients are no longer
-// let in, is disconnected; nobody else notices.
+// Clients follow the new access rules, quotas and limits from their next message
+// on. Who could no longer log in, because his name is gone, anonymous clients are
+// no longer let in or he is banned, is disconnected; nobody else notices.
 func (b *Broker) Reload(cfg Config) error {
 	b.reloading.Lock() // one at a time; the loop does not wait here
 	defer b.reloading.Unlock()
@@ -44,6 +44,7 @@ func (b *Broker) Reload(cfg Config) error {
 		return err
 	}
 	watch(next.doors, before)
+	b.warn(next.warnings)
 	return nil
 }
 
@@ -62,6 +63,8 @@ type settings struct {
 	prefix string
 	doors  []*door
 	bans   guard.Bans
+
+	warnings []string
 }
 
 // prepare reads and checks cfg and all that it names.
@@ -96,6 +99,10 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 		}
 		s.doors = append(s.doors, d)
 	}
+	if err := s.checkQuotas(); err != nil {
+		return nil, err
+	}
+	s.warnings = append(from.warnings, s.cfg.insecure()...)
 	return s, nil
 }
 
@@ -167,12 +174,22 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 	if b.recording != nil {
 		b.recording.Reload(&rc)
 	}
+	r.Requota(func(from *router.Peer) Quota {
+		l, ok := from.Listener.Authenticator.(*login)
+		if !ok {
+			return Quota{}
+		}
+		return l.quota(from.User(), from.Listener)
+	})
 	b.closeStrangers(before, userNames(s.doors), r)
 }
 
 // closeStrangers ends the connections of those who would not be let in again.
 func (b *Broker) closeStrangers(before, now map[string]bool, r *router.Router) {
-	r.CloseWhere(func(from *router.Peer) bool {
+	r.CloseWhere(func(from *router.Peer, clientID string) bool {
+		if b.banOf(from, clientID, from.User()) != nil {
+			return true
+		}
 		if user := from.User(); user != "" {
 			return before[user] && !now[user]
 		}

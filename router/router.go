@@ -115,9 +115,9 @@ func (r *Router) Change(cfg Config) {
 }
 
 // CloseWhere closes the connections of clients that would not be let in again.
-func (r *Router) CloseWhere(stranger func(from *Peer) bool) {
+func (r *Router) CloseWhere(stranger func(from *Peer, clientID string) bool) {
 	for c := r.clients.head; c != nil; c = c.next {
-		if c.connected && !c.closing && stranger(&c.peer) {
+		if c.connected && !c.closing && stranger(&c.peer, c.id) {
 			c.close(errNoLongerWelcome)
 		}
 	}
