@@ -149,10 +149,13 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 		most, name := s.limits().SubscriptionsMax, "subscriptions-max"
 		if q := s.quota(); q != nil && q.Subscriptions > 0 && q.Subscriptions < most {
 			most, name = q.Subscriptions, "a quota's subscriptions"
-			r.stats.OverQuota++
 		}
 		if s.subs.len() >= most {
-			r.hit(LimitSubscriptions)
+			if most < s.limits().SubscriptionsMax {
+				r.stats.OverQuota++
+			} else {
+				r.hit(LimitSubscriptions)
+			}
 			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; %s is %d", s.subs.len(), name, most)}
 		}
 		sub = r.enter(s, f.Name)
