@@ -64,6 +64,9 @@ type Config struct {
 	Quotas []QuotaRule
 	// Bans keep somebody out. Their Until is in nanoseconds since 1970.
 	Bans []guard.Ban
+	// BanFile has more of them, a line each; see guard.ReadBans. A Reload reads it
+	// again.
+	BanFile string
 	// Ways are those of Ways that are used, in the order in which they are
 	// asked; nil: all.
 	Ways []string

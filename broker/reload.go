@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/loop"
@@ -87,10 +86,8 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 	if s.rules, err = from.ruleBook(cfg.ACLFile); err != nil {
 		return nil, err
 	}
-	for _, ban := range cfg.Bans {
-		if err := s.bans.Add(time.Now().UnixNano(), ban); err != nil {
-			return nil, fmt.Errorf("ban: %w", err)
-		}
+	if err := s.readBans(); err != nil {
+		return nil, err
 	}
 	for i := range cfg.Listeners {
 		d, err := b.newDoor(from, &cfg.Listeners[i])

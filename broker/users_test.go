@@ -329,6 +329,16 @@ func TestBansReachThoseWhoAreThere(t *testing.T) {
 	cfg.Bans = nil
 	reload(t, b, cfg)
 	expect(t, dial(t, b, 0), login("m", "mallory", "m"), connack3)
+
+	cfg.BanFile = file(t, "bans", "user alice until 2020-01-01T00:00:00Z\nuser mallory because left\n")
+	reload(t, b, cfg)
+	refused(t, b, login("m", "mallory", "m"), 5)
+	expect(t, alice, "\xc0\x00", "\xd0\x00")
+	cfg.BanFile = file(t, "bans", "usr alice\n")
+	if err := b.Reload(cfg); err == nil || !strings.Contains(err.Error(), `bans:1: "usr": write address, client or user`) {
+		t.Errorf("a list with a mistake: %v", err)
+	}
+	refused(t, b, login("m", "mallory", "m"), 5)
 }
 
 // longLogin is a CONNECT of more than 127 bytes, with a token.

@@ -62,6 +62,7 @@ func (a *Auth) broker(cfg *broker.Config) error {
 	if a.Guard.Failures == 0 {
 		cfg.Guard.AddressBurst, cfg.Guard.UserBurst = -1, -1
 	}
+	cfg.BanFile = a.Bans.File
 	for _, n := range a.Bans.Networks {
 		cfg.Bans = append(cfg.Bans, guard.Ban{Kind: guard.Network, Network: n})
 	}

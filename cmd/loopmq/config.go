@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -22,13 +23,14 @@ func configCommand() *cli.Command {
 			},
 			{
 				Name: "check", Usage: "say everything that is wrong with a file", ArgsUsage: "FILE",
-				Description: "Reads the file, what it includes, the LOOPMQ_ variables of the environment, and the files of passwords and rights that are named. Exit status: 0 fine; 3 something is wrong, a line each: file:line:column: key: what; what would be right.",
+				Description: "Reads the file, what it includes, the LOOPMQ_ variables of the environment, and the files of passwords and rights that are named. Exit status: 0 fine, perhaps with warnings; 3 something is wrong, a line each: file:line:column: key: what; what would be right.",
 				Action:      configCheck,
 			},
 			{
 				Name: "show", Usage: "show the configuration that a file and the environment make", ArgsUsage: "[FILE]",
 				Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "defaults", Usage: "all keys, not only those that differ from their defaults"},
+					&cli.BoolFlag{Name: "origin", Usage: "a line for each key: its value, and the file and line, variable or default that it comes from"},
 					&cli.BoolFlag{Name: "json", Usage: "as one JSON object, with all keys"},
 				},
 				Action: configShow,
@@ -113,11 +115,15 @@ func configCheck(c *cli.Context) error {
 		return err
 	}
 	cfg, err := f.Broker()
+	var b *broker.Broker
 	if err == nil {
-		_, err = broker.New(cfg) // reads the files that are named; opens no listener
+		b, err = broker.New(cfg) // reads the files that are named; opens no listener
 	}
 	if err != nil {
 		return cli.Exit(path+": "+err.Error(), exitConfig)
+	}
+	for _, w := range slices.Concat(f.Warnings(), b.Warnings()) {
+		fmt.Fprintln(os.Stderr, w, "(warning)")
 	}
 	return nil
 }
@@ -131,6 +137,9 @@ func configShow(c *cli.Context) error {
 		return err
 	}
 	text := f.Text(c.Bool("defaults"))
+	if c.Bool("origin") {
+		text = f.Origins(c.Bool("defaults"))
+	}
 	if c.Bool("json") {
 		object, err := f.JSON()
 		if err != nil {

@@ -35,6 +35,7 @@ func TestConfigCommands(t *testing.T) {
 		"good.toml":   "sys_interval = '10s'\n[limits]\ninflight_max = 5\n[[listener]]\nurl = 'mqtt://:1883'\n",
 		"other.toml":  "[limits]\ninflight_max = 6\n",
 		"bad.toml":    "engin = 'epoll'\n[limits]\ninflight_max = 0\n",
+		"open.toml":   "auth.jwt.secret = 'a secret of thirty-two bytes or so'\n",
 		"limits.toml": "[[listener]]\nurl = 'mqtt://:0'\nlimits.inflight_max = 5\n",
 		"acl.toml":    "auth.acl_file = 'acl'\n[[listener]]\nurl = 'mqtt://127.0.0.1:1'\n",
 		"acl":         "user a\ntopic raed b\ntopic read c/#/d\n",
@@ -44,6 +45,9 @@ func TestConfigCommands(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "open.toml"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	for _, tc := range []struct {
 		args           string
@@ -57,11 +61,14 @@ func TestConfigCommands(t *testing.T) {
 		{"check good.toml", 0, "", ""},
 		{"check bad.toml", 3, "", "bad.toml:1:1: engin: unknown key; did you mean engine?\nbad.toml:3:16: limits.inflight_max: 0 is out of bounds; write 1 to 65535\n"},
 		{"check limits.toml", 0, "", ""},
+		{"check open.toml", 0, "", "open.toml holds a secret and is open to everybody (mode 0644); type: chmod 640 "},
 		{"check acl.toml", 3, "", "acl.toml: access control file: "},
 		{"check nowhere.toml", 3, "", "nowhere.toml: cannot be read: no such file or directory\n"},
 		{"check", 2, "", "0 arguments; want FILE"},
 		{"show good.toml", 0, "[[listener]]\nurl = \"mqtt://:1883\"\n\n[limits]\ninflight_max = 5\ntopic_levels_max = 16\n", ""},
 		{"show --defaults", 0, "\nsys_interval = \"10s\"\n", ""},
+		{"show --origin good.toml", 0, "limits.inflight_max = 5          # good.toml:3\nlimits.topic_levels_max = 16     # environment variable LOOPMQ_LIMITS__TOPIC_LEVELS_MAX\n", ""},
+		{"show --origin --defaults good.toml", 0, "# default\n", ""},
 		{"show --json good.toml", 0, "    \"inflight_max\": 5,\n", ""},
 		{"show bad.toml", 3, "", "unknown key"},
 		{"explain limits.inflight_max", 0, "limits.inflight_max = 64\n    Reaching it:", ""},

@@ -18,6 +18,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/config"
 )
 
 // Exit statuses of serve besides those in main.go.
@@ -80,6 +81,7 @@ func serve(c *cli.Context) error {
 	limitMemory(cfg.Limits.MemoryBytesMax)
 	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", set.from,
 		"memory_limit", cfg.Limits.MemoryBytesMax)
+	tellSettings(log.Logger, set.file)
 	stopOnSignal(b, log.Logger)
 	go announce(b, log.Logger)
 	dumpOnSignal(b, log.Logger)
@@ -116,7 +118,20 @@ func reload(c *cli.Context, sockets []*os.File, b *broker.Broker, log *logTo) er
 		return err
 	}
 	limitMemory(set.broker.Limits.MemoryBytesMax)
+	tellSettings(log.Logger, set.file)
 	return errors.Join(log.setLevel(set.file.Log.Level), log.reopen())
+}
+
+// tellSettings warns of files with secrets that are open to everybody, and for
+// whoever looks for a setting tells where each one comes from.
+func tellSettings(log *slog.Logger, f *config.File) {
+	for _, w := range f.Warnings() {
+		log.Warn(w)
+	}
+	for line := range strings.Lines(f.Origins(false)) {
+		key, from, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "  # ")
+		log.Debug("setting", "is", strings.TrimSpace(key), "from", from)
+	}
 }
 
 // exitWith ends serve with what is wrong with the settings.
