@@ -199,12 +199,8 @@ func (b *Broker) closeStrangers(before, now map[string]bool, r *router.Router) {
 func userNames(doors []*door) map[string]bool {
 	names := make(map[string]bool)
 	for _, d := range doors {
-		for _, b := range d.login.users.backends {
-			if f, ok := b.(*passwordFile); ok {
-				for _, name := range f.file.Users() {
-					names[name] = true
-				}
-			}
+		for _, name := range d.login.users.names() {
+			names[name] = true
 		}
 	}
 	return names

@@ -42,8 +42,11 @@ func configCommand() *cli.Command {
 			},
 			{
 				Name: "diff", Usage: "say what a reload from one file to another would change", ArgsUsage: "OLD NEW",
-				Description: "A line for each key: what takes effect at once, which listeners are opened anew, what waits for a restart.",
-				Action:      configDiff,
+				Description: "A line for each key: what takes effect at once, which listeners are opened anew, what waits for a restart. " +
+					"Then a line for each right that is lost: users who can no longer log in, and topics that a user of the password and " +
+					"access control files may no longer publish to or receive, with the rule. Both sets of files must be there: " +
+					"OLD is what the broker was started with or has read at its last SIGHUP, NEW a copy with the changes.",
+				Action: configDiff,
 			},
 			configImportCommand(),
 		},
@@ -114,11 +117,7 @@ func configCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := f.Broker()
-	var b *broker.Broker
-	if err == nil {
-		b, err = broker.New(cfg) // reads the files that are named; opens no listener
-	}
+	b, err := brokerOf(f)
 	if err != nil {
 		return cli.Exit(path+": "+err.Error(), exitConfig)
 	}
@@ -126,6 +125,15 @@ func configCheck(c *cli.Context) error {
 		fmt.Fprintln(os.Stderr, w, "(warning)")
 	}
 	return nil
+}
+
+// brokerOf reads the files that a configuration names. The broker opens nothing.
+func brokerOf(f *config.File) (*broker.Broker, error) {
+	cfg, err := f.Broker()
+	if err != nil {
+		return nil, err
+	}
+	return broker.New(cfg)
 }
 
 func configShow(c *cli.Context) error {
@@ -179,16 +187,22 @@ func configDiff(c *cli.Context) error {
 	if err := configArgs(c, 2, 2, "OLD NEW"); err != nil {
 		return err
 	}
-	old, err := loadConfig(c.Args().Get(0))
-	if err != nil {
-		return err
+	var files [2]*config.File
+	var brokers [2]*broker.Broker
+	for i := range files {
+		var err error
+		if files[i], err = loadConfig(c.Args().Get(i)); err != nil {
+			return err
+		}
+		if brokers[i], err = brokerOf(files[i]); err != nil {
+			return cli.Exit(c.Args().Get(i)+": "+err.Error(), exitConfig)
+		}
 	}
-	now, err := loadConfig(c.Args().Get(1))
-	if err != nil {
-		return err
-	}
-	for _, change := range config.Diff(old, now) {
+	for _, change := range config.Diff(files[0], files[1]) {
 		fmt.Println(change)
+	}
+	for _, line := range broker.Losses(brokers[0], brokers[1]) {
+		fmt.Println(line)
 	}
 	return nil
 }
