@@ -18,7 +18,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/loopmq/loopmq/broker"
-	"github.com/loopmq/loopmq/config"
 )
 
 // Exit statuses of serve besides those in main.go.
@@ -81,7 +80,7 @@ func serve(c *cli.Context) error {
 	limitMemory(cfg.Limits.MemoryBytesMax)
 	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", set.from,
 		"memory_limit", cfg.Limits.MemoryBytesMax)
-	tellSettings(log.Logger, set.file)
+	tellSettings(log.Logger, set)
 	stopOnSignal(b, log.Logger)
 	go announce(b, log.Logger)
 	dumpOnSignal(b, log.Logger)
@@ -118,17 +117,18 @@ func reload(c *cli.Context, sockets []*os.File, b *broker.Broker, log *logTo) er
 		return err
 	}
 	limitMemory(set.broker.Limits.MemoryBytesMax)
-	tellSettings(log.Logger, set.file)
+	tellSettings(log.Logger, set)
 	return errors.Join(log.setLevel(set.file.Log.Level), log.reopen())
 }
 
-// tellSettings warns of files with secrets that are open to everybody, and for
-// whoever looks for a setting tells where each one comes from.
-func tellSettings(log *slog.Logger, f *config.File) {
-	for _, w := range f.Warnings() {
+// tellSettings warns of files with secrets that are open to everybody and of what
+// a mosquitto.conf says in vain, and for whoever looks for a setting tells where
+// each one comes from.
+func tellSettings(log *slog.Logger, set *settings) {
+	for _, w := range slices.Concat(set.file.Warnings(), set.notes) {
 		log.Warn(w)
 	}
-	for line := range strings.Lines(f.Origins(false)) {
+	for line := range strings.Lines(set.file.Origins(false)) {
 		key, from, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "  # ")
 		log.Debug("setting", "is", strings.TrimSpace(key), "from", from)
 	}
