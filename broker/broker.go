@@ -81,9 +81,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	rc := s.routerConfig()
 	rc.Rand, rc.Events, rc.Pool, rc.AuthMethods = newRand(), b.log.event, b.pool, cfg.AuthMethods
-	rc.Identify = func(user, clientID string, from router.Peer) *router.Identity {
-		return b.bookOf(from.Listener).identity(user, true, clientID, from.Remote.Addr(), nil)
-	}
+	rc.Identify = b.identify
 	rc.Version, rc.Traffic = cfg.Version, b.traffic
 	if b.state = newState(cfg.StateDir, b.engine.Complete); b.state != nil {
 		rc.Store, rc.Wall = b.state, func() int64 { return time.Now().UnixNano() }

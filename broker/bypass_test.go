@@ -1,10 +1,12 @@
 package broker_test
 
 import (
+	"io"
 	"net"
 	"strings"
 	"testing"
 
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/broker"
 )
 
@@ -188,4 +190,43 @@ func TestTopicsThatAreNone(t *testing.T) {
 			ended(t, eve)
 		}
 	})
+}
+
+// named is an Exchange that believes what it is told.
+type named struct{ user string }
+
+func (n *named) Step(data []byte) (answer []byte, done bool, err error) {
+	n.user = string(data)
+	return nil, true, nil
+}
+
+func (n *named) Identity() string { return n.user }
+
+// TestExchangeIsNoWayAround: who shows himself by an enhanced authentication is
+// held by bans, quotas and rules like everybody.
+func TestExchangeIsNoWayAround(t *testing.T) {
+	b := start(t, broker.Config{
+		Listeners:   []broker.Listener{{URL: "mqtt://127.0.0.1:0"}},
+		ACLFile:     file(t, "acl", "user bob\ntopic read a\n"),
+		AuthMethods: map[string]func() broker.Exchange{"N": func() broker.Exchange { return new(named) }},
+		Bans:        []guard.Ban{{Kind: guard.User, Name: "mallory"}, {Kind: guard.ClientID, Name: "bad"}},
+		Quotas:      []broker.QuotaRule{{Users: []string{"bob"}, Quota: broker.Quota{Connections: 1}}},
+	})
+	as := func(id, user string) string {
+		props := "\x15" + text("N") + "\x16" + text(user)
+		return frame(0x10, "\x00\x04MQTT\x05\x02\x00\x00"+string([]byte{byte(len(props))})+props+text(id))
+	}
+	for _, c := range []struct {
+		id, user string
+		reason   byte
+	}{{"x", "mallory", 0x8a}, {"bad", "bob", 0x8a}, {"b", "bob", 0}, {"c", "bob", 0x97}} {
+		conn := dial(t, b, 0)
+		if _, err := conn.Write([]byte(as(c.id, c.user))); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 4)
+		if _, err := io.ReadFull(conn, got); err != nil || got[0] != 0x20 || got[3] != c.reason {
+			t.Errorf("%s as %s: % x, %v; want reason %#x", c.user, c.id, got, err, c.reason)
+		}
+	}
 }

@@ -106,6 +106,17 @@ func (l *login) letIn(user string, has bool, cr *router.Credentials) router.Verd
 	}
 }
 
+// identify judges a user who has shown himself in an Exchange.
+func (b *Broker) identify(user, clientID string, from router.Peer) router.Verdict {
+	if ban := b.banOf(&from, clientID, user); ban != nil {
+		return router.Verdict{Reason: codec.Banned, Text: ban.String()}
+	}
+	if l, ok := from.Listener.Authenticator.(*login); ok {
+		return l.letIn(user, true, &router.Credentials{ClientID: clientID, Peer: from})
+	}
+	return router.Verdict{Identity: b.rules.identity(user, true, clientID, from.Remote.Addr(), nil)}
+}
+
 // check has the backends look at a user name and password.
 func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
 	b := l.broker

@@ -46,7 +46,7 @@ type Router struct {
 	validatePayloads bool
 	moved            bool
 	authMethods      map[string]func() Exchange
-	identify         func(user, clientID string, from Peer) *Identity
+	identify         func(user, clientID string, from Peer) Verdict
 	denyCloses       bool
 	guarded          bool // somebody's Access is not nil
 

@@ -109,9 +109,9 @@ type Config struct {
 	ValidatePayloads bool
 	// AuthMethods start the enhanced authentications of MQTT 5.0, by method.
 	AuthMethods map[string]func() Exchange
-	// Identify returns the Identity of a user who has shown himself in an
-	// Exchange; nil: everybody may do everything.
-	Identify func(user, clientID string, from Peer) *Identity
+	// Identify judges a user who has shown himself in an Exchange; nil: everybody
+	// is let in and may do everything.
+	Identify func(user, clientID string, from Peer) Verdict
 	// Version and Traffic are for the $SYS tree. Traffic is called on the loop,
 	// while somebody listens; nil: nothing is known.
 	Version string

@@ -121,11 +121,7 @@ func (b *Ban) Line() string {
 			text = "address " + b.Network.Addr().String()
 		}
 	default:
-		name := b.Name
-		if q := strconv.Quote(name); q != `"`+name+`"` || strings.ContainsAny(name, " \u00a0") {
-			name = q
-		}
-		text = b.Kind.String() + " " + name
+		text = b.Kind.String() + " " + written(b.Name)
 	}
 	if b.Until != 0 {
 		text += " until " + time.Unix(0, b.Until).UTC().Format(time.RFC3339)
@@ -134,6 +130,14 @@ func (b *Ban) Line() string {
 		text += " because " + strings.Join(strings.Fields(b.Why), " ")
 	}
 	return text
+}
+
+// written is a name in quotes where it would not be read as it is.
+func written(name string) string {
+	if q := strconv.Quote(name); q != `"`+name+`"` || strings.ContainsAny(name, " \u00a0") {
+		return q
+	}
+	return name
 }
 
 // Same tells whether two bans are about the same.

@@ -25,7 +25,7 @@ const (
 	kindDrained  kind = 'R' // connection
 	kindClosed   kind = 'C' // connection, why, sends and bytes until then
 	kindVerdict  kind = 'V' // connection, flags, user, reason, text, quota, lifetime
-	kindIdentity kind = 'I' // what Identify said: flags, user
+	kindIdentity kind = 'I' // what Identify said: flags, user, reason, text, quota
 	kindStep     kind = 'S' // of an Exchange: flags, answer, identity
 	kindRandom   kind = 'N' // number
 	kindRefused  kind = 'F' // connection, number of the send

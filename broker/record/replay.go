@@ -118,7 +118,7 @@ func (p *player) header() error {
 	cfg.Limits.MemoryBytesMax = 0 // what the loop held then is not known
 	cfg.Rand, cfg.Traffic = p.random, p.traffic
 	if h.Identifies {
-		cfg.Identify = func(string, string, router.Peer) *router.Identity { return p.identity() }
+		cfg.Identify = func(string, string, router.Peer) router.Verdict { return p.identity() }
 	}
 	cfg.AuthMethods = map[string]func() router.Exchange{}
 	for _, name := range h.AuthMethods {
