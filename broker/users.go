@@ -176,6 +176,11 @@ func (c *Config) anonymity(l *Listener) anonymity {
 // listener does not say otherwise.
 func (b *Broker) Open() bool { return b.cfg.anonymity(&Listener{}) == anyoneAnonymous }
 
+// Passwords tells whether clients show who they are by passwords or tokens.
+func (b *Broker) Passwords() bool {
+	return b.cfg.PasswordFile != "" || b.cfg.Tokens != nil || len(b.cfg.Backends) > 0
+}
+
 // WhoMayConnect says in words who is let in where a listener does not say
 // otherwise.
 func (b *Broker) WhoMayConnect() string {

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
 )
 
