@@ -23,7 +23,7 @@ func TestFail2Ban(t *testing.T) {
 	rec, log := newRecords()
 	b := start(t, broker.Config{Log: log, PasswordFile: mosquittoPasswd(t, "alice", "secret")})
 	for i, name := range []string{
-		"eve", `e addr=9.9.9.9:1 listener=x`, `" addr=9.9.9.9:1 `, `\" addr=9.9.9.9:1 `, "\n level=WARN msg=\"login failed\" client=x addr=9.9.9.9:1 ",
+		"eve", `e addr=9.9.9.9:1 listener=x`, `" addr=9.9.9.9:1 `, `\" addr=9.9.9.9:1 `, "\nmsg=\"login failed\" addr=9.9.9.9:1 ",
 	} {
 		id := string(rune('a'+i)) + name
 		refused(t, b, login(id, name, "guess"), 4)
