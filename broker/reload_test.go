@@ -215,3 +215,30 @@ func TestListenersWithTheirOwnUsers(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestReloadOfListenerLimits: they change live, also to packets that the loop had
+// no room for before, and for those who connect from then on.
+func TestReloadOfListenerLimits(t *testing.T) {
+	eachEngine(t, func(t *testing.T, engine string) {
+		cfg := broker.Config{Engine: engine, Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}, {URL: "mqtt://127.0.0.1:0", Name: "small"}}}
+		b := start(t, cfg)
+		big := make([]byte, 6<<20)
+		packet := "\x32\x85\x80\x80\x03\x00\x01t\x00\x01" + string(big) // 6 MiB and 5 bytes
+		stays := dial(t, b, 0)
+		expect(t, stays, connect3, connack3)
+
+		cfg.Listeners = []broker.Listener{
+			{URL: "mqtt://127.0.0.1:0", Limits: broker.Limits{PacketBytesMax: 8 << 20}},
+			{URL: "mqtt://127.0.0.1:0", Name: "small", Limits: broker.Limits{PacketBytesMax: 64}},
+		}
+		reload(t, b, cfg)
+		c := dial(t, b, 0)
+		expect(t, c, "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01l", connack3)
+		expect(t, c, packet, "\x40\x02\x00\x01")
+		few := dial(t, b, 1)
+		expect(t, few, "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01m", connack3)
+		expect(t, few, "\x30\x48\x00\x01t", "")
+		ended(t, few)
+		expect(t, stays, "\xc0\x00", "\xd0\x00")
+	})
+}
