@@ -95,11 +95,12 @@ type Config struct {
 type Quota = router.Quota
 
 // QuotaRule is a Quota and whom it is for: users, or users that have one of the
-// Roles of the access control file, and listeners by name; none means all. The
+// Roles of the access control file, clients by patterns of their identifiers (* is
+// any run of characters, ? is one), and listeners by name; none means all. The
 // tightest of all that fit counts.
 type QuotaRule struct {
-	Users, Roles, Listeners []string
-	Quota                   Quota
+	Users, Roles, Clients, Listeners []string
+	Quota                            Quota
 }
 
 // Exchange is one enhanced authentication of one client. It is used on the

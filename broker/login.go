@@ -102,7 +102,7 @@ func (b *Broker) banOf(from *router.Peer, clientID, user string) *guard.Ban {
 // letIn is the verdict for a client that has shown who it is.
 func (l *login) letIn(user string, has bool, cr *router.Credentials) router.Verdict {
 	return router.Verdict{
-		Identity: l.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr(), nil), Quota: l.quota(user, cr.Peer.Listener),
+		Identity: l.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr(), nil), Quota: l.quota(user, cr.ClientID, cr.Peer.Listener),
 	}
 }
 

@@ -4,23 +4,27 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/loopmq/loopmq/auth/acl"
 	"github.com/loopmq/loopmq/router"
 )
 
 // quota is what holds for a user who comes through a listener.
-func (l *login) quota(user string, from *router.Listener) (q Quota) {
+func (l *login) quota(user, clientID string, from *router.Listener) (q Quota) {
 	for i := range l.broker.cfg.Quotas {
-		if rule := &l.broker.cfg.Quotas[i]; rule.isFor(user, from, l.rules) {
+		if rule := &l.broker.cfg.Quotas[i]; rule.isFor(user, clientID, from, l.rules) {
 			q.Tighten(rule.Quota)
 		}
 	}
 	return q
 }
 
-// isFor tells whether a rule speaks of a user. Roles are those of the access
+// isFor tells whether a rule speaks of a client. Roles are those of the access
 // control file of the listener.
-func (q *QuotaRule) isFor(user string, from *router.Listener, rules *ruleBook) bool {
+func (q *QuotaRule) isFor(user, clientID string, from *router.Listener, rules *ruleBook) bool {
 	if len(q.Listeners) > 0 && (from == nil || !slices.Contains(q.Listeners, from.Name)) {
+		return false
+	}
+	if len(q.Clients) > 0 && !slices.ContainsFunc(q.Clients, func(glob string) bool { return acl.Globs(glob, clientID) }) {
 		return false
 	}
 	if len(q.Users)+len(q.Roles) == 0 || slices.Contains(q.Users, user) {

@@ -171,12 +171,12 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 	if b.recording != nil {
 		b.recording.Reload(&rc)
 	}
-	r.Requota(func(from *router.Peer) Quota {
+	r.Requota(func(from *router.Peer, clientID string) Quota {
 		l, ok := from.Listener.Authenticator.(*login)
 		if !ok {
 			return Quota{}
 		}
-		return l.quota(from.User(), from.Listener)
+		return l.quota(from.User(), clientID, from.Listener)
 	})
 	b.closeStrangers(before, userNames(s.doors), r)
 }

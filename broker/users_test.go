@@ -385,8 +385,12 @@ func TestQuotas(t *testing.T) {
 		Quotas: []broker.QuotaRule{
 			{Users: []string{"alice"}, Quota: broker.Quota{Connections: 1}},
 			{Listeners: []string{"two"}, Quota: broker.Quota{Subscriptions: 1}},
+			{Clients: []string{"nobody", "few-*"}, Quota: broker.Quota{Subscriptions: 1}},
 		},
 	})
+	few := dial(t, b, 0)
+	expect(t, few, "\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05few-1", connack3)
+	expect(t, few, "\x82\x0a\x00\x01\x00\x01a\x00\x00\x01b\x00", "\x90\x04\x00\x01\x00\x80")
 	alice := dial(t, b, 0)
 	expect(t, alice, login("a", "alice", "a"), connack3)
 	refused(t, b, login("b", "alice", "a"), 3)

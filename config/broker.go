@@ -37,7 +37,7 @@ func (f *File) Broker() (broker.Config, error) {
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
 	for _, q := range f.Quotas {
-		cfg.Quotas = append(cfg.Quotas, broker.QuotaRule{Users: q.Users, Roles: q.Roles, Listeners: q.Listeners, Quota: q.Quota})
+		cfg.Quotas = append(cfg.Quotas, broker.QuotaRule{Users: q.Users, Roles: q.Roles, Clients: q.Clients, Listeners: q.Listeners, Quota: q.Quota})
 	}
 	return cfg, f.Auth.broker(&cfg)
 }

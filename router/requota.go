@@ -2,12 +2,12 @@ package router
 
 // Requota replaces the quota of every client that is connected by what of says.
 // A user who has more connections than that keeps them.
-func (r *Router) Requota(of func(from *Peer) Quota) {
+func (r *Router) Requota(of func(from *Peer, clientID string) Quota) {
 	for c := r.clients.head; c != nil; c = c.next {
 		if !c.connected || c.closing {
 			continue
 		}
-		q := of(&c.peer)
+		q := of(&c.peer, c.id)
 		if c.rare == nil && q == (Quota{}) || c.rare != nil && c.rare.quota == q {
 			continue
 		}
