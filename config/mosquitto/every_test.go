@@ -47,7 +47,7 @@ func TestEveryOptionIsTold(t *testing.T) {
 		after, notes := result(append(slices.Clone(lines), name+" "+value))
 		return before != after || slices.ContainsFunc(notes, func(n Note) bool { return n.Line == len(lines)+1 && n.Text != "" })
 	}
-	for _, name := range strings.Fields(string(text)) {
+	for name := range strings.FieldsSeq(string(text)) {
 		if silent[name] != "" || strings.HasSuffix(name, "_opt_*") {
 			continue
 		}
