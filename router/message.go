@@ -23,10 +23,11 @@ type Message struct {
 
 // messageMore is what few messages have.
 type messageMore struct {
-	props    []byte    // encoded properties that travel unaltered
-	expireAt int64     // ns; 0 = never
-	writer   *Identity // whose right to publish is looked at again; nil = nobody's
-	owner    *userUse  // whose quota counts it while it is retained; nil = nobody's
+	props    []byte       // encoded properties that travel unaltered
+	expireAt int64        // ns; 0 = never
+	writer   *Identity    // whose right to publish is looked at again; nil = nobody's
+	owner    *userUse     // whose quota counts it while it is retained; nil = nobody's
+	end      *retainedEnd // while it is retained; nil = it does not expire
 }
 
 // Topic returns the topic name; a view that lives as long as the message.
@@ -96,8 +97,9 @@ const exactTextBytesMax = 512
 // messagePool recycles messages, so that QoS 1 and 2 in the steady state
 // allocate nothing.
 type messagePool struct {
-	free []*Message
-	live int
+	free         []*Message
+	live         int
+	payloadBytes int64 // of those
 }
 
 // cloneMessage copies what p points to. The caller is its first holder.
@@ -128,6 +130,7 @@ func (r *Router) cloneMessage(p *publication) *Message {
 	}
 	m.holders = 1
 	r.messages.live++
+	r.messages.payloadBytes += int64(len(p.payload))
 	return m
 }
 
@@ -143,6 +146,7 @@ func (r *Router) release(m *Message) {
 	if m.holders > 0 {
 		return
 	}
+	r.messages.payloadBytes -= int64(len(m.Payload()))
 	if m.large != nil {
 		m.large.Release()
 		m.large = nil
