@@ -142,7 +142,7 @@ func (k *town) afterCut(n int, rng *rand.Rand) *town {
 
 // resume starts a broker on what a disk has, beside the clients of a shot.
 func (k *town) resume(s shot, disk *store.Disk, rng *rand.Rand) *town {
-	after := &town{t: k.t, rng: rng, led: s.led.clone(), cutAt: s.clock}
+	after := &town{t: k.t, rng: rng, led: s.led.clone(), cutAt: s.clock, faulty: k.faulty}
 	for _, c := range s.all {
 		c = c.clone(after)
 		if c.up {
@@ -150,6 +150,7 @@ func (k *town) resume(s shot, disk *store.Disk, rng *rand.Rand) *town {
 		}
 		after.all = append(after.all, c)
 	}
+	after.faulty = false
 	away := []float64{0.1, 20, 200, 2000}[rng.IntN(4)]
 	after.m = power(k.t, router.Config{Limits: townLimits}, disk, s.clock+int64(away*1e9))
 	after.led.expire(after.m.clock())
