@@ -155,3 +155,20 @@ func TestRepeatedToFailedStore(t *testing.T) {
 		p.reset()
 	}
 }
+
+// TestExpiredWhileHeld: what waited for the disk until it was over is not sent.
+func TestExpiredWhileHeld(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s, p := d.session("s"), d.five("q")
+	s.send("82 06 00 01 00 01 't' 02")
+	d.flush()
+	s.take()
+	p.send("34 0c 00 01 't' 00 01 05 02 00 00 00 02 'a' 34 07 00 01 't' 00 02 00 'b'")
+	d.pass(func() { d.mem.Complete(store.ErrFull) })
+	d.sleep(2.5)
+	d.flush()
+	s.expect("34 06 00 01 't' 00 02 'b'")
+	if n := d.r.Stats().Dropped[router.DropExpired]; n != 1 {
+		t.Errorf("%d messages are counted as expired, want 1", n)
+	}
+}
