@@ -178,9 +178,13 @@ func (t *TLS) Closed(why error) {
 	t.door.pool.Put(t.gather)
 	t.door.pool.Put(t.pend)
 	t.gather, t.pend = nil, nil
-	if t.shaking != nil {
-		t.shaking.cancel()
+	if h := t.shaking; h != nil {
 		t.shaking = nil
+		h.cancel()
+		if !ours && !errors.Is(why, loop.ErrStopped) {
+			h.hungUp = why // failed hears of it with the verdict
+			return
+		}
 	}
 	switch {
 	case errors.Is(why, errCloseNotify):
