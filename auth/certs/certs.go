@@ -71,7 +71,8 @@ type Store struct {
 
 	mu       sync.Mutex // for all below: Reload and Watch may meet
 	expiry   []Expiry
-	warns    []error    // of the files in force, certificates that end soon apart
+	crlEnds  []Expiry   // when lists of revoked certificates are out of date
+	caEnds   []Expiry   // of the authorities of clients
 	tried    []fileInfo // what the files looked like at the last load, whatever came of it
 	seen     []fileInfo // and at the last look
 	keys     [][32]byte // of session tickets, newest first; the same across loads, so that clients can resume
@@ -160,7 +161,7 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	revoked, warns, err := loadCRLs(s.o.CRLs, authorities, now)
+	revoked, crlEnds, err := loadCRLs(s.o.CRLs, authorities)
 	if err != nil {
 		return err
 	}
@@ -179,7 +180,10 @@ func (s *Store) load() error {
 		s.newKey(now)
 	}
 	config.SetSessionTicketKeys(s.keys)
-	s.expiry, s.warns = expiry, warns
+	s.expiry, s.crlEnds, s.caEnds = expiry, crlEnds, nil
+	for _, ca := range authorities {
+		s.caEnds = append(s.caEnds, Expiry{ca.Subject.String(), ca.NotAfter})
+	}
 	s.config.Store(config)
 	return nil
 }
@@ -207,16 +211,24 @@ func (s *Store) warn() {
 	if s.o.Warn == nil {
 		return
 	}
-	for _, e := range s.expiry {
+	soon := func(what string, e Expiry, then string) {
 		switch left := e.NotAfter.Sub(now); {
 		case left <= 0:
-			s.o.Warn(fmt.Errorf("certificate %s expired on %s; clients will refuse it", e.File, day(e.NotAfter)))
+			s.o.Warn(fmt.Errorf("%s %s expired on %s; %s", what, e.File, day(e.NotAfter), then))
 		case left < warnBefore:
-			s.o.Warn(fmt.Errorf("certificate %s expires on %s, in %d days", e.File, day(e.NotAfter), int(left.Hours()/24)))
+			s.o.Warn(fmt.Errorf("%s %s expires on %s, in %d days", what, e.File, day(e.NotAfter), int(left.Hours()/24)))
 		}
 	}
-	for _, err := range s.warns {
-		s.o.Warn(err)
+	for _, e := range s.expiry {
+		soon("certificate", e, "clients will refuse it")
+	}
+	for _, e := range s.caEnds {
+		soon("client authority", e, "clients with its certificates are refused")
+	}
+	for _, e := range s.crlEnds { // they live for days: only one that is over is worth a word
+		if now.After(e.NotAfter) {
+			s.o.Warn(fmt.Errorf("CRL %s is out of date since %s; what was revoked since then is not known", e.File, day(e.NotAfter)))
+		}
 	}
 }
 
