@@ -19,8 +19,10 @@ func (b *Broker) Dump(ctx context.Context) error {
 	var ls loop.Stats
 	var used int64
 	var largest []router.Backlog
+	var facts []router.Fact
 	err := b.Do(ctx, func(r *router.Router, l *loop.Stats) {
 		rs, ls, used, largest = *r.Stats(), *l, r.MemoryUsed(), r.Backlogs(dumpBacklogs)
+		facts = b.facts()
 	})
 	if err != nil {
 		return err
@@ -45,6 +47,9 @@ func (b *Broker) Dump(ctx context.Context) error {
 	}
 	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "passes", ls.Passes, "wakeups", ls.Wakeups,
 		"memory_of_clients", used, "memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine())
+	for listener, of := range byListener(facts) {
+		log.Info("state: listener", append([]any{"listener", listener}, of...)...)
+	}
 	for _, c := range b.Certificates() {
 		log.Info("state: certificate", "listener", c.Listener, "file", c.File, "days", int(time.Until(c.NotAfter).Hours()/24))
 	}

@@ -68,9 +68,9 @@ const (
 type Store struct {
 	o      Options
 	config atomic.Pointer[tls.Config]
+	expiry atomic.Pointer[[]Expiry]
 
 	mu       sync.Mutex // for all below: Reload and Watch may meet
-	expiry   []Expiry
 	crlEnds  []Expiry   // when lists of revoked certificates are out of date
 	caEnds   []Expiry   // of the authorities of clients
 	tried    []fileInfo // what the files looked like at the last load, whatever came of it
@@ -124,12 +124,8 @@ func Open(o Options) (*Store, error) {
 // Config returns the configuration for one more connection. It must not be changed. Any goroutine.
 func (s *Store) Config() *tls.Config { return s.config.Load() }
 
-// Expiries tells when the server's certificates end, in the order of Options.Pairs.
-func (s *Store) Expiries() []Expiry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.expiry)
-}
+// Expiries tells when the server's certificates end, in the order of Options.Pairs. It does not wait. Any goroutine.
+func (s *Store) Expiries() []Expiry { return slices.Clone(*s.expiry.Load()) }
 
 // Reload reads the files now, changed or not. If one of them is no good, all old ones stay in force, and the error
 // names it.
@@ -180,10 +176,11 @@ func (s *Store) load() error {
 		s.newKey(now)
 	}
 	config.SetSessionTicketKeys(s.keys)
-	s.expiry, s.crlEnds, s.caEnds = expiry, crlEnds, nil
+	s.crlEnds, s.caEnds = crlEnds, nil
 	for _, ca := range authorities {
 		s.caEnds = append(s.caEnds, Expiry{ca.Subject.String(), ca.NotAfter})
 	}
+	s.expiry.Store(&expiry)
 	s.config.Store(config)
 	return nil
 }
@@ -219,7 +216,7 @@ func (s *Store) warn() {
 			s.o.Warn(fmt.Errorf("%s %s expires on %s, in %d days", what, e.File, day(e.NotAfter), int(left.Hours()/24)))
 		}
 	}
-	for _, e := range s.expiry {
+	for _, e := range *s.expiry.Load() {
 		soon("certificate", e, "clients will refuse it")
 	}
 	for _, e := range s.caEnds {
