@@ -21,7 +21,7 @@ import (
 // fills. A declared length is never trusted with memory.
 
 // tailCopyMax is the longest tail, in bytes, that is copied before the next read. Longer ones grow in place.
-const tailCopyMax = 8 << 10
+const tailCopyMax = 20 << 10
 
 // readable reads c once and hands over what came.
 //
