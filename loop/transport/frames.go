@@ -33,6 +33,8 @@ var (
 	errMinimal  = errors.New("length not in the shortest form")
 	errNegative = errors.New("length with its highest bit set")
 	errText     = &ProtocolError{uint16(ws.StatusUnsupportedData), "text frame; MQTT is binary"}
+
+	errBarrenFrames = &ProtocolError{uint16(ws.StatusPolicyViolation), "too many frames with nothing in them"}
 )
 
 // wholeBinary is the first byte of a frame that is a whole binary message.
@@ -55,6 +57,7 @@ type frameReader struct {
 	left       int    // payload bytes of the data frame that are still to come
 	mask       uint32 // of that frame; its lowest byte is for the next one
 	fragmented bool   // the message goes on in another frame
+	barren     uint8  // frames of this pass with nothing for the handler
 }
 
 // next reads the header at the beginning of b and checks it. n == 0 with a nil error means that more bytes are needed.

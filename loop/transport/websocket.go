@@ -93,6 +93,7 @@ func (w *WebSocket) shake(view []byte) (used int, err error) {
 func (w *WebSocket) input(view []byte) (used int, err error) {
 	start, end := 0, w.kept.plain
 	raw := end + w.kept.gap
+	w.frames.barren = 0
 	for told := 0; !w.closed && !w.paused; {
 		var h ws.Header
 		var n int
@@ -114,6 +115,13 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 			return w.kept.keep(view, start, end, raw), nil
 		case err != nil:
 			return start, w.broken(err)
+		case w.frames.barren >= barrenMax:
+			if len(view)-raw > backlogFramesBytesMax {
+				return start, w.broken(errBarrenFrames)
+			}
+			w.outer.Pause() // the rest comes in the next pass, after everybody else
+			w.outer.Resume()
+			return w.kept.keep(view, start, end, raw), nil
 		case n == 0 || len(view)-raw < n+int(h.Length):
 			// The rest of a payload, a header or a control frame is still to come. The last has 125 bytes at most: the
 			// engine keeps it as it came.
@@ -122,6 +130,7 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 		payload := view[raw+n : raw+n+int(h.Length)]
 		ws.Cipher(payload, h.Mask, 0)
 		raw += n + len(payload)
+		w.frames.barren++
 		if err := w.control(h.OpCode, payload); err != nil {
 			return start, w.broken(err)
 		}
@@ -135,13 +144,16 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 // hot: no allocation.
 func (w *WebSocket) join(view []byte, start, end, raw int) (int, int, int) {
 	f := &w.frames
-	for {
+	for f.barren < barrenMax {
 		if f.left == 0 {
 			n := f.data(view[raw:], w.door.limits.FrameBytesMax)
 			if n == 0 {
-				return start, end, raw
+				break
 			}
-			raw += n
+			if raw += n; f.left == 0 {
+				f.barren++
+				continue
+			}
 		}
 		n := min(f.left, len(view)-raw)
 		if start == end {
@@ -151,9 +163,10 @@ func (w *WebSocket) join(view []byte, start, end, raw int) (int, int, int) {
 		end += n
 		raw += n
 		if f.left > 0 {
-			return start, end, raw
+			break
 		}
 	}
+	return start, end, raw
 }
 
 // control acts on a control frame.
