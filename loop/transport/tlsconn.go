@@ -34,12 +34,13 @@ type TLS struct {
 	pend   []byte // encrypted output that the engine refused; from the pool
 	owed   int    // bytes that had to be added to pend all the same
 
-	listed  bool // in door.unsent
-	reading bool // tls.Conn reads: what it writes now are answers of its own
-	begun   bool // its first record has come
-	partial bool // the last input ended inside a record
-	paused  bool // by the handler inside
-	held    bool // by us: the handshake has a full buffer or waits for its turn, or owed is at its limit
+	grown   uint8 // doublings of gather's first memory that the last flush would have filled
+	listed  bool  // in door.unsent
+	reading bool  // tls.Conn reads: what it writes now are answers of its own
+	begun   bool  // its first record has come
+	partial bool  // the last input ended inside a record
+	paused  bool  // by the handler inside
+	held    bool  // by us: the handshake has a full buffer or waits for its turn, or owed is at its limit
 	closed  bool
 }
 
