@@ -21,7 +21,7 @@ import (
 // memory of at most ownRoom times what has come. A declared length is never trusted with memory.
 
 // tailCopyMax is the longest tail, in bytes, that is copied before the next read. Longer ones grow in place.
-const tailCopyMax = 20 << 10
+const tailCopyMax = 8 << 10
 
 const (
 	ownRoom    = 4         // memory for a long tail, in lengths of it: large packets often come in rows

@@ -50,7 +50,7 @@ const (
 	barrenMax = 64
 	// backlogBytesMax is how many bytes may wait for that: more than an engine reads at a time that then stops reading.
 	backlogBytesMax       = 1 << 20
-	backlogFramesBytesMax = 128 << 10 // the same for frames, which pass no handshake
+	backlogFramesBytesMax = 256 << 10 // the same for frames, which need no handshake
 )
 
 var (
