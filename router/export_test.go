@@ -56,8 +56,10 @@ func (r *Router) paintSession(b *strings.Builder, s *Session) {
 		fmt.Fprintf(b, "  flight %d state %d %s\n", e.packetID(), e.state, r.paintDelivery(&e.delivery))
 	}
 	for i := range s.queue.n {
-		d := &s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
-		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(d))
+		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(s.queue.at(i)))
+	}
+	if t := s.onShelf(); t != nil {
+		r.paintShelf(b, t)
 	}
 	for id := range packetIDs {
 		if s.received != nil && s.received.has(uint16(id)) {
@@ -70,6 +72,24 @@ func (r *Router) paintSession(b *strings.Builder, s *Session) {
 	}
 	if w != nil {
 		fmt.Fprintf(b, "  will q%d retain %v delay %d expiry %d %s\n", w.qos, w.retain, w.delay, w.expiry, r.paintMessage(w.msg))
+	}
+}
+
+// paintShelf reads what waits on disk only.
+func (r *Router) paintShelf(b *strings.Builder, t *shelf) {
+	t.cold.each(func(w stub) bool {
+		values := r.keep.store.Fetch([]uint64{recordKey(tableMessages, w.message), recordKey(tableEntries, w.entry)})
+		d, err := r.keep.revive(t.s, w, values[:w.records()])
+		if err != nil {
+			fmt.Fprintf(b, "  waits %v\n", err)
+			return true
+		}
+		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(&d))
+		r.release(d.msg)
+		return true
+	})
+	for i := range t.fresh.n {
+		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(t.fresh.at(i)))
 	}
 }
 

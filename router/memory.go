@@ -43,7 +43,11 @@ type memory struct {
 // counted exactly, and rough costs of the rest.
 func (r *Router) MemoryUsed() int64 {
 	s := &r.stats
-	return r.pool.InUse() + s.QueuedBytes + s.LateBytes + int64(s.RetainedBytes) + r.memory.elsewhere +
+	kept := int64(0)
+	if k := r.keep; k != nil {
+		kept = k.shelfBytes + k.named.bytes()
+	}
+	return kept + r.pool.InUse() + s.QueuedBytes + s.LateBytes + int64(s.RetainedBytes) + r.memory.elsewhere +
 		int64(r.messages.live)*messageOverBytes + int64(r.clients.n)*clientBytes +
 		int64(len(r.sessions))*sessionBytes + int64(r.index.Len()+r.sharedSubs)*filterBytes
 }
@@ -109,7 +113,8 @@ func (r *Router) trim(excess int64) {
 	}
 	var largest []backlog
 	for _, s := range r.sessions {
-		if b := s.late.bytes + s.queue.bytes + (s.late.n+s.queue.n)*messageOverBytes; b > 0 {
+		n, waiting := s.inMemory()
+		if b := s.late.bytes + waiting + (s.late.n+n)*messageOverBytes; b > 0 {
 			largest = append(largest, backlog{s, b})
 		}
 	}
@@ -145,22 +150,26 @@ func compareText(a, b string) int {
 	return 0
 }
 
-// cutOne drops the message that s can do without most easily, and returns the
-// bytes that it had.
+// cutOne drops the message that s can do without most easily, or puts on disk
+// only what is there, and returns the bytes that it had.
 func (r *Router) cutOne(s *Session) int {
 	var d delivery
 	switch {
 	case s.late.n > 0:
 		d = r.popLate(s)
 	case s.queue.n > 0:
+		if n := r.shelveWindow(s); n > 0 {
+			return n
+		}
 		d = s.dequeue()
+	case r.keep != nil && r.keep.failed && s.onShelf() != nil && s.onShelf().fresh.n > 0: // nothing makes it durable any more
+		d = r.popFresh(s.onShelf())
 	default:
 		return 0
 	}
 	n := d.msg.bytes() + messageOverBytes
-	r.drop(s, DropMemory, d.msg.Topic())
-	r.dropEntry(&d)
-	r.release(d.msg)
+	r.dropWaiting(s, DropMemory, d)
+	s.clearShelf()
 	return n
 }
 
