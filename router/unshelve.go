@@ -48,7 +48,9 @@ func (t *shelf) read() {
 		n, bytes = n+1, bytes+b.size
 		return true
 	})
-	t.fetch(list, t.arrived)
+	if len(list) > 0 { // else there is no place for the next
+		t.fetch(list, t.arrived)
+	}
 }
 
 // fetch reads what the stubs in list stand for. While too many reads wait, t
