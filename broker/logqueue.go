@@ -118,6 +118,8 @@ func (q *logQueue) event(e *router.Event) {
 		level, text = slog.LevelWarn, "near the memory limit: "+e.Detail
 	case router.EventStore:
 		level, text = storeWords(e)
+	case router.EventUnreadable:
+		level, text = slog.LevelError, "a message that waits for the session cannot be read from the disk and is passed over; see loopmq store check"
 	case router.EventStranger:
 		level, text = slog.LevelWarn, "refused: the session belongs to another user"
 	}
@@ -178,6 +180,8 @@ func addEvent(r *slog.Record, e *router.Event) {
 		if e.Err != nil {
 			r.Add("error", e.Err.Error())
 		}
+	case router.EventUnreadable:
+		r.Add("error", e.Err.Error(), "times", e.Count)
 	case router.EventStranger:
 		r.Add("owner", quote(e.User))
 	}

@@ -55,6 +55,8 @@ func inRouterWords(values []store.Value) []router.StoreValue {
 	return answer
 }
 
+func (m memStore) Memory() int64 { return 0 }
+
 // Fetch does not stand in the row of reads.
 func (m memStore) Fetch(keys []uint64) (answer []router.StoreValue) {
 	memStore{m.Crash(store.FlightLost)}.readAll(keys, func(v []router.StoreValue) { answer = v })

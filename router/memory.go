@@ -45,7 +45,7 @@ func (r *Router) MemoryUsed() int64 {
 	s := &r.stats
 	kept := int64(0)
 	if k := r.keep; k != nil {
-		kept = k.shelfBytes + k.named.bytes()
+		kept = k.shelfBytes + k.named.bytes() + k.store.Memory()
 	}
 	return kept + r.pool.InUse() + s.QueuedBytes + s.LateBytes + int64(s.RetainedBytes) + r.memory.elsewhere +
 		int64(r.messages.live)*messageOverBytes + int64(r.clients.n)*clientBytes +
@@ -157,12 +157,11 @@ func (r *Router) cutOne(s *Session) int {
 	switch {
 	case s.late.n > 0:
 		d = r.popLate(s)
+	case s.kept != nil && r.keep.accepts() == nil: // what is not durable yet will be at the next look
+		return r.shelveWindow(s)
 	case s.queue.n > 0:
-		if n := r.shelveWindow(s); n > 0 {
-			return n
-		}
 		d = s.dequeue()
-	case r.keep != nil && r.keep.failed && s.onShelf() != nil && s.onShelf().fresh.n > 0: // nothing makes it durable any more
+	case s.onShelf() != nil && s.onShelf().fresh.n > 0 && s.onShelf().cold.n == 0:
 		d = r.popFresh(s.onShelf())
 	default:
 		return 0

@@ -94,6 +94,8 @@ func (m *mapStore) Read(keys []uint64, done func([]StoreValue)) bool {
 	return true
 }
 
+func (m *mapStore) Memory() int64 { return 0 }
+
 func (m *mapStore) Fetch(keys []uint64) []StoreValue {
 	answer := make([]StoreValue, len(keys))
 	for i, k := range keys {

@@ -87,6 +87,8 @@ type Store interface {
 	Read(keys []uint64, done func([]StoreValue)) bool
 	// Fetch is Read for a start: it waits.
 	Fetch(keys []uint64) []StoreValue
+	// Memory is what the store itself takes for what it holds, in bytes.
+	Memory() int64
 }
 
 // StoreValue is the answer of a Store for one key.

@@ -20,11 +20,13 @@ const (
 
 func (s stub) has(flag byte) bool { return s.flags&flag != 0 }
 
-// stubChunkBytes is where a chunk is full, and the next one begins.
-const stubChunkBytes = 1000
-
-// stubChunkOver is what a chunk costs beside its text.
-const stubChunkOver = 64
+// A chunk grows by doubling. It is full when not every stub fits.
+const (
+	stubChunkMin   = 64
+	stubChunkBytes = 1024
+	stubBytesMax   = 3 * binary.MaxVarintLen64
+	stubChunkOver  = 48 // what it costs beside its text
+)
 
 // stubs is a first-in first-out of stubs, coded in chunks: numbers as the
 // difference to those before, so that a message takes some four bytes.
@@ -47,7 +49,7 @@ type stubChunk struct {
 
 // push adds s behind the others. Its entry has a higher number than theirs.
 func (q *stubs) push(s stub) {
-	if q.tail == nil || len(q.tail.text) >= stubChunkBytes {
+	if q.tail == nil || len(q.tail.text) > stubChunkBytes-stubBytesMax {
 		c := &stubChunk{base: q.last}
 		if q.tail == nil {
 			q.front = stubCursor{chunk: c, base: c.base}
@@ -58,11 +60,14 @@ func (q *stubs) push(s stub) {
 		q.held += stubChunkOver
 	}
 	c := q.tail
-	q.held -= cap(c.text)
+	if n := len(c.text); cap(c.text)-n < stubBytesMax {
+		q.held -= cap(c.text)
+		c.text = append(make([]byte, 0, min(max(stubChunkMin, 2*cap(c.text)), stubChunkBytes)), c.text...)
+		q.held += cap(c.text)
+	}
 	c.text = binary.AppendUvarint(c.text, s.entry-q.last.entry)
 	c.text = binary.AppendVarint(c.text, int64(s.message-q.last.message))
 	c.text = binary.AppendUvarint(c.text, uint64(s.size)<<stubFlagBits|uint64(s.flags))
-	q.held += cap(c.text)
 	q.last = stubBase{s.entry, s.message}
 	q.n++
 	q.bytes += s.size
@@ -109,9 +114,15 @@ func (q *stubs) unshift(o stubs) {
 		return
 	}
 	c := q.front.chunk
-	c.text, c.base = c.text[q.front.at:], q.front.base
+	if q.front.at == len(c.text) {
+		q.held -= cap(c.text) + stubChunkOver
+		c = c.next
+	} else {
+		c.text, c.base = c.text[q.front.at:], q.front.base
+		q.held -= q.front.at // its capacity has shrunk by that
+	}
 	o.tail.next = c
-	q.held += o.held - q.front.at // its capacity has shrunk by that
+	q.held += o.held
 	q.front = o.front
 	q.n += o.n
 	q.bytes += o.bytes
@@ -126,7 +137,7 @@ type stubCursor struct {
 
 // next returns the stub at the cursor and goes on. There must be one.
 func (p *stubCursor) next() stub {
-	for p.at == len(p.chunk.text) {
+	if p.at == len(p.chunk.text) {
 		*p = stubCursor{chunk: p.chunk.next, base: p.chunk.next.base}
 	}
 	s := stub{}
