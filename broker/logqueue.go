@@ -155,7 +155,10 @@ func addEvent(r *slog.Record, e *router.Event) {
 			r.Add("dropped", e.Dropped)
 		}
 	case router.EventDrop:
-		r.Add("topic", quote(e.Topic), "reason", e.Detail, "times", e.Count)
+		if e.Topic != "" {
+			r.Add("topic", quote(e.Topic))
+		}
+		r.Add("reason", e.Detail, "times", e.Count)
 		if e.Option != "" {
 			r.Add("see", e.Option)
 		}

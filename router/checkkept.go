@@ -46,12 +46,18 @@ func (s *Session) checkKept(found *onDisk) (err error) {
 		if t.ended || t.s != s || t.cold.n+t.fresh.n == 0 && !t.reading && !t.hungry {
 			return fmt.Errorf("nothing waits behind the window, or for somebody else")
 		}
-		if s.client != nil && !s.client.closing && !s.client.muted() && s.windowOpen() && s.queue.n == 0 && !t.reading && !t.hungry {
+		if s.queue.n == 0 && !t.reading && !t.hungry && s.takes() {
 			return fmt.Errorf("%d messages wait on disk and nothing reads them", t.cold.n)
 		}
 		err = t.check(last, found)
 	}
 	return err
+}
+
+// takes tells whether s would be sent a message now.
+func (s *Session) takes() bool {
+	c := s.client
+	return c != nil && !c.closing && !c.muted() && s.windowOpen() && (c.rare == nil || c.rare.stuck == nil)
 }
 
 // check walks what waits behind entry last.

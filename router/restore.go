@@ -225,11 +225,12 @@ func (g *restoring) entry(n uint64, value []byte) error {
 	switch s := g.sessions[e.session]; {
 	case s != nil:
 		t = s.shelf()
-	case len(e.group) == 0:
-		return g.lose(tableEntries, n)
-	case t == nil: // others of the group get it
+	case t == nil: // it ended, and the power went before its estate was settled
 		t = &shelf{s: &Session{r: g.r, flow: &g.r.idle}, ended: true}
 		g.estate, k.estates = t, append(k.estates, t)
+	}
+	if t.ended {
+		g.found.Lost++
 	}
 	k.named.add(e.message, 1)
 	t.pushCold(e.stub())

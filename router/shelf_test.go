@@ -75,6 +75,8 @@ func TestWindow(t *testing.T) {
 		d.wantDisk(5)
 		if s := d.r.Stats(); s.Queued != 8 || s.QueuedBytes != 6 || s.QueuedDiskBytes != 10 {
 			t.Errorf("%d queued, %d bytes in memory, %d on disk", s.Queued, s.QueuedBytes, s.QueuedDiskBytes)
+		} else if s.LimitHits[router.LimitQueuedWindow] != 5 {
+			t.Errorf("the limit counts %d", s.LimitHits[router.LimitQueuedWindow])
 		}
 		d = d.crash(store.FlightLost, 1)
 		d.wantDisk(8) // a start reads none of them
@@ -111,6 +113,9 @@ func TestOldestOnDiskGoesWithoutARead(t *testing.T) {
 	d = newDurable(t, router.Limits{QueuedWindowBytesMax: 4, QueuedBytesMax: 10})
 	d.away("s", "t")
 	d.fill("t", 1, 1, 9) // of two bytes
+	if n := d.r.Stats().LimitHits[router.LimitQueuedWindowBytes]; n != 7 {
+		t.Errorf("the limit counts %d", n)
+	}
 	if got, want := d.drain(d.connect("s", false)), "1:1:5 1:2:6 1:3:7 1:4:8 1:5:9"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
