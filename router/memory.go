@@ -29,6 +29,7 @@ const (
 	sessionBytes     = 600
 	filterBytes      = 250
 	messageOverBytes = 100
+	onDiskBytes      = 32 // what is in memory of a message on disk only: mostly the store's index
 )
 
 // memory is the account.
@@ -114,7 +115,7 @@ func (r *Router) trim(excess int64) {
 	var largest []backlog
 	for _, s := range r.sessions {
 		n, waiting := s.inMemory()
-		if b := s.late.bytes + waiting + (s.late.n+n)*messageOverBytes; b > 0 {
+		if b := s.late.bytes + waiting + (s.late.n+n)*messageOverBytes + (s.waiting()-n)*onDiskBytes; b > 0 {
 			largest = append(largest, backlog{s, b})
 		}
 	}
@@ -158,7 +159,10 @@ func (r *Router) cutOne(s *Session) int {
 	case s.late.n > 0:
 		d = r.popLate(s)
 	case s.kept != nil && r.keep.accepts() == nil: // what is not durable yet will be at the next look
-		return r.shelveWindow(s)
+		if n := r.shelveWindow(s); n > 0 || r.memory.level < memoryRefuse {
+			return n
+		}
+		return r.cutCold(s)
 	case s.queue.n > 0:
 		d = s.dequeue()
 	case s.onShelf() != nil && s.onShelf().fresh.n > 0 && s.onShelf().cold.n == 0:
@@ -170,6 +174,20 @@ func (r *Router) cutOne(s *Session) int {
 	r.dropWaiting(s, DropMemory, d)
 	s.clearShelf()
 	return n
+}
+
+// cutCold drops the oldest message of s that is on disk only, for the little that
+// it takes: its client may not even be let in any more.
+func (r *Router) cutCold(s *Session) int {
+	t := s.onShelf()
+	if t == nil || t.cold.n == 0 || r.keep.estateRoom() <= 0 {
+		return 0
+	}
+	r.drop(s, DropMemory, nil)
+	r.keep.unwrite(r.takeCold(t))
+	r.keep.estateDone++
+	s.clearShelf()
+	return onDiskBytes
 }
 
 // slowDown stops reading from a publisher of QoS 1 or 2 until there is memory

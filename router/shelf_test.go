@@ -307,6 +307,29 @@ func TestMemoryLimitSparesTheDisk(t *testing.T) {
 	}
 }
 
+// TestMemoryLimitWithAllOnDisk: when only what is on disk is left, and nobody is
+// let in any more, the oldest of that goes.
+func TestMemoryLimitWithAllOnDisk(t *testing.T) {
+	d := newDurable(t, router.Limits{MemoryBytesMax: 100_000})
+	d.away("s", "t")
+	d.fill("t", 1, 1, 100)
+	d.pass(func() { d.r.SetMemoryElsewhere(82_000) })
+	for range 4 {
+		d.sleep(1)
+	}
+	if st := d.r.Stats(); st.QueuedOnDisk != 100 || st.Dropped[router.DropMemory] != 0 {
+		t.Errorf("%d on disk, %d dropped", st.QueuedOnDisk, st.Dropped[router.DropMemory])
+	}
+	d.pass(func() { d.r.SetMemoryElsewhere(95_000) })
+	for range 4 {
+		d.sleep(1)
+		d.flush()
+	}
+	if st := d.r.Stats(); st.Queued >= 60 || st.Queued == 0 || int(st.Dropped[router.DropMemory]) != 100-st.Queued {
+		t.Errorf("%d wait, %d dropped", st.Queued, st.Dropped[router.DropMemory])
+	}
+}
+
 // TestManyReaders: more sessions than reads may wait.
 func TestManyReaders(t *testing.T) {
 	d := newDurable(t, router.Limits{QueuedWindowMax: 1})
