@@ -160,8 +160,8 @@ func TestReadsThatComeLate(t *testing.T) {
 		}
 	})
 	t.Run("session ended", func(t *testing.T) {
-		d, s := start(t)
-		s = d.connect("s", true)
+		d, _ := start(t)
+		s := d.connect("s", true)
 		d.flush()
 		d.sleep(1.1)
 		d.flush()
