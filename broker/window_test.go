@@ -2,10 +2,13 @@ package broker_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -117,5 +120,69 @@ func takeNumbers(t *testing.T, c net.Conn, messages int) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// TestDamagedMessage: the disk spoils one of the messages that wait. The log says
+// whose and where, and the others come.
+func TestDamagedMessage(t *testing.T) {
+	const messages, bad = 600, 400
+	log, logger := newRecords()
+	cfg := broker.Config{StateDir: filepath.Join(t.TempDir(), "state"), Log: logger}
+	b, stop := run(t, cfg)
+	s, p := dial(t, b, 0), dial(t, b, 0)
+	expect(t, s, durable3+"\x82\x06\x00\x01\x00\x01t\x01", "\x20\x02\x00\x00\x90\x03\x00\x01\x01")
+	s.Close()
+	expect(t, p, clean3, "\x20\x02\x00\x00")
+	for i := range messages {
+		expect(t, p, fmt.Sprintf("\x32\x0d\x00\x01t\x00\x01number%02x", i&0xff), "\x40\x02\x00\x01")
+		if i == bad {
+			expect(t, p, "\x32\x0d\x00\x01t\x00\x01bad body", "\x40\x02\x00\x01")
+		}
+	}
+	stop()
+	b, _ = run(t, cfg)
+	spoil(t, cfg.StateDir, "bad body")
+	s = dial(t, b, 0)
+	expect(t, s, durable3, "\x20\x02\x01\x00")
+	for i := range messages {
+		id := string([]byte{byte((i + 1) >> 8), byte(i + 1)})
+		expect(t, s, "", fmt.Sprintf("\x32\x0d\x00\x01t%snumber%02x", id, i&0xff))
+		expect(t, s, "\x40\x02"+id, "")
+	}
+	log.wait(t, "cannot be read from the disk", "client=s", "damaged at byte")
+}
+
+// spoil changes what stands in the files of dir.
+func spoil(t *testing.T, dir, text string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.Index(data, []byte(text))
+		if at < 0 {
+			continue
+		}
+		found++
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.WriteAt([]byte("spoilt"), int64(at))
+		}
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found == 0 {
+		t.Fatalf("%q is in none of the files", text)
 	}
 }

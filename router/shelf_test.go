@@ -264,7 +264,7 @@ func TestSharedFromTheDisk(t *testing.T) {
 
 // TestEstateInPieces: a long queue goes in pieces, and nothing is left of it.
 func TestEstateInPieces(t *testing.T) {
-	const messages = 20_000
+	const messages = 12_000
 	d := newDurable(t, router.Limits{QueuedWindowMax: 1, QueuedMessagesMax: messages})
 	d.away("s", "t")
 	p := d.connect("p", true)
@@ -352,4 +352,75 @@ func TestManyReaders(t *testing.T) {
 	if n := d.mem.Stats().LiveRecords; n != 2*sessions+1 { // sessions, filters and the beat
 		t.Errorf("%d records are left", n)
 	}
+}
+
+// TestWindowAtEveryCommit takes the power at every commit and at every read
+// while a client takes a queue that outgrew its window: each message comes once.
+func TestWindowAtEveryCommit(t *testing.T) {
+	eachFlight(t, func(t *testing.T, flight store.Flight) {
+		cuts := 0
+		for cut := range 100 {
+			d := newDurable(t, router.Limits{QueuedWindowMax: 2, InflightMax: 2})
+			d.away("s", "t")
+			d.fill("t", 2, 1, 7)
+			l := &loner{d: d, cut: cut, flight: flight, open: map[byte]bool{}}
+			for range 200 {
+				l.step()
+			}
+			if got := strings.Join(l.got, ""); got != "1234567" {
+				t.Fatalf("power cut at event %d: got %s", cut, got)
+			}
+			l.d.flush()
+			if st := l.d.r.Stats(); st.Queued+st.Inflight+st.QueuedOnDisk != 0 {
+				t.Fatalf("power cut at event %d: left %+v", cut, st)
+			}
+			if l.cut >= 0 {
+				break // all was over before
+			}
+			cuts++
+		}
+		if cuts < 10 {
+			t.Errorf("only %d events", cuts)
+		}
+	})
+}
+
+// loner takes messages of QoS 2 until there are no more.
+type loner struct {
+	d      *durable
+	c      *fakeConn
+	cut    int // events until the power goes
+	flight store.Flight
+	open   map[byte]bool // PacketIDs that wait for PUBREL
+	got    []string
+}
+
+// step answers what came, or has the disk do one thing, or cuts the power.
+func (l *loner) step() {
+	if l.c == nil {
+		l.c = l.d.connect("s", false)
+	}
+	for _, f := range frames(l.c.take()) {
+		switch f[0] >> 4 {
+		case 3:
+			if id := f[6]; !l.open[id] {
+				l.open[id] = true
+				l.got = append(l.got, f[7:])
+			}
+			l.c.feed([]byte{0x50, 2, 0, f[6]})
+		case 6:
+			delete(l.open, f[3])
+			l.c.feed([]byte{0x70, 2, 0, f[3]})
+		}
+	}
+	if !l.d.mem.Committing() && !l.d.answer() {
+		l.d.sleep(1.1)
+		return
+	}
+	if l.cut == 0 {
+		l.d, l.c = l.d.crash(l.flight, 1), nil
+	} else {
+		l.d.commit()
+	}
+	l.cut--
 }
