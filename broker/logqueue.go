@@ -184,7 +184,7 @@ func addEvent(r *slog.Record, e *router.Event) {
 			r.Add("error", e.Err.Error())
 		}
 	case router.EventUnreadable:
-		r.Add("error", e.Err.Error(), "times", e.Count)
+		r.Add("topic", quote(e.Topic), "error", e.Err.Error(), "times", e.Count)
 	case router.EventStranger:
 		r.Add("owner", quote(e.User))
 	}

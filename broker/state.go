@@ -135,7 +135,7 @@ func (b *Broker) restore() error {
 		"retained", found.Retained, "queued", found.Queued, "inflight", found.Inflight, "expired", found.Expired,
 		"took", time.Since(start).Round(10*time.Microsecond).String())
 	if found.Lost > 0 {
-		b.logger().Warn("records belonged to nothing any more and were dropped", "records", found.Lost)
+		b.logger().Warn("records belonged to nothing any more and are cleared away", "records", found.Lost)
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func TestDamagedMessage(t *testing.T) {
 		expect(t, s, "", fmt.Sprintf("\x32\x0d\x00\x01t%snumber%02x", id, i&0xff))
 		expect(t, s, "\x40\x02"+id, "")
 	}
-	log.wait(t, "cannot be read from the disk", "client=s", "damaged at byte")
+	log.wait(t, "cannot be read from the disk", "client=s", "topic=t", "damaged at byte")
 }
 
 // spoil changes what stands in the files of dir.

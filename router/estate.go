@@ -99,11 +99,12 @@ func (t *shelf) readInherited() {
 func (t *shelf) inherited(list []stub, values []StoreValue) {
 	r, s := t.s.r, t.s
 	for _, b := range list {
-		d, err := r.keep.revive(s, b, values[:b.records()])
+		mine := values[:b.records()]
 		values = values[b.records():]
+		d, err := r.keep.revive(s, b, mine)
 		r.takeCold(t)
 		if err != nil {
-			r.unreadable(s, b, err)
+			r.unreadable(s, b, mine[0].Data, err)
 			continue
 		}
 		r.passOn(&d, false)

@@ -37,7 +37,7 @@ type Event struct {
 	Err      error        // EventRefuse, EventDisconnect, EventUnreadable: why; nil after a DISCONNECT packet
 	Detail   string       // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
 	Dropped  uint64       // EventDisconnect: messages the session lost so far
-	Topic    string       // EventDrop: of the message; "" for one that is on disk only
+	Topic    string       // EventDrop, EventUnreadable: of the message; "" where it is not known
 	Option   string       // EventDrop: what to change; "" for nothing of the kind
 	User     string       // EventAuth: the name it gave; EventStranger: whose session it is
 	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter

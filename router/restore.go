@@ -17,7 +17,7 @@ type Restored struct {
 	Queued        int // messages that wait for sessions
 	Inflight      int // messages that were sent and not finished
 	Expired       int // sessions whose time was over
-	Lost          int // records without what they belong to, which a repair leaves behind
+	Lost          int // records without what they belong to, which a repair leaves behind, or a crash while a session ended
 }
 
 // restoring is what is known while records are read. They come by table, so

@@ -93,7 +93,7 @@ type Store interface {
 
 // StoreValue is the answer of a Store for one key.
 type StoreValue struct {
-	Data []byte // belongs to who asked
+	Data []byte // belongs to who asked; with Err what is there all the same, or nil
 	Err  error  // wraps ErrLost where trying again is of no use
 }
 

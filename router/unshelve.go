@@ -107,7 +107,7 @@ func (t *shelf) arrived(list []stub, values []StoreValue) {
 		r.takeCold(t)
 		d, err := r.keep.revive(s, b, mine)
 		if err != nil {
-			r.unreadable(s, b, err)
+			r.unreadable(s, b, mine[0].Data, err)
 			continue
 		}
 		s.own()
@@ -155,15 +155,19 @@ func (k *keeper) revive(s *Session, b stub, values []StoreValue) (delivery, erro
 // unreadable passes over a message that cannot be read. What is lost for good
 // is taken away; after another error of the disk it may be there at the next
 // start.
-func (r *Router) unreadable(s *Session, b stub, err error) {
+func (r *Router) unreadable(s *Session, b stub, body []byte, err error) {
 	k := r.keep
 	if errors.Is(err, ErrLost) {
 		k.unwrite(b)
 	}
-	r.drop(s, DropUnreadable, nil)
+	var topic []byte
+	if m, broken := decodeMessage(body); broken == nil { // what is left of it tells that much
+		topic = m.topic
+	}
+	r.drop(s, DropUnreadable, topic)
 	k.unreadable++
 	if worthTelling(k.unreadable) {
-		r.event(&Event{Kind: EventUnreadable, ClientID: s.id, Err: err, Count: uint64(k.unreadable)})
+		r.event(&Event{Kind: EventUnreadable, ClientID: s.id, Topic: string(topic), Err: err, Count: uint64(k.unreadable)})
 	}
 }
 
