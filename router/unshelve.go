@@ -75,19 +75,24 @@ func (t *shelf) fetch(list []stub, done func(list []stub, values []StoreValue)) 
 	}
 }
 
-// feed lets those read for whom there was no room before. Once a pass.
+// feed lets those read for whom there was no room before, as many as there is
+// room for now. Once a pass.
 func (k *keeper) feed() {
-	list := k.hungry
-	k.hungry = nil
-	for _, t := range list {
+	for len(k.hungry) > 0 {
+		t := k.hungry[0]
+		k.hungry[0], k.hungry = nil, k.hungry[1:]
 		t.hungry = false
-		if s := t.s; !t.ended && s.onShelf() == t {
-			if s.client != nil {
-				k.r.pump(s)
-			}
-			s.clearShelf()
+		s := t.s
+		if t.ended || s.onShelf() != t {
+			continue
+		}
+		k.r.pump(s)
+		s.clearShelf()
+		if t.hungry {
+			return
 		}
 	}
+	k.hungry = nil
 }
 
 // arrived puts what was read into the window. Some of it may have been dropped
