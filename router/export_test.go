@@ -97,7 +97,7 @@ func (r *Router) paintDelivery(d *delivery) string {
 	origin := ""
 	if o := d.from; o != nil {
 		origin = fmt.Sprint(o.ids)
-		if o.group != nil && r.shares[o.group.key] != nil {
+		if o.group != nil {
 			origin += o.group.key
 		}
 	}

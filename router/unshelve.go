@@ -208,7 +208,9 @@ func (k *keeper) origin(s *Session, e *entryRecord) *origin {
 	}
 	o := &origin{ids: e.ids}
 	if len(e.group) > 0 {
-		o.group = k.r.shares[string(e.group)]
+		if o.group = k.r.shares[string(e.group)]; o.group == nil { // it may come again
+			o.group = &shareGroup{key: string(e.group)}
+		}
 	}
 	return o
 }
