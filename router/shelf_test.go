@@ -99,6 +99,24 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// TestSysTellsOfTheDisk: what is in memory and what is on disk only are two
+// topics.
+func TestSysTellsOfTheDisk(t *testing.T) {
+	d := newDurable(t, router.Limits{QueuedWindowMax: 3})
+	d.away("s", "t")
+	d.fill("t", 1, 1, 8)
+	c := d.connect("c", true)
+	c.take()
+	c.feed(packet(0x82, "\x00\x01", str("$SYS/broker/packet/disk/count"), "\x00", str("$SYS/broker/packet/out/count"), "\x00"))
+	d.sleep(11)
+	out := string(c.take())
+	for _, want := range []string{"$SYS/broker/packet/disk/count5", "$SYS/broker/packet/out/count3"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("got %q, want %q", out, want)
+		}
+	}
+}
+
 // TestOldestOnDiskGoesWithoutARead: at a limit what waits longest goes.
 func TestOldestOnDiskGoesWithoutARead(t *testing.T) {
 	d := newDurable(t, router.Limits{QueuedWindowMax: 2, QueuedMessagesMax: 5})
