@@ -23,7 +23,9 @@ func TestCrashesLoseNothing(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 3))
-			k := &talk{rng: rng, d: newDurable(t, router.Limits{InflightMax: 1 + rng.IntN(8), QueuedMessagesMax: 100_000})}
+			k := &talk{rng: rng, d: newDurable(t, router.Limits{
+				InflightMax: 1 + rng.IntN(8), QueuedMessagesMax: 100_000, QueuedWindowMax: 1 + rng.IntN(10),
+			})}
 			for i := range 2 {
 				k.all = append(k.all, &talker{k: k, id: fmt.Sprint("p", i)})
 			}
@@ -47,7 +49,9 @@ func TestCrashesLoseNothing(t *testing.T) {
 					k.d.pass(func() { k.d.mem.Complete(store.ErrFull) })
 				case n < 300:
 					k.d.commit()
-				case n < 320:
+				case n < 310:
+					k.d.answer()
+				case n < 330:
 					k.d.sleep(rng.Float64() * 2)
 				default:
 					k.all[rng.IntN(4)].step()
@@ -85,6 +89,7 @@ func (k *talk) heal() {
 		}
 		k.d.sleep(1.1)
 		busy = k.d.commit() || busy
+		busy = k.d.answer() || busy
 		if st := k.d.r.Stats(); !busy && st.Queued+st.Inflight == 0 {
 			return
 		}

@@ -56,8 +56,10 @@ func (r *Router) paintSession(b *strings.Builder, s *Session) {
 		fmt.Fprintf(b, "  flight %d state %d %s\n", e.packetID(), e.state, r.paintDelivery(&e.delivery))
 	}
 	for i := range s.queue.n {
-		d := &s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
-		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(d))
+		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(s.queue.at(i)))
+	}
+	if t := s.onShelf(); t != nil {
+		r.paintShelf(b, t)
 	}
 	for id := range packetIDs {
 		if s.received != nil && s.received.has(uint16(id)) {
@@ -73,11 +75,22 @@ func (r *Router) paintSession(b *strings.Builder, s *Session) {
 	}
 }
 
+// paintShelf reads what waits on disk only.
+func (r *Router) paintShelf(b *strings.Builder, t *shelf) {
+	r.eachShelved(t, func(d *delivery, err error) {
+		if err != nil {
+			fmt.Fprintf(b, "  waits %v\n", err)
+			return
+		}
+		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(d))
+	})
+}
+
 func (r *Router) paintDelivery(d *delivery) string {
 	origin := ""
 	if o := d.from; o != nil {
 		origin = fmt.Sprint(o.ids)
-		if o.group != nil && r.shares[o.group.key] != nil {
+		if o.group != nil {
 			origin += o.group.key
 		}
 	}

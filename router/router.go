@@ -147,7 +147,7 @@ func (r *Router) EndPass() (wake int64) {
 	if r.keep != nil {
 		r.endBatch()
 	}
-	if more || ran == passTimersMax {
+	if more || ran == passTimersMax || r.keep != nil && r.keep.estatesWait() {
 		return r.now
 	}
 	wake = r.timers.Next()

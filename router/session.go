@@ -208,6 +208,7 @@ func (r *Router) endSession(s *Session) {
 		r.dropEntry(&d)
 		r.release(d.msg)
 	}
+	r.bequeath(s)
 	for i := range s.replays {
 		s.replays[i].cursor.Close()
 	}

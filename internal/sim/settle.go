@@ -90,7 +90,9 @@ func (m *model) full(s *session) bool {
 // waits without a reason.
 func (m *model) settleSession(s *session) {
 	m.is = m.is[:0]
-	m.w.router.Waiting(s.id, func(topic, payload []byte, qos byte) { m.is = append(m.is, waiting{topic, payload, qos}) })
+	m.w.router.Waiting(s.id, func(topic, payload []byte, qos byte) {
+		m.is = append(m.is, waiting{bytes.Clone(topic), bytes.Clone(payload), qos})
+	})
 	if m.w.mem != nil {
 		m.dropReplayed(s)
 	}
