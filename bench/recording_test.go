@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/broker"
 )
@@ -42,11 +43,11 @@ func BenchmarkRecording(b *testing.B) {
 	}
 }
 
-// round is the time of one delivery, in nanoseconds, of many.
+// round is the time of one delivery, in nanoseconds, in a steady state.
 func round(b *testing.B, s Scenario, rec *broker.Recording) float64 {
 	addr, stop := serve(b, rec)
 	defer stop()
-	res, err := Run(s, Options{Addr: addr, Deliveries: 2_000_000 / int64(1+9*s.QoS), Core: -1})
+	res, err := Run(s, Options{Addr: addr, WarmUp: 100 * time.Millisecond, Measure: 400 * time.Millisecond, Core: -1})
 	if err != nil || res.Share() != 1 {
 		b.Fatalf("%d of %d deliveries arrived, %v", res.Received, res.Wanted, err)
 	}
