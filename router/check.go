@@ -44,6 +44,9 @@ func (r *Router) CheckInvariants() error {
 			}
 		}
 	}
+	for _, g := range r.graves {
+		n.subs += g.left
+	}
 	for c := r.clients.head; c != nil; c = c.next {
 		n.clients++
 		if c.will != nil {
@@ -134,7 +137,7 @@ func (r *Router) checkShares() error {
 			return fmt.Errorf("group %q: %d members, turn %d", key, len(g.members), g.turn)
 		}
 		for _, sub := range g.members {
-			if sub.group() != g || r.sessions[sub.session.id] != sub.session || sub.session.subs.find([]byte(key)) != sub {
+			if sub.group() != g || r.sessions[sub.session.id] != sub.session && !sub.session.gone() || sub.session.subs.find([]byte(key)) != sub {
 				return fmt.Errorf("group %q: a member of %q does not belong to it", key, sub.session.id)
 			}
 		}

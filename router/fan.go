@@ -339,9 +339,12 @@ func (r *Router) deliverOwn(c *Client, retain bool, o *origin) putResult {
 // deliverAcked sends the fan's PUBLISH with QoS 1 or 2 if the session may get
 // it now, and queues it otherwise.
 func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putResult {
+	c := s.client
+	if c == nil && s.gone() {
+		return putAbsent
+	}
 	s.own()
 	d := delivery{msg: r.message(), from: o, qos: qos, retain: retain}
-	c := s.client
 	if c == nil || !s.ready() {
 		r.enqueue(s, d)
 		return putSent
