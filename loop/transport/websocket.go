@@ -27,9 +27,15 @@ type WebSocket struct {
 	frames   frameReader
 	kept     kept // the beginning of the next view, see above
 	searched int  // bytes of the request that have no end in them
+	turn     int  // frames that may still be looked at in this call of Data
 	paused   bool
+	yielded  bool // the handler inside wants to be called again, after others
 	closed   bool
 }
+
+// framesTurn is how many frames of one connection are looked at before others have their turn. An empty one takes six
+// bytes, so that a read may hold ten thousand.
+const framesTurn = 1024
 
 // Data implements loop.Handler.
 func (w *WebSocket) Data(view []byte) (used int, err error) {
@@ -93,6 +99,7 @@ func (w *WebSocket) shake(view []byte) (used int, err error) {
 func (w *WebSocket) input(view []byte) (used int, err error) {
 	start, end := 0, w.kept.plain
 	raw := end + w.kept.gap
+	w.turn, w.yielded = framesTurn, false
 	for due := end > 0 && !w.paused; ; due = true {
 		if due {
 			n, err := w.inner.Data(view[start:end])
@@ -102,7 +109,7 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 				return start, w.fail(err, ws.StatusProtocolError, "")
 			}
 		}
-		if w.closed || w.paused {
+		if w.closed || w.paused || w.yielded {
 			break
 		}
 		if raw, err = w.headers(view, raw); err != nil {
@@ -120,6 +127,10 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 		}
 		raw += n
 	}
+	if w.turn == 0 && !w.closed && !w.paused && !w.yielded {
+		w.outer.Pause() // the rest comes in the next pass
+		w.outer.Resume()
+	}
 	return w.kept.keep(view, start, end, raw), nil
 }
 
@@ -127,7 +138,7 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 //
 // hot: no allocation for data frames.
 func (w *WebSocket) headers(view []byte, raw int) (int, error) {
-	for w.frames.left == 0 && !w.closed {
+	for w.frames.left == 0 && !w.closed && w.turn > 0 {
 		h, n, err := w.frames.next(view[raw:], w.door.limits.FrameBytesMax)
 		if err != nil {
 			return raw, w.broken(err)
@@ -135,6 +146,7 @@ func (w *WebSocket) headers(view []byte, raw int) (int, error) {
 		if n == 0 {
 			break
 		}
+		w.turn--
 		if !h.OpCode.IsControl() {
 			w.frames.begin(&h)
 			raw += n
