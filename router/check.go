@@ -65,6 +65,7 @@ func (r *Router) CheckInvariants() error {
 		differs("messages in flight", r.stats.Inflight, n.inflight),
 		differs("retained bytes", r.stats.RetainedBytes, retainedBytes),
 		differs("live messages", r.messages.live, len(holders)),
+		differs("armed timers", r.timers.Len(), r.armedTimers()),
 		checkHolders(holders),
 		checkWritten(holders, written),
 		r.checkShares(),
