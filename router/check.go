@@ -183,3 +183,16 @@ func (r *Router) Waiting(clientID string, each func(topic, payload []byte, qos b
 		each(d.msg.Topic(), d.msg.Payload(), d.qos)
 	}
 }
+
+// Late is Waiting for QoS 0 messages that wait for room in the output; bytes is
+// what the limit counts of one.
+func (r *Router) Late(clientID string, each func(topic, payload []byte, bytes int)) {
+	s := r.sessions[clientID]
+	if s == nil {
+		return
+	}
+	for i := range s.late.n {
+		m := s.late.ring[(s.late.head+i)&(len(s.late.ring)-1)].msg
+		each(m.Topic(), m.Payload(), m.bytes())
+	}
+}
