@@ -159,6 +159,7 @@ func (r *Router) fanOut(sets [][]*Subscription) {
 	case 1: // one filter: no session twice
 		r.fanOutOne(sets[0])
 	default:
+		r.toil += uint64(len(sets) / setsOfToil)
 		r.fanOutOverlapping(sets)
 	}
 }

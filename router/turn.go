@@ -20,6 +20,7 @@ const (
 	toilOfFilter  = 32 // to enter or take out a filter
 	toilOfCheck   = 1  // to look at one
 	toilOfMessage = 2  // to let a message of a session go
+	setsOfToil    = 2  // filters that one message matches, for one more
 )
 
 // turns is what was done, since ever and at the beginning of the pass.

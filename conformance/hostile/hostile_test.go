@@ -76,7 +76,7 @@ type row struct {
 
 func table() []attack {
 	return slices.Concat(cutRows(), headerRows(), connectRows(), rows4(), rows5(), topicRows(), webSocketRows(), tlsRows(),
-		garbageRows(), slowRows(), stormRows(), floodRows(), bombRows())
+		garbageRows(), slowRows(), stormRows(), floodRows(), crowdRows(), bombRows())
 }
 
 // TestHostile: whatever is sent, its sender gets what is due to it, and nobody else notices.
