@@ -33,8 +33,8 @@ func (r *Router) armedTimers() (n int) {
 	for _, all := range []string{"#", "$SYS/#"} {
 		c := r.retained.Cursor(all)
 		for !c.Next(1024, func(m *retainedMessage) bool {
-			if m.end != nil {
-				count(&m.end.timer)
+			if k := m.msg.more; k != nil && k.end != nil {
+				count(&k.end.timer)
 			}
 			return true
 		}) {
