@@ -23,7 +23,13 @@ type File struct {
 	Limits           broker.Limits
 	Auth             Auth
 	Quotas           []Quota
+
+	origins  []origin
+	warnings []string
 }
+
+// Warnings are files that hold secrets and that everybody may read.
+func (f *File) Warnings() []string { return f.warnings }
 
 // Log is where the log goes, and how much of it.
 type Log struct {
@@ -130,6 +136,7 @@ type Guard struct {
 
 // Bans keeps out known ones.
 type Bans struct {
+	File      string
 	Networks  []netip.Prefix
 	Users     []string
 	ClientIDs []string

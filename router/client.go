@@ -65,6 +65,14 @@ func (c *Client) seldom() *rarely {
 	return c.rare
 }
 
+// limits are those of the listener through which the client came.
+func (c *Client) limits() *Limits {
+	if l := c.peer.Listener; l != nil && l.Limits != nil {
+		return l.Limits
+	}
+	return &c.r.limits
+}
+
 // peer5 is what a connection has in 5.0 only.
 type peer5 struct {
 	aliasesIn [][]byte // topic of each alias that the client set

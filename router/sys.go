@@ -115,7 +115,7 @@ func (s *sys) send() {
 	stored := uint64(r.messages.live)
 	number("messages/stored", stored)
 	number("store/messages/count", stored)
-	number("store/messages/bytes", uint64(st.QueuedBytes)+uint64(st.LateBytes)+uint64(st.RetainedBytes))
+	number("store/messages/bytes", uint64(r.messages.payloadBytes))
 	number("subscriptions/count", uint64(st.Subscriptions))
 	number("shared_subscriptions/count", uint64(r.sharedSubs))
 	s.most.heap = max(s.most.heap, t.Heap)
