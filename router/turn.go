@@ -49,7 +49,7 @@ func (t *turns) over(toil, visited uint64) bool {
 // reports whether there may be more.
 func (r *Router) runTimers() (more bool) {
 	toil, visited := r.toil, r.visited
-	for ran := 0; ran < passTimersMax; ran++ {
+	for range passTimersMax {
 		if r.over(toil, visited) {
 			return true
 		}
