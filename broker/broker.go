@@ -122,6 +122,7 @@ func (b *Broker) traffic() router.Traffic {
 	s := b.engine.Stats()
 	return router.Traffic{
 		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Sockets: s.Conns, Accepted: s.Accepted, Heap: heap[0].Value.Uint64(),
+		Listeners: b.facts(),
 	}
 }
 

@@ -24,10 +24,12 @@ func (b *Broker) Dump(ctx context.Context) error {
 	var ls loop.Stats
 	var used int64
 	var largest []router.Backlog
+	var facts []router.Fact
 	var bans []guard.Ban
 	var waits []guard.Wait
 	err := b.Do(ctx, func(r *router.Router, l *loop.Stats) {
 		rs, ls, used, largest = *r.Stats(), *l, r.MemoryUsed(), r.Backlogs(dumpBacklogs)
+		facts = b.facts()
 		bans, waits = b.bans.List(time.Now().UnixNano()), b.guard.Waits(b.monotonic(), dumpNames)
 	})
 	if err != nil {
@@ -53,6 +55,9 @@ func (b *Broker) Dump(ctx context.Context) error {
 	}
 	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "passes", ls.Passes, "wakeups", ls.Wakeups,
 		"memory_of_clients", used, "memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine())
+	for listener, of := range byListener(facts) {
+		log.Info("state: listener", append([]any{"listener", listener}, of...)...)
+	}
 	for i := range bans[:min(len(bans), dumpNames)] {
 		log.Info("state: banned", "who", bans[i].Line(), "all", len(bans))
 	}

@@ -101,7 +101,7 @@ func (c *Client) Data(view []byte) (used int, err error) {
 		}
 		k, n, err := codec.Next(view[used:], int(c.packetMax))
 		if err != nil {
-			return used, c.fail(err)
+			return used, c.fail(c.stranger(view, err))
 		}
 		if n == 0 {
 			break
@@ -111,7 +111,7 @@ func (c *Client) Data(view []byte) (used int, err error) {
 		r.toil++
 		r.stats.PacketsIn++
 		if err := c.handle(&k); err != nil {
-			return used, c.fail(err)
+			return used, c.fail(c.stranger(view, err))
 		}
 	}
 	return used, nil

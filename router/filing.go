@@ -15,7 +15,7 @@ type filters interface {
 	decode(c *Client, k *codec.Packet) error
 	check(c *Client) (more bool, err error) // of all filters before the first is entered
 	begin(c *Client)
-	enter(c *Client) (more bool)
+	enter(c *Client) (more bool, err error)
 	finish(c *Client) error
 }
 
@@ -69,8 +69,8 @@ func (f *filing) step() (more bool, err error) {
 		f.begin(c)
 	}
 	c.r.toil += toilOfFilter
-	if f.enter(c) {
-		return true, nil
+	if more, err := f.enter(c); more || err != nil {
+		return more && err == nil, err
 	}
 	return false, f.finish(c)
 }

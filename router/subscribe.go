@@ -85,12 +85,12 @@ func (f *subscribing) begin(c *Client) {
 	f.ack = codec.Suback{PacketID: f.p.PacketID, Codes: make([]byte, 0, 16)}
 }
 
-func (f *subscribing) enter(c *Client) (more bool) {
+func (f *subscribing) enter(c *Client) (more bool, err error) {
 	filter, ok := f.p.Next()
 	if !ok {
-		return false
+		return false, nil
 	}
-	err := c.maySubscribe(&filter)
+	err = c.maySubscribe(&filter)
 	if err == nil {
 		err = c.r.subscribe(c.session, &filter, f.p.Props.SubscriptionIDs)
 	}
@@ -103,7 +103,7 @@ func (f *subscribing) enter(c *Client) (more bool) {
 		}
 	}
 	f.ack.Codes = append(f.ack.Codes, code)
-	return true
+	return true, nil
 }
 
 func (f *subscribing) finish(c *Client) error {

@@ -2,7 +2,9 @@ package router
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +17,10 @@ import (
 // when somebody subscribes to a part of it and every Limits.SysInterval for as
 // long as somebody does; without a listener it costs nothing.
 
-const sysPrefix = "$SYS/broker/"
+const (
+	sysPrefix    = "$SYS/broker/"
+	sysListeners = "listeners/"
+)
 
 // Traffic is what the router is told of the engine and the process, for $SYS.
 type Traffic struct {
@@ -23,6 +28,13 @@ type Traffic struct {
 	Sockets           uint64 // connections open now
 	Accepted          uint64 // connections since the start
 	Heap              uint64 // bytes in use now
+	Listeners         []Fact // what is known of each
+}
+
+// Fact is a number of a listener.
+type Fact struct {
+	Listener, Name string // a part of a topic each
+	Number         int64
 }
 
 // sys is the state of the tree.
@@ -143,6 +155,7 @@ func (s *sys) send() {
 	s.putLoads([...]uint64{
 		st.PacketsIn, delivered + st.Answers, dropped, published, delivered, t.BytesIn, t.BytesOut, t.Accepted, st.Connects,
 	})
+	s.putListeners(t.Listeners)
 	number("retained messages/count", uint64(r.retained.Len())) // last: the others are among them
 	s.sentAt = r.now
 }
@@ -155,6 +168,21 @@ func (s *sys) put(name, value string) {
 	s.last[name] = value
 	p := publication{topic: []byte(sysPrefix + name), payload: []byte(value), qos: 2, retain: true}
 	s.r.route(&p)
+}
+
+// putListeners publishes what is known of listeners, and takes back what is no longer.
+func (s *sys) putListeners(facts []Fact) {
+	known := make(map[string]bool, len(facts))
+	for _, f := range facts {
+		name := sysListeners + f.Listener + "/" + f.Name
+		known[name] = true
+		s.put(name, strconv.FormatInt(f.Number, 10))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.last)) {
+		if strings.HasPrefix(name, sysListeners) && !known[name] && s.last[name] != "" {
+			s.put(name, "")
+		}
+	}
 }
 
 // putLoads moves the averages by what was counted since the last time.

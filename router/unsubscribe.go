@@ -43,22 +43,30 @@ func (f *unsubscribing) begin(c *Client) {
 	f.ack = codec.Unsuback{PacketID: f.p.PacketID}
 }
 
-func (f *unsubscribing) enter(c *Client) (more bool) {
+func (f *unsubscribing) enter(c *Client) (more bool, err error) {
 	name, ok := f.p.Next()
 	if !ok {
-		return false
+		return false, nil
 	}
 	s, r := c.session, c.r
+	if c.undurable() { // a start would bring it back
+		if c.v5 == nil {
+			return false, errStoreFailed
+		}
+		f.ack.Codes = append(f.ack.Codes, byte(codec.ImplementationSpecificError))
+		return true, nil
+	}
 	sub := s.subs.find(name)
 	if sub == nil {
+		c.awaitAll()
 		f.ack.Codes = append(f.ack.Codes, byte(codec.NoSubscriptionExisted))
-		return true
+		return true, nil
 	}
 	r.unsubscribe(sub)
 	s.subs.remove(sub)
 	s.callOff(sub)
 	f.ack.Codes = append(f.ack.Codes, byte(codec.Success))
-	return true
+	return true, nil
 }
 
 func (f *unsubscribing) finish(c *Client) error {
