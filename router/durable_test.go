@@ -51,8 +51,9 @@ func storeKeys(keys []uint64) []store.Key {
 func inRouterWords(values []store.Value) []router.StoreValue {
 	answer := make([]router.StoreValue, len(values))
 	for i, v := range values {
-		answer[i].Data = v.Data
-		if v.Err != nil {
+		answer[i] = router.StoreValue{Data: v.Data, Err: v.Err}
+		var damage *store.DamageError
+		if errors.As(v.Err, &damage) || errors.Is(v.Err, store.ErrNotFound) {
 			answer[i].Err = fmt.Errorf("%w: %w", router.ErrLost, v.Err)
 		}
 	}

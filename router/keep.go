@@ -31,6 +31,7 @@ type keeper struct {
 	shelfBytes int64    // memory that stubs take
 	keys       []uint64 // scratch of reads
 	hungry     []*shelf // could not read, because too many did
+	again      rereads  // could not read, because the disk did not
 	unreadable int      // messages that could not be read
 	estates    []*shelf // of sessions that have ended
 	estateDone int      // messages of estates in the open batch
@@ -68,7 +69,7 @@ func newKeeper(r *Router, cfg *Config) *keeper {
 			return &Identity{User: string(saved)}
 		}
 	}
-	k.open, k.named = 1, newCounts()
+	k.open, k.named, k.again.k = 1, newCounts(), k
 	return k
 }
 
