@@ -134,6 +134,9 @@ func (b *Broker) restore() error {
 	b.logger().Info("state restored", "dir", b.state.dir, "sessions", found.Sessions, "subscriptions", found.Subscriptions,
 		"retained", found.Retained, "queued", found.Queued, "inflight", found.Inflight, "expired", found.Expired,
 		"took", time.Since(start).Round(10*time.Microsecond).String())
+	if found.Left > 0 {
+		b.logger().Info("messages of sessions that have ended are cleared away", "messages", found.Left)
+	}
 	if found.Lost > 0 {
 		b.logger().Warn("records belonged to nothing any more and are cleared away", "records", found.Lost)
 	}

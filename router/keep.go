@@ -35,6 +35,7 @@ type keeper struct {
 	unreadable int      // messages that could not be read
 	estates    []*shelf // of sessions that have ended
 	estateDone int      // messages of estates in the open batch
+	ended      uint64   // batch with the last end of a session
 
 	batches
 }
@@ -133,7 +134,7 @@ func (c *Client) keepConnect(s *Session, mark uint64) {
 		}
 		k.startBeat()
 	}
-	if k.needs != mark && k.accepts() == nil {
+	if (k.needs != mark || k.ended > k.done) && k.accepts() == nil { // a session may have ended, and it is told
 		c.await()
 		c.hush()
 	}
@@ -163,6 +164,7 @@ func (r *Router) keepEnd(s *Session) {
 		k.deleteWill(s)
 	}
 	k.delete(recordKey(tableSessions, n), true)
+	k.ended = k.open
 	if s.received != nil && !k.failed {
 		k.store.DeleteRange(recordKey(tableReceived, n<<receivedShift), recordKey(tableReceived, n<<receivedShift|0xffff))
 		k.changed(true, 0)
