@@ -8,11 +8,15 @@ func (s *Session) checkKept(written map[*Message]int32) (err error) {
 	durable := s.kept != nil
 	seen := map[uint64]bool{}
 	entry := func(d *delivery) {
+		none := d.msg != nil && d.msg.class == DurabilityNone
+		if d.key == 0 && durable && none {
+			return
+		}
 		if (d.key != 0) != durable || durable && seen[d.key] {
 			err = fmt.Errorf("entry %d: durable session %v, seen before %v", d.key, durable, seen[d.key])
 		}
 		seen[d.key] = true
-		if durable && d.msg != nil {
+		if durable && d.msg != nil && !none {
 			written[d.msg]++
 		}
 	}

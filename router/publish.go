@@ -48,8 +48,10 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	} else {
 		writer = nil
 	}
+	class := DurabilityNone
 	if r.keep != nil && p.QoS > 0 {
-		if err := c.mayLast(p); err != nil {
+		class = r.keep.classes.of(p.Topic)
+		if err := c.mayLast(p, class); err != nil {
 			return c.refusePublish(p, err)
 		}
 	}
@@ -78,7 +80,7 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		}
 		return c.acknowledge(codec.TypePuback, p.PacketID) // [MQTT-4.3.2-2]
 	case 2:
-		c.session.markReceived(p.PacketID)
+		c.session.markReceived(p.PacketID, class)
 		c.slowDown(mark)
 		c.awaitSince(mark)
 		if !matched && c.v5 != nil {
@@ -177,7 +179,7 @@ func (c *Client) refuseDollar(p *codec.Publish) error {
 	case 1:
 		return c.acknowledge(codec.TypePuback, p.PacketID)
 	case 2:
-		c.session.markReceived(p.PacketID)
+		c.session.markReceived(p.PacketID, DurabilitySync)
 		return c.acknowledge(codec.TypePubrec, p.PacketID)
 	}
 	return nil
@@ -203,11 +205,11 @@ func (r *Router) route(p *publication) (matched bool) {
 }
 
 // markReceived notes a QoS 2 PacketID until its PUBREL.
-func (s *Session) markReceived(id uint16) {
+func (s *Session) markReceived(id uint16, class Durability) {
 	s.own()
 	if s.received == nil {
 		s.received = new(packetSet)
 	}
 	s.received.add(id)
-	s.keepReceived(id)
+	s.keepReceived(id, class)
 }

@@ -105,7 +105,7 @@ func (g *restoring) record(table byte, n uint64, value []byte) error {
 // lose drops a record that belongs to nothing.
 func (g *restoring) lose(table byte, n uint64) error {
 	g.found.Lost++
-	g.k.delete(recordKey(table, n), true)
+	g.k.delete(recordKey(table, n), promised)
 	return nil
 }
 
@@ -138,7 +138,7 @@ func (g *restoring) will(n uint64, value []byte) error {
 	}
 	w := &will{msg: g.cloneBody(&rec.body), qos: rec.qos, retain: rec.retain, delay: rec.delay, expiry: rec.expiry, id: s.id}
 	w.session, w.writer = s, g.writer(rec.body.writer)
-	w.due = rec.due
+	w.due, w.msg.class = rec.due, DurabilitySync // whatever the rules say by now
 	s.seldom().will, s.kept.will = w, true
 	return nil
 }
@@ -179,7 +179,7 @@ func (g *restoring) retained(n uint64, value []byte) error {
 	m := &retainedMessage{msg: g.cloneBody(&rec.body), qos: rec.qos, key: n}
 	if _, had := r.retained.Get(rec.body.topic); had || m.msg.expired(r.now) {
 		r.release(m.msg)
-		g.k.delete(recordKey(tableRetained, n), true)
+		g.k.delete(recordKey(tableRetained, n), promised)
 		return nil
 	}
 	r.retained.Set(rec.body.topic, m)
