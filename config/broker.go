@@ -47,8 +47,16 @@ func (f *File) Broker() (broker.Config, error) {
 	if later := f.Later(); len(later) > 0 {
 		return broker.Config{}, fmt.Errorf("not served yet: %s", strings.Join(later, ", "))
 	}
+	rules, err := f.durability()
+	if err != nil {
+		return broker.Config{}, err
+	}
 	cfg := broker.Config{
-		Engine: f.Engine, StateDir: f.StateDir, Limits: f.Limits,
+		Durability: rules, LazyInterval: f.LazyInterval,
+		State: broker.StateOptions{
+			SegmentBytes: (int64(f.StateSegmentBytes) + 4095) &^ 4095, BytesMax: int64(f.StateBytesMax), WrittenPerDayWarn: int64(f.StateBytesPerDayWarn),
+		},
+		Engine: f.Engine, Limits: f.Limits,
 		ServerReference: f.ServerReference, ServerMoved: f.ServerMoved,
 		ResponsePrefix: f.ResponsePrefix, ValidatePayloads: f.ValidatePayloads,
 		PasswordFile: f.Auth.PasswordFile, ACLFile: f.Auth.ACLFile, DenyCloses: f.Auth.DenyCloses,
@@ -57,6 +65,9 @@ func (f *File) Broker() (broker.Config, error) {
 		ShutdownTimeout: max(f.ShutdownTimeout, 1),
 	}
 	cfg.Limits.SysInterval = f.SysInterval
+	if f.StateDir != StateDirAuto && f.StateDir != StateDirNone { // loopmq serve knows what auto is
+		cfg.StateDir = f.StateDir
+	}
 	for i := range f.Listeners {
 		l, err := f.Listeners[i].broker()
 		if err != nil {

@@ -182,6 +182,7 @@ func (k *keeper) committed(n uint64, err error) {
 			k.r.event(&Event{Kind: EventStore})
 		}
 		k.err, k.done = nil, n
+		k.lookAtWear()
 		k.release()
 	case errors.Is(err, ErrStoreFull): // what waits, waits for the next
 		if k.err == nil {

@@ -136,5 +136,6 @@ func (k *keeper) change(cfg *Config) {
 		return
 	}
 	k.classes = newClasses(cfg.Durability)
+	k.wear.most = cfg.WrittenPerDayWarn
 	k.lazyWait = int64(cmp.Or(cfg.LazyInterval, lazyIntervalDefault))
 }

@@ -21,8 +21,9 @@ type keeper struct {
 	sessions, subscriptions, retained, entries, messages uint64
 
 	classes classes
-	dirty   []*retainedMessage // came with QoS 0 and wait for a batch
-	lazy    []*retainedMessage // of class lazy: the last of a row is written when a batch leaves
+	wear    wear
+	dirty   []dirtyRetained // came with QoS 0 and wait for a batch
+	lazy    []dirtyRetained // of class lazy: the last of a row is written when a batch leaves
 	scratch []byte
 
 	batches
@@ -48,6 +49,7 @@ func newKeeper(r *Router, cfg *Config) *keeper {
 		panic("router: Config.Wall is required with a Store")
 	}
 	k := &keeper{r: r, store: cfg.Store, wall: cfg.Wall, save: cfg.SaveIdentity, load: cfg.LoadIdentity}
+	k.wear.written = cfg.Written
 	k.change(cfg)
 	if k.save == nil {
 		k.save = func(id *Identity) []byte { return []byte(userOf(id)) }
@@ -330,6 +332,7 @@ func (k *keeper) hold(m *Message) {
 		return
 	}
 	k.messages++
+	k.wear.count(m, k.publisher(m))
 	m.key = k.messages
 	rec := k.body(m)
 	k.put(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m.Payload(), urgencyOf(k.class(m)))
@@ -361,24 +364,25 @@ func (r *Router) keepRetained(m *retainedMessage) {
 			m.key = 0
 		}
 	case class == DurabilitySync && m.qos > 0:
-		k.putRetained(m, promised)
+		k.putRetained(m, promised, k.publisher(m.msg))
 	case m.dirty:
 	case class == DurabilityLazy:
 		m.dirty = true
-		k.lazy = append(k.lazy, m)
+		k.lazy = append(k.lazy, dirtyRetained{m, k.publisher(m.msg)})
 		k.changed(later, m.msg.bytes())
 	default:
 		m.dirty = true
-		k.dirty = append(k.dirty, m)
+		k.dirty = append(k.dirty, dirtyRetained{m, k.publisher(m.msg)})
 	}
 }
 
-func (k *keeper) putRetained(m *retainedMessage, u urgency) {
+func (k *keeper) putRetained(m *retainedMessage, u urgency, by string) {
 	if m.key == 0 {
 		k.retained++
 		m.key = k.retained
 	}
 	m.dirty = false
+	k.wear.count(m.msg, by)
 	rec := retainedRecord{qos: m.qos, body: k.body(m.msg)}
 	k.put(recordKey(tableRetained, m.key), rec.append(k.scratch[:0]), m.msg.Payload(), u)
 }
@@ -392,20 +396,28 @@ func (r *Router) dropRetained(m *retainedMessage) {
 	}
 }
 
+// dirtyRetained is a retained message that is to be written; by is the client
+// that made it so.
+type dirtyRetained struct {
+	*retainedMessage
+	by string
+}
+
 // writeDirty puts those of list that are not written yet, as far as there is
 // room, and returns the others.
-func (k *keeper) writeDirty(list []*retainedMessage) []*retainedMessage {
+func (k *keeper) writeDirty(list []dirtyRetained) []dirtyRetained {
 	if len(list) == 0 || k.failed {
 		return nil
 	}
 	kept := list[:0]
-	for _, m := range list {
+	for _, d := range list {
+		m := d.retainedMessage
 		switch {
 		case !m.dirty: // gone, or written since
 		case !k.store.Room(m.msg.bytes()):
-			kept = append(kept, m)
+			kept = append(kept, d)
 		default:
-			k.putRetained(m, soon)
+			k.putRetained(m, soon, d.by)
 		}
 	}
 	clear(list[len(kept):])

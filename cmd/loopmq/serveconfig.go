@@ -20,6 +20,7 @@ type settings struct {
 	file   *config.File
 	broker broker.Config
 	from   string // where it comes from, for the log
+	state  string // where the state is kept and why, likewise
 }
 
 // wrong is something wrong with the settings; code is the exit status.
@@ -46,6 +47,7 @@ func readSettings(c *cli.Context, sockets []*os.File) (*settings, error) {
 	if err := s.listeners(c, sockets); err != nil {
 		return nil, &wrong{err.Error(), exitUsage}
 	}
+	s.findState(os.Getenv, os.Geteuid() == 0)
 	if s.broker.Limits.MemoryBytesMax == 0 {
 		s.broker.Limits.MemoryBytesMax = memoryLimit()
 	}

@@ -20,6 +20,8 @@ func (c *converter) finish(file string) {
 	}
 	if c.persistence {
 		c.f.StateDir = filepath.Join(c.location, "loopmq")
+	} else {
+		c.f.StateDir = config.StateDirNone
 	}
 	defer c.absolute(file)
 	if c.messageSize > 0 && !c.packetSize {
