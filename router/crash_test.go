@@ -23,7 +23,13 @@ func TestCrashesLoseNothing(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 3))
-			k := &talk{rng: rng, d: newDurable(t, router.Limits{InflightMax: 1 + rng.IntN(8), QueuedMessagesMax: 100_000})}
+			k := &talk{rng: rng, d: startDurable(t, router.Config{
+				Limits: router.Limits{InflightMax: 1 + rng.IntN(8), QueuedMessagesMax: 100_000},
+				Durability: []router.DurabilityRule{
+					{Filter: "t/lazy", Class: router.DurabilityLazy}, {Filter: "t/none", Class: router.DurabilityNone},
+				},
+			}, store.NewMem(), 1_700_000_000e9)}
+			noise := int(seed%3) * 30
 			for i := range 2 {
 				k.all = append(k.all, &talker{k: k, id: fmt.Sprint("p", i)})
 			}
@@ -47,6 +53,8 @@ func TestCrashesLoseNothing(t *testing.T) {
 					k.d.pass(func() { k.d.mem.Complete(store.ErrFull) })
 				case n < 300:
 					k.d.commit()
+				case n >= 1000-noise:
+					k.noise()
 				case n < 320:
 					k.d.sleep(rng.Float64() * 2)
 				default:
@@ -72,6 +80,15 @@ func (k *talk) crash() {
 	for _, c := range k.all {
 		c.lost()
 	}
+}
+
+// noise publishes what may be lost, to the same subscribers: nothing that was
+// acknowledged may be lost for it, nor a PacketID be taken for another.
+func (k *talk) noise() {
+	c := k.d.connect("noise", true)
+	name := [2]string{"t/lazy", "t/none"}[k.rng.IntN(2)]
+	c.feed(packet(0x32+byte(k.rng.IntN(2))<<1, str(name), "\x00\x01", "0"))
+	c.reset()
 }
 
 // heal lets everything come to its end.

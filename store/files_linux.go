@@ -38,7 +38,7 @@ func fileSystemBytes(dir string) int64 {
 	if err := unix.Statfs(dir, &s); err != nil || s.Bsize <= 0 {
 		return 0
 	}
-	return int64(min(s.Blocks, 1<<62/uint64(s.Bsize))) * s.Bsize
+	return int64(min(s.Blocks, 1<<62/uint64(s.Bsize))) * int64(s.Bsize)
 }
 
 // readAhead starts reading a file into the page cache.
