@@ -65,7 +65,7 @@ func Scenarios() []Scenario {
 	}
 	for _, size := range []int{16, 1 << 10, 64 << 10, 1 << 20} {
 		list = append(list, Scenario{
-			Name: "payload-" + bytesName(size), Publishers: 1, Subscribers: 1, PayloadBytes: size, AheadBytes: max(192<<10, 2*size),
+			Name: "payload-" + bytesName(size), Publishers: 1, Subscribers: 1, PayloadBytes: size, AheadBytes: max(512<<10, 4*size),
 		})
 	}
 	for _, n := range []int{1_000, 100_000, 1_000_000} {

@@ -17,11 +17,17 @@ import (
 // reading starts over at its beginning.
 //
 // A short unconsumed tail is kept in memory of the connection and put before the next read. A tail longer than
-// tailCopyMax is a large packet on its way: it is read straight behind what has come, in memory that doubles as it
-// fills. A declared length is never trusted with memory.
+// tailCopyMax is a large packet on its way: what follows is read straight behind it, more at a time than else, into
+// memory of at most ownRoom times what has come. A declared length is never trusted with memory.
 
 // tailCopyMax is the longest tail, in bytes, that is copied before the next read. Longer ones grow in place.
 const tailCopyMax = 8 << 10
+
+const (
+	ownRoom    = 4         // memory for a long tail, in lengths of it: large packets often come in rows
+	ownRoomMax = 256 << 10 // beyond that, memory doubles as it fills
+	ownReads   = 4         // reads in one, of what follows a long tail: large packets are cheap to route
+)
 
 // readable reads c once and hands over what came.
 //
@@ -60,8 +66,7 @@ func (l *epoll) readArena(c *conn) {
 	view := area[:kept+n] // with the arena's capacity, see SendView
 	used, viewed := l.deliver(c, view)
 	if used < len(view) && !c.closed {
-		c.tail = append(l.pool.Get(len(view)-used), view[used:]...)
-		c.checkTail()
+		c.keepTail(view[used:])
 	}
 	if viewed {
 		l.pos += len(view)
@@ -78,7 +83,7 @@ func (l *epoll) readOwn(c *conn) {
 		c.tail = grown
 	}
 	kept := len(c.tail)
-	room := min(cap(c.tail)-kept, l.lim.ReadBytes)
+	room := min(cap(c.tail)-kept, ownReads*l.lim.ReadBytes)
 	n := l.read(c, c.tail[kept:kept+room])
 	if n <= 0 {
 		return
@@ -100,8 +105,7 @@ func (l *epoll) deliverOwn(c *conn) {
 		c.checkTail()
 		return
 	default:
-		c.tail = append(l.pool.Get(len(left)), left...)
-		c.checkTail()
+		c.keepTail(left)
 	}
 	if viewed {
 		l.retired = append(l.retired, whole)
@@ -147,6 +151,16 @@ func (l *epoll) read(c *conn, b []byte) int {
 		c.Close(errno)
 	}
 	return 0
+}
+
+// keepTail copies what the handler did not use.
+func (c *conn) keepTail(left []byte) {
+	size := len(left)
+	if size > tailCopyMax {
+		size = max(size, min(ownRoom*size, ownRoomMax))
+	}
+	c.tail = append(c.l.pool.Get(size), left...)
+	c.checkTail()
 }
 
 // checkTail closes a connection that keeps more than the limit.

@@ -24,10 +24,11 @@ type Message struct {
 
 // messageMore is what few messages have.
 type messageMore struct {
-	props    []byte    // encoded properties that travel unaltered
-	expireAt int64     // ns; 0 = never
-	writer   *Identity // whose right to publish is looked at again; nil = nobody's
-	owner    *userUse  // whose quota counts it while it is retained; nil = nobody's
+	props    []byte       // encoded properties that travel unaltered
+	expireAt int64        // ns; 0 = never
+	writer   *Identity    // whose right to publish is looked at again; nil = nobody's
+	owner    *userUse     // whose quota counts it while it is retained; nil = nobody's
+	end      *retainedEnd // while it is retained; nil = it does not expire
 }
 
 // Topic returns the topic name; a view that lives as long as the message.

@@ -184,10 +184,7 @@ func (g *restoring) retained(n uint64, value []byte) error {
 	}
 	r.retained.Set(rec.body.topic, m)
 	r.stats.RetainedBytes += m.msg.bytes()
-	if at := m.msg.expireAt(); at != 0 {
-		m.end = &retainedEnd{r: r, m: m}
-		r.timers.Set(&m.end.timer, m.end, at)
-	}
+	r.startEnd(m)
 	return nil
 }
 

@@ -12,7 +12,6 @@ type retainedMessage struct {
 	msg   *Message
 	stamp uint64 // Router.stored when it was stored
 	key   uint64 // of its record; 0 = there is none
-	end   *retainedEnd
 	qos   byte
 	dirty bool // its record is to be written
 }
@@ -75,17 +74,14 @@ func (r *Router) retain(p *publication) {
 	r.ownRetained(m, 1)
 	if had { // in place: the topic's entry need not be found again
 		r.ownRetained(old.msg, -1)
+		r.stopEnd(old.msg)
 		r.release(old.msg)
-		r.stopEnd(old)
 	} else {
 		old = new(retainedMessage)
 		r.retained.Set(p.topic, old)
 	}
-	old.msg, old.stamp, old.qos, old.end = m, r.stored, p.qos, nil
-	if p.expireAt != 0 {
-		old.end = &retainedEnd{r: r, m: old}
-		r.timers.Set(&old.end.timer, old.end, p.expireAt)
-	}
+	old.msg, old.stamp, old.qos = m, r.stored, p.qos
+	r.startEnd(old)
 	r.keepRetained(old)
 }
 
@@ -103,15 +99,25 @@ func (r *Router) ownRetained(m *Message, n int) {
 	}
 }
 
-func (r *Router) stopEnd(m *retainedMessage) {
-	if m.end != nil {
-		r.timers.Stop(&m.end.timer)
+// startEnd has m removed when its Message Expiry is over.
+func (r *Router) startEnd(m *retainedMessage) {
+	if at := m.msg.expireAt(); at != 0 {
+		end := &retainedEnd{r: r, m: m}
+		m.msg.more.end = end
+		r.timers.Set(&end.timer, end, at)
+	}
+}
+
+func (r *Router) stopEnd(m *Message) {
+	if m.more != nil && m.more.end != nil {
+		r.timers.Stop(&m.more.end.timer)
+		m.more.end = nil
 	}
 }
 
 // forget releases a retained message that is no longer in the trie.
 func (r *Router) forget(m *retainedMessage) {
-	r.stopEnd(m)
+	r.stopEnd(m.msg)
 	r.dropRetained(m)
 	r.stats.RetainedBytes -= m.msg.bytes()
 	r.ownRetained(m.msg, -1)

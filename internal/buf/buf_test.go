@@ -11,7 +11,7 @@ import (
 func TestPoolLendsWhatWasAskedAndCountsIt(t *testing.T) {
 	p := buf.NewPool(0)
 	for _, c := range []struct{ size, capacity int }{
-		{0, 64}, {1, 64}, {64, 64}, {65, 128}, {512, 512}, {513, 1024}, {1 << 20, 1 << 20}, {1<<20 + 1, 1<<20 + 1},
+		{0, 64}, {1, 64}, {64, 64}, {65, 128}, {512, 512}, {513, 1024}, {1 << 20, 1 << 20}, {4 << 20, 4 << 20}, {4<<20 + 1, 4<<20 + 1},
 	} {
 		b := p.Get(c.size)
 		if len(b) != 0 || cap(b) != c.capacity {

@@ -8,7 +8,7 @@ import (
 
 const (
 	classMinBits = 6  // 64 bytes: smaller ones would spend more on the slice header than on their content
-	classMaxBits = 20 // 1 MiB: larger memory is rare enough to be left to the garbage collector
+	classMaxBits = 22 // 4 MiB: larger memory is rare enough to be left to the garbage collector
 	classes      = classMaxBits - classMinBits + 1
 
 	// idleBytesDefault bounds the free lists when NewPool is told 0. It is about what one busy pass of the loop
