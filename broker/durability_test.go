@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -200,4 +201,33 @@ func TestReloadOfClasses(t *testing.T) {
 	if err := b.Reload(cfg); err == nil || !strings.Contains(err.Error(), `"a/#/b"`) {
 		t.Errorf("a filter that is none: %v", err)
 	}
+}
+
+// TestClassesAndAStopInGoodOrder: lazy is there after it, none is not.
+func TestClassesAndAStopInGoodOrder(t *testing.T) {
+	lazy, _ := broker.ParseDurability("lazy")
+	none, err := broker.ParseDurability("none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := broker.Config{
+		StateDir: filepath.Join(t.TempDir(), "state"), State: broker.StateOptions{SegmentBytes: 1 << 20}, LazyInterval: time.Hour,
+		Durability: []broker.DurabilityRule{{Filter: "l", Class: lazy}, {Filter: "n", Class: none}},
+	}
+	b, stop := run(t, cfg)
+	s, p := dial(t, b, 0), dial(t, b, 0)
+	expect(t, s, durable3+"\x82\x06\x00\x01\x00\x01+\x01", "\x20\x02\x00\x00\x90\x03\x00\x01\x01")
+	s.Close()
+	expect(t, p, clean3+"\xc0\x00", "\x20\x02\x00\x00\xd0\x00")
+	expect(t, p, "\x33\x06\x00\x01n\x00\x01N\x33\x06\x00\x01l\x00\x02L", "\x40\x02\x00\x01\x40\x02\x00\x02")
+	stop()
+	b, _ = run(t, cfg)
+	expect(t, dial(t, b, 0), clean3+"\x82\x06\x00\x01\x00\x01+\x00", "\x20\x02\x00\x00\x90\x03\x00\x01\x00\x31\x04\x00\x01lL")
+	s = dial(t, b, 0)
+	expect(t, s, durable3, "\x20\x02\x01\x00")
+	got := make([]byte, 8)
+	if _, err := io.ReadFull(s, got); err != nil || got[4] != 'l' || got[7] != 'L' {
+		t.Errorf("got % x, %v", got, err)
+	}
+	expect(t, s, "\xc0\x00", "\xd0\x00")
 }

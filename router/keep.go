@@ -424,6 +424,18 @@ func (k *keeper) writeDirty(list []dirtyRetained) []dirtyRetained {
 	return kept
 }
 
+// writeLast puts all that is not written yet: the process ends in good order.
+func (k *keeper) writeLast() {
+	for _, list := range [][]dirtyRetained{k.dirty, k.lazy} {
+		for _, d := range list {
+			if d.dirty {
+				k.putRetained(d.retainedMessage, soon, d.by)
+			}
+		}
+	}
+	k.dirty, k.lazy = nil, nil
+}
+
 // The beat tells a start how long the broker was away at most, so that sessions
 // which were connected then do not live longer for it.
 const (

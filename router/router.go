@@ -183,6 +183,9 @@ func (r *Router) Stopping() {
 			r.publishWill(w)
 		}
 	}
+	if r.keep != nil {
+		r.keep.writeLast()
+	}
 	why := errShutdown
 	if r.serverReference != "" {
 		why = errUseAnother
