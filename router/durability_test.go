@@ -219,7 +219,7 @@ func TestReloadedClass(t *testing.T) {
 
 // TestRandomClasses is TestRandomCrashes with classes.
 func TestRandomClasses(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(150) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 8))
 			v := &visitors{r: r}

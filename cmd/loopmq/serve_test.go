@@ -19,15 +19,25 @@ import (
 func startServe(t *testing.T, args ...string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	cmd := exec.Command(loopmq, append([]string{"serve"}, args...)...)
-	pipe, err := cmd.StderrPipe()
+	log, err := startLogged(t, cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cmd, log
+}
+
+// startLogged starts a command whose log is read line by line.
+func startLogged(t *testing.T, cmd *exec.Cmd) (*bufio.Scanner, error) {
+	t.Helper()
+	pipe, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return cmd, bufio.NewScanner(pipe)
+	return bufio.NewScanner(pipe), nil
 }
 
 // waitLine reads until a line contains want.
