@@ -49,6 +49,8 @@ type Broker struct {
 
 	reloading sync.Mutex // one Reload at a time
 
+	warnings []string // of New, for Run
+
 	ready chan struct{}
 	done  chan struct{}
 }
@@ -65,11 +67,10 @@ func New(cfg Config) (*Broker, error) {
 	}
 	cfg = s.cfg
 	if cfg.LoopLimits.InputBytesMax == 0 {
-		limit := max(cfg.Limits.PacketBytesMax, router.DefaultLimits().PacketBytesMax)
-		cfg.LoopLimits.InputBytesMax = limit + limit/8 + 64<<10 // an eighth for the headers of tiny WebSocket frames
+		cfg.LoopLimits.InputBytesMax = cfg.inputBytesMost()
 	}
 	b.guard = guard.New(cfg.Guard)
-	b.bans = s.bans
+	b.bans, b.warnings = s.bans, s.warnings
 	b.cfg, b.doors, b.rules = cfg, s.doors, s.rules
 	options := loop.Options{Limits: cfg.LoopLimits, Log: b.logger(), Pool: b.pool}
 	for _, d := range s.doors {
@@ -80,9 +81,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	rc := s.routerConfig()
 	rc.Rand, rc.Events, rc.Pool, rc.AuthMethods = newRand(), b.log.event, b.pool, cfg.AuthMethods
-	rc.Identify = func(user, clientID string, from router.Peer) *router.Identity {
-		return b.bookOf(from.Listener).identity(user, true, clientID, from.Remote.Addr(), nil)
-	}
+	rc.Identify = b.identify
 	rc.Version, rc.Traffic = cfg.Version, b.traffic
 	if b.state = newState(cfg.StateDir, cfg.State, b.engine.Complete); b.state != nil {
 		rc.Written = b.state.written
@@ -123,7 +122,8 @@ func (b *Broker) traffic() router.Traffic {
 	metrics.Read(heap)
 	s := b.engine.Stats()
 	return router.Traffic{
-		State: b.state.traffic(), BytesIn: s.BytesIn, BytesOut: s.BytesOut, Sockets: s.Conns, Accepted: s.Accepted, Heap: heap[0].Value.Uint64(),
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Sockets: s.Conns, Accepted: s.Accepted, Heap: heap[0].Value.Uint64(),
+		Listeners: b.facts(), State: b.state.traffic(),
 	}
 }
 
@@ -160,9 +160,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.encrypt(b.doors)
 	watch(b.doors, nil)
 	defer func() { watch(nil, b.doors) }()
-	for _, warning := range b.cfg.insecure() {
-		b.logger().Warn(warning)
-	}
+	b.warn(b.warnings)
 	begin, stopping := b.router.BeginPass, b.router.Stopping
 	if r := b.recording; r != nil {
 		begin, stopping = r.hooks(b.router)

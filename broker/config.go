@@ -64,6 +64,9 @@ type Config struct {
 	Quotas []QuotaRule
 	// Bans keep somebody out. Their Until is in nanoseconds since 1970.
 	Bans []guard.Ban
+	// BanFile has more of them, a line each; see guard.ReadBans. A Reload reads it
+	// again.
+	BanFile string
 	// Ways are those of Ways that are used, in the order in which they are
 	// asked; nil: all.
 	Ways []string
@@ -123,11 +126,13 @@ func Durabilities() []string { return router.Durabilities() }
 // Quota bounds what a client may do in a second, and hold.
 type Quota = router.Quota
 
-// QuotaRule is a Quota and whom it is for: users, and listeners by name; none
-// means all. The tightest of all that fit counts.
+// QuotaRule is a Quota and whom it is for: users, or users that have one of the
+// Roles of the access control file, clients by patterns of their identifiers (* is
+// any run of characters, ? is one), and listeners by name; none means all. The
+// tightest of all that fit counts.
 type QuotaRule struct {
-	Users, Listeners []string
-	Quota            Quota
+	Users, Roles, Clients, Listeners []string
+	Quota                            Quota
 }
 
 // Exchange is one enhanced authentication of one client. It is used on the
@@ -146,6 +151,17 @@ func LimitRows() []LimitRow { return router.LimitRows() }
 
 // DefaultLimits are the limits in force where nothing else is said.
 func DefaultLimits() Limits { return router.DefaultLimits() }
+
+// inputBytesMost is what a connection may have to keep of what it has received: the
+// largest packet that any listener takes, and the headers of tiny WebSocket
+// frames.
+func (c *Config) inputBytesMost() int {
+	most := max(c.Limits.PacketBytesMax, router.DefaultLimits().PacketBytesMax)
+	for i := range c.Listeners {
+		most = max(most, c.Listeners[i].Limits.PacketBytesMax)
+	}
+	return most + most/8 + 64<<10
+}
 
 // Engines lists the event loops of this platform, the default one first.
 func Engines() []string { return loop.Kinds() }

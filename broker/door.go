@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -55,7 +56,7 @@ func (b *Broker) newDoor(from *sources, l *Listener) (*door, error) {
 	}
 	d.loop.Accept = d.accept
 	d.rules = &router.Listener{
-		Name: l.name(), Versions: l.Versions, Authenticator: d.login,
+		Name: l.name(), Versions: l.Versions, Authenticator: d.login, Limits: l.Limits.Over(cfg.Limits),
 	}
 	if p.scheme.tls {
 		if d.secure, err = b.newSecure(l, p.scheme.webSocket); err != nil {
@@ -63,7 +64,7 @@ func (b *Broker) newDoor(from *sources, l *Listener) (*door, error) {
 		}
 	}
 	if p.scheme.webSocket {
-		limit := cfg.Limits.PacketBytesMax
+		limit := cmp.Or(l.Limits.PacketBytesMax, cfg.Limits.PacketBytesMax)
 		if limit == 0 {
 			limit = router.DefaultLimits().PacketBytesMax
 		}

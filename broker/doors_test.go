@@ -403,3 +403,22 @@ func TestRateOfOneAddress(t *testing.T) {
 	ended(t, dial(t, b, 0))
 	rec.wait(t, "connections closed: their address opens too many; address-rate", "listener=mqtt", "addr=127.0.0.1:", "times=1")
 }
+
+// Who comes to the wrong door is told from a broken client in the log.
+func TestStrangersOnAnMQTTListener(t *testing.T) {
+	for _, row := range []struct{ sent, want string }{
+		{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS on a listener without"},
+		{"GET /mqtt HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP where MQTT is to come"},
+		{"PROXY TCP4 192.0.2.1 198.51.100.7 56324 1883\r\n" + strings.Repeat("\x00", 60), "PROXY protocol on a listener that does not"},
+		{"\r\n\r\n\x00\r\nQUIT\n", "PROXY protocol on a listener that does not"},
+		{"\x12\x00", "flags 0x2"},
+	} {
+		sink, log := newRecords()
+		b := start(t, broker.Config{Log: log, Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}})
+		c := dial(t, b, 0)
+		if _, err := io.WriteString(c, row.sent); err != nil {
+			t.Fatal(err)
+		}
+		sink.wait(t, "connection refused", row.want)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/router"
 )
@@ -12,15 +13,24 @@ import (
 // dumpBacklogs is how many sessions a dump names.
 const dumpBacklogs = 5
 
+// dumpNames is how many bans and addresses it names.
+const dumpNames = 100
+
 // Dump writes the state of the broker to the log: what is connected, what
-// waits, what was dropped and for what, and the largest backlogs.
+// waits, what was dropped and for what, the largest backlogs, who is banned, and
+// which addresses have to wait before they may log in again.
 func (b *Broker) Dump(ctx context.Context) error {
 	var rs router.Stats
 	var ls loop.Stats
 	var used int64
 	var largest []router.Backlog
+	var facts []router.Fact
+	var bans []guard.Ban
+	var waits []guard.Wait
 	err := b.Do(ctx, func(r *router.Router, l *loop.Stats) {
 		rs, ls, used, largest = *r.Stats(), *l, r.MemoryUsed(), r.Backlogs(dumpBacklogs)
+		facts = b.facts()
+		bans, waits = b.bans.List(time.Now().UnixNano()), b.guard.Waits(b.monotonic(), dumpNames)
 	})
 	if err != nil {
 		return err
@@ -48,6 +58,15 @@ func (b *Broker) Dump(ctx context.Context) error {
 	if st := b.state.traffic(); st != nil {
 		log.Info("state: disk", "dir", b.state.dir, "bytes_put", st.Put, "bytes_written", st.Written, "bytes_copied", st.Copied, "commits", st.Commits,
 			"flushes", st.Flushes, "records", st.Records, "elided", st.Elided, "live", st.Live, "disk", st.Disk)
+	}
+	for listener, of := range byListener(facts) {
+		log.Info("state: listener", append([]any{"listener", listener}, of...)...)
+	}
+	for i := range bans[:min(len(bans), dumpNames)] {
+		log.Info("state: banned", "who", bans[i].Line(), "all", len(bans))
+	}
+	for _, w := range waits {
+		log.Info("state: has to wait after failed logins", "addr", w.Addr.String(), "left", w.Left.Round(time.Second).String())
 	}
 	for _, c := range b.Certificates() {
 		log.Info("state: certificate", "listener", c.Listener, "file", c.File, "days", int(time.Until(c.NotAfter).Hours()/24))

@@ -60,6 +60,10 @@ type Listener struct {
 	Anonymous             *bool
 	PasswordFile, ACLFile string
 	Ways                  []string
+	// Limits bound the clients of this listener; what is 0 is as in
+	// Config.Limits. What all clients share is bounded there alone: sessions,
+	// retained messages, memory, topics, slow readers.
+	Limits Limits
 	// Mode, Owner and Group are those of a unix socket; see loop.Listener.
 	Mode         fs.FileMode
 	Owner, Group string

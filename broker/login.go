@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/loopmq/loopmq/auth"
@@ -50,7 +49,7 @@ func (l *login) Authenticate(cr *router.Credentials, done func(router.Verdict)) 
 	if b.recording != nil {
 		done = b.recording.Verdict(done)
 	}
-	if ban := b.banOf(cr); ban != nil {
+	if ban := b.banOf(&cr.Peer, cr.ClientID, claimed(cr)); ban != nil {
 		done(router.Verdict{Reason: codec.Banned, Text: ban.String()})
 		return
 	}
@@ -77,18 +76,22 @@ func (l *login) admits(from *router.Peer) bool {
 // address.
 func isLocal(a netip.Addr) bool { return !a.IsValid() || a.IsLoopback() }
 
-// banOf finds what keeps a client out; nil: nothing.
-func (b *Broker) banOf(cr *router.Credentials) *guard.Ban {
-	now := time.Now().UnixNano()
-	if ban := b.bans.FindAddress(now, cr.Peer.Remote.Addr()); ban != nil {
-		return ban
-	}
-	if ban := b.bans.FindName(now, guard.ClientID, cr.ClientID); ban != nil {
-		return ban
-	}
-	user := cr.Username
+// claimed is the user name that a client comes with, or that has been found.
+func claimed(cr *router.Credentials) string {
 	if cr.Peer.Identity != nil {
-		user = cr.Peer.Identity.User
+		return cr.Peer.Identity.User
+	}
+	return cr.Username
+}
+
+// banOf finds what keeps a client out; nil: nothing.
+func (b *Broker) banOf(from *router.Peer, clientID, user string) *guard.Ban {
+	now := time.Now().UnixNano()
+	if ban := b.bans.FindAddress(now, from.Remote.Addr()); ban != nil {
+		return ban
+	}
+	if ban := b.bans.FindName(now, guard.ClientID, clientID); ban != nil {
+		return ban
 	}
 	if user == "" {
 		return nil
@@ -99,22 +102,19 @@ func (b *Broker) banOf(cr *router.Credentials) *guard.Ban {
 // letIn is the verdict for a client that has shown who it is.
 func (l *login) letIn(user string, has bool, cr *router.Credentials) router.Verdict {
 	return router.Verdict{
-		Identity: l.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr(), nil), Quota: l.broker.quotaOf(user, cr.Peer.Listener),
+		Identity: l.rules.identity(user, has, cr.ClientID, cr.Peer.Remote.Addr(), nil), Quota: l.quota(user, cr.ClientID, cr.Peer.Listener),
 	}
 }
 
-// quotaOf is what holds for a user who comes through a listener.
-func (b *Broker) quotaOf(user string, l *router.Listener) (q Quota) {
-	for _, rule := range b.cfg.Quotas {
-		if len(rule.Users) > 0 && !slices.Contains(rule.Users, user) {
-			continue
-		}
-		if len(rule.Listeners) > 0 && (l == nil || !slices.Contains(rule.Listeners, l.Name)) {
-			continue
-		}
-		q.Tighten(rule.Quota)
+// identify judges a user who has shown himself in an Exchange.
+func (b *Broker) identify(user, clientID string, from router.Peer) router.Verdict {
+	if ban := b.banOf(&from, clientID, user); ban != nil {
+		return router.Verdict{Reason: codec.Banned, Text: ban.String()}
 	}
-	return q
+	if l, ok := from.Listener.Authenticator.(*login); ok {
+		return l.letIn(user, true, &router.Credentials{ClientID: clientID, Peer: from})
+	}
+	return router.Verdict{Identity: b.rules.identity(user, true, clientID, from.Remote.Addr(), nil)}
 }
 
 // check has the backends look at a user name and password.
@@ -179,6 +179,9 @@ func (l *login) verdict(cr *router.Credentials, job *loginJob) router.Verdict {
 	user := a.User
 	if user == "" {
 		user = cr.Username
+	}
+	if ban := l.broker.banOf(&cr.Peer, cr.ClientID, user); ban != nil { // a token may tell another name than CONNECT
+		return router.Verdict{Reason: codec.Banned, Text: ban.String()}
 	}
 	v := l.letIn(user, true, cr)
 	if a.Limited {

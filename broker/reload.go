@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/loop"
@@ -17,9 +16,9 @@ import (
 // their connections, new ones are opened before anything changes. Engine,
 // StateDir, the sizes in State, LoopLimits, Log and AuthMethods cannot change while the broker runs.
 //
-// Clients follow the new access rules from their next message on. Who could no
-// longer log in, because his name is gone or anonymous clients are no longer
-// let in, is disconnected; nobody else notices.
+// Clients follow the new access rules, quotas and limits from their next message
+// on. Who could no longer log in, because his name is gone, anonymous clients are
+// no longer let in or he is banned, is disconnected; nobody else notices.
 func (b *Broker) Reload(cfg Config) error {
 	b.reloading.Lock() // one at a time; the loop does not wait here
 	defer b.reloading.Unlock()
@@ -47,6 +46,7 @@ func (b *Broker) Reload(cfg Config) error {
 		return err
 	}
 	watch(next.doors, before)
+	b.warn(next.warnings)
 	return nil
 }
 
@@ -65,6 +65,8 @@ type settings struct {
 	prefix string
 	doors  []*door
 	bans   guard.Bans
+
+	warnings []string
 }
 
 // prepare reads and checks cfg and all that it names.
@@ -92,10 +94,8 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 	if s.rules, err = from.ruleBook(cfg.ACLFile); err != nil {
 		return nil, err
 	}
-	for _, ban := range cfg.Bans {
-		if err := s.bans.Add(time.Now().UnixNano(), ban); err != nil {
-			return nil, fmt.Errorf("ban: %w", err)
-		}
+	if err := s.readBans(); err != nil {
+		return nil, err
 	}
 	for i := range cfg.Listeners {
 		d, err := b.newDoor(from, &cfg.Listeners[i])
@@ -104,6 +104,10 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 		}
 		s.doors = append(s.doors, d)
 	}
+	if err := s.checkQuotas(); err != nil {
+		return nil, err
+	}
+	s.warnings = append(from.warnings, s.cfg.insecure()...)
 	return s, nil
 }
 
@@ -131,6 +135,7 @@ func (b *Broker) bindNew(s *settings) (sockets []*loop.Socket, err error) {
 
 // swap puts s in force. On the loop.
 func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
+	b.engine.Take(s.cfg.inputBytesMost())
 	needed := false // somebody has no rules, and there are some now
 	for _, old := range b.doors {
 		i := slices.IndexFunc(s.doors, func(d *door) bool { return d.socket == old.socket })
@@ -174,12 +179,22 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 	if b.recording != nil {
 		b.recording.Reload(&rc)
 	}
+	r.Requota(func(from *router.Peer, clientID string) Quota {
+		l, ok := from.Listener.Authenticator.(*login)
+		if !ok {
+			return Quota{}
+		}
+		return l.quota(from.User(), clientID, from.Listener)
+	})
 	b.closeStrangers(before, userNames(s.doors), r)
 }
 
 // closeStrangers ends the connections of those who would not be let in again.
 func (b *Broker) closeStrangers(before, now map[string]bool, r *router.Router) {
-	r.CloseWhere(func(from *router.Peer) bool {
+	r.CloseWhere(func(from *router.Peer, clientID string) bool {
+		if b.banOf(from, clientID, from.User()) != nil {
+			return true
+		}
 		if user := from.User(); user != "" {
 			return before[user] && !now[user]
 		}
@@ -192,12 +207,8 @@ func (b *Broker) closeStrangers(before, now map[string]bool, r *router.Router) {
 func userNames(doors []*door) map[string]bool {
 	names := make(map[string]bool)
 	for _, d := range doors {
-		for _, b := range d.login.users.backends {
-			if f, ok := b.(*passwordFile); ok {
-				for _, name := range f.file.Users() {
-					names[name] = true
-				}
-			}
+		for _, name := range d.login.users.names() {
+			names[name] = true
 		}
 	}
 	return names

@@ -7,7 +7,9 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/broker"
 )
@@ -132,8 +134,9 @@ func TestReloadOfUsersAndRules(t *testing.T) {
 // Clients go on publishing through reloads, good and bad; nobody is
 // disconnected, nothing is lost.
 func TestReloadUnderLoad(t *testing.T) {
-	const clients, rounds = 1000, 5
+	const clients = 1000
 	cfg := broker.Config{
+		Limits: broker.Limits{LateBytesMax: 64 << 20}, // the subscriber has QoS 0, and is to get all the same
 		Engine: "epoll", Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}},
 		PasswordFile: mosquittoPasswd(t, "u", "p"), ACLFile: file(t, "acl", "user u\ntopic readwrite t/#\n"),
 	}
@@ -147,10 +150,17 @@ func TestReloadUnderLoad(t *testing.T) {
 		all = append(all, c)
 	}
 	var publishing sync.WaitGroup
+	var sent atomic.Int64
+	over := make(chan struct{})
 	for i, c := range all {
 		publishing.Go(func() {
-			for n := range rounds {
-				id := string([]byte{0, byte(n + 1)})
+			for n := 0; ; n++ {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				id := string([]byte{1, byte(n)})
 				if _, err := io.WriteString(c, "\x32\x0a\x00\x05t/"+fmt.Sprintf("%03d", i)+id+"x"); err != nil {
 					t.Error(err)
 					return
@@ -160,9 +170,22 @@ func TestReloadUnderLoad(t *testing.T) {
 					t.Errorf("client %d, message %d: % x, %v", i, n, ack, err)
 					return
 				}
+				sent.Add(1)
 			}
 		})
 	}
+	var read atomic.Int64
+	gone := make(chan error, 1)
+	go func() {
+		message := make([]byte, 10)
+		for {
+			if _, err := io.ReadFull(sub, message); err != nil {
+				gone <- err
+				return
+			}
+			read.Add(1)
+		}
+	}()
 	bad := cfg
 	bad.ACLFile = "/nowhere"
 	for range 100 {
@@ -171,10 +194,22 @@ func TestReloadUnderLoad(t *testing.T) {
 			t.Error("a bad configuration was taken")
 		}
 	}
+	close(over)
 	publishing.Wait()
-	got := make([]byte, clients*rounds*10)
-	if n, err := io.ReadFull(sub, got); err != nil {
-		t.Fatalf("%d of %d messages arrived: %v", n/10, clients*rounds, err)
+	for deadline := time.Now().Add(patience); read.Load() != sent.Load(); {
+		select {
+		case err := <-gone:
+			t.Fatalf("%d of %d messages arrived: %v", read.Load(), sent.Load(), err)
+		case <-time.After(time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d messages arrived", read.Load(), sent.Load())
+		}
+	}
+	sub.Close()
+	<-gone
+	if n := sent.Load(); n < 2*clients {
+		t.Errorf("only %d messages were published meanwhile", n)
 	}
 }
 
@@ -214,4 +249,31 @@ func TestListenersWithTheirOwnUsers(t *testing.T) {
 	if _, err := broker.New(broker.Config{Ways: []string{"magic"}}); err == nil || !strings.Contains(err.Error(), `way to log in "magic": use certificate, peer, password, jwt, backends`) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestReloadOfListenerLimits: they change live, also to packets that the loop had
+// no room for before, and for those who connect from then on.
+func TestReloadOfListenerLimits(t *testing.T) {
+	eachEngine(t, func(t *testing.T, engine string) {
+		cfg := broker.Config{Engine: engine, Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}, {URL: "mqtt://127.0.0.1:0", Name: "small"}}}
+		b := start(t, cfg)
+		big := make([]byte, 6<<20)
+		packet := "\x32\x85\x80\x80\x03\x00\x01t\x00\x01" + string(big) // 6 MiB and 5 bytes
+		stays := dial(t, b, 0)
+		expect(t, stays, connect3, connack3)
+
+		cfg.Listeners = []broker.Listener{
+			{URL: "mqtt://127.0.0.1:0", Limits: broker.Limits{PacketBytesMax: 8 << 20}},
+			{URL: "mqtt://127.0.0.1:0", Name: "small", Limits: broker.Limits{PacketBytesMax: 64}},
+		}
+		reload(t, b, cfg)
+		c := dial(t, b, 0)
+		expect(t, c, "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01l", connack3)
+		expect(t, c, packet, "\x40\x02\x00\x01")
+		few := dial(t, b, 1)
+		expect(t, few, "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01m", connack3)
+		expect(t, few, "\x30\x48\x00\x01t", "")
+		ended(t, few)
+		expect(t, stays, "\xc0\x00", "\xd0\x00")
+	})
 }

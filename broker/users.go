@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/loopmq/loopmq/auth"
@@ -54,6 +53,7 @@ type sources struct {
 	passwords map[string]*passwordFile
 	tokens    *tokens
 	rules     map[string]*acl.Rules
+	warnings  []string
 }
 
 func newSources(cfg *Config) *sources {
@@ -153,6 +153,7 @@ func (s *sources) ruleBook(path string) (*ruleBook, error) {
 		return nil, fmt.Errorf("access control file: %w", err)
 	}
 	s.rules[path] = book.rules
+	s.warnings = append(s.warnings, book.rules.Warnings(s.cfg.roles()...)...)
 	return book, nil
 }
 
@@ -175,6 +176,11 @@ func (c *Config) anonymity(l *Listener) anonymity {
 // listener does not say otherwise.
 func (b *Broker) Open() bool { return b.cfg.anonymity(&Listener{}) == anyoneAnonymous }
 
+// Passwords tells whether clients show who they are by passwords or tokens.
+func (b *Broker) Passwords() bool {
+	return b.cfg.PasswordFile != "" || b.cfg.Tokens != nil || len(b.cfg.Backends) > 0
+}
+
 // WhoMayConnect says in words who is let in where a listener does not say
 // otherwise.
 func (b *Broker) WhoMayConnect() string {
@@ -195,24 +201,6 @@ func (b *Broker) WhoMayConnect() string {
 		who += "; users of " + b.cfg.Backends[0].Name()
 	}
 	return who
-}
-
-// insecure lists what an operator should know of the files.
-func (c *Config) insecure() (warnings []string) {
-	paths := []string{c.PasswordFile}
-	for i := range c.Listeners {
-		paths = append(paths, c.Listeners[i].PasswordFile)
-	}
-	slices.Sort(paths)
-	for _, path := range slices.Compact(paths) {
-		if path == "" {
-			continue
-		}
-		if why := password.Insecure(path); why != "" {
-			warnings = append(warnings, fmt.Sprintf("password file %s: %s", path, why))
-		}
-	}
-	return warnings
 }
 
 // ruleBook is what the access control file says. It belongs to the loop.

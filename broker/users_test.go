@@ -235,6 +235,27 @@ func TestBadUserFilesStopTheStart(t *testing.T) {
 	}
 }
 
+// TestWarningsOfFiles: what is doubtful in an access control file is told at the
+// start and at a reload, and in the end each line once.
+func TestWarningsOfFiles(t *testing.T) {
+	rec, log := newRecords()
+	cfg := broker.Config{Log: log, ACLFile: file(t, "acl", "topic read\nrole ops = a\nrole idle = b\n")}
+	cfg.Quotas = []broker.QuotaRule{{Roles: []string{"ops"}, Quota: broker.Quota{Connections: 1}}}
+	b := start(t, cfg)
+	if got := b.Warnings(); len(got) != 2 {
+		t.Errorf("warnings %q", got)
+	}
+	rec.wait(t, "level=WARN", "acl:1:", "opens the topic")
+	rec.wait(t, "level=WARN", "acl:3:", "no section speaks of role")
+	cfg.ACLFile = file(t, "acl", "role ops = a\ntopic write\n")
+	reload(t, b, cfg)
+	rec.wait(t, "level=WARN", "acl:2:", "opens the topic")
+	cfg.Quotas[0].Roles[0] = "opps"
+	if err := b.Reload(cfg); err == nil || !strings.Contains(err.Error(), `no access control file has a role "opps"`) {
+		t.Errorf("a role that is not there: %v", err)
+	}
+}
+
 func TestPasswordFileThatOthersMayRead(t *testing.T) {
 	path := mosquittoPasswd(t, "a", "b")
 	if err := os.Chmod(path, 0o644); err != nil {
@@ -285,6 +306,47 @@ func TestBans(t *testing.T) {
 	ended(t, dial(t, b, 1)) // not a word
 }
 
+// TestBansReachThoseWhoAreThere: a reload that bans somebody ends his
+// connections, and leaves all others.
+func TestBansReachThoseWhoAreThere(t *testing.T) {
+	const secret = "a secret of thirty-two bytes or so"
+	yes := true
+	cfg := broker.Config{
+		Anonymous: &yes, PasswordFile: mosquittoPasswd(t, "alice", "a", "mallory", "m"), Tokens: &broker.Tokens{Secret: secret},
+		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}},
+	}
+	b := start(t, cfg)
+	alice, mallory, bad := dial(t, b, 0), dial(t, b, 0), dial(t, b, 0)
+	expect(t, alice, login("a", "alice", "a"), connack3)
+	expect(t, mallory, login("m", "mallory", "m"), connack3)
+	expect(t, bad, "\x10\x0f\x00\x04MQTT\x04\x02\x00\x00\x00\x03bad", connack3)
+	cfg.Bans = []guard.Ban{{Kind: guard.User, Name: "mallory"}, {Kind: guard.ClientID, Name: "bad"}}
+	reload(t, b, cfg)
+	ended(t, mallory)
+	ended(t, bad)
+	expect(t, alice, "\xc0\x00", "\xd0\x00")
+	refused(t, b, longLogin("x", signed(secret, fmt.Sprintf(`{"sub":"mallory","exp":%d}`, time.Now().Add(time.Hour).Unix()))), 5) // whatever name he comes with
+	cfg.Bans = nil
+	reload(t, b, cfg)
+	expect(t, dial(t, b, 0), login("m", "mallory", "m"), connack3)
+
+	cfg.BanFile = file(t, "bans", "user alice until 2020-01-01T00:00:00Z\nuser mallory because left\n")
+	reload(t, b, cfg)
+	refused(t, b, login("m", "mallory", "m"), 5)
+	expect(t, alice, "\xc0\x00", "\xd0\x00")
+	cfg.BanFile = file(t, "bans", "usr alice\n")
+	if err := b.Reload(cfg); err == nil || !strings.Contains(err.Error(), `bans:1: "usr": write address, client or user`) {
+		t.Errorf("a list with a mistake: %v", err)
+	}
+	refused(t, b, login("m", "mallory", "m"), 5)
+}
+
+// longLogin is a CONNECT of more than 127 bytes, with a token.
+func longLogin(id, token string) string {
+	body := "\x00\x04MQTT\x04\xc2\x00\x00" + text(id) + text("any") + text(token)
+	return "\x10" + string([]byte{byte(len(body)&127 | 128), byte(len(body) >> 7)}) + body
+}
+
 // signed makes a token of HS256.
 func signed(secret, claims string) string {
 	enc := base64.RawURLEncoding
@@ -301,10 +363,7 @@ func TestTokens(t *testing.T) {
 		Log: log, Tokens: &broker.Tokens{Secret: secret},
 		PasswordFile: mosquittoPasswd(t, "alice", "a"),
 	})
-	long := func(claims string) string { // a CONNECT of more than 127 bytes
-		body := "\x00\x04MQTT\x04\xc2\x00\x00" + text("c") + text("any") + text(signed(secret, claims))
-		return "\x10" + string([]byte{byte(len(body)&127 | 128), byte(len(body) >> 7)}) + body
-	}
+	long := func(claims string) string { return longLogin("c", signed(secret, claims)) }
 	hour := time.Now().Add(time.Hour).Unix()
 	c := dial(t, b, 0)
 	expect(t, c, long(fmt.Sprintf(`{"sub":"carol","exp":%d,"publ":["out/#"],"subs":["in"]}`, hour)), connack3)
@@ -326,13 +385,40 @@ func TestQuotas(t *testing.T) {
 		Quotas: []broker.QuotaRule{
 			{Users: []string{"alice"}, Quota: broker.Quota{Connections: 1}},
 			{Listeners: []string{"two"}, Quota: broker.Quota{Subscriptions: 1}},
+			{Clients: []string{"nobody", "few-*"}, Quota: broker.Quota{Subscriptions: 1}},
 		},
 	})
-	expect(t, dial(t, b, 0), login("a", "alice", "a"), connack3)
+	few := dial(t, b, 0)
+	expect(t, few, "\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05few-1", connack3)
+	expect(t, few, "\x82\x0a\x00\x01\x00\x01a\x00\x00\x01b\x00", "\x90\x04\x00\x01\x00\x80")
+	alice := dial(t, b, 0)
+	expect(t, alice, login("a", "alice", "a"), connack3)
 	refused(t, b, login("b", "alice", "a"), 3)
 	for i, code := range []string{"\x00", "\x80"} {
 		c := dial(t, b, i)
 		expect(t, c, connect3, connack3)
 		expect(t, c, "\x82\x0a\x00\x01\x00\x01a\x00\x00\x01b\x00", "\x90\x04\x00\x01\x00"+code)
 	}
+}
+
+// TestQuotasOfRoles: users have roles in the access control file, and a reload
+// gives and takes quotas of those who are connected.
+func TestQuotasOfRoles(t *testing.T) {
+	cfg := broker.Config{
+		PasswordFile: mosquittoPasswd(t, "alice", "a", "bob", "b"),
+		ACLFile:      file(t, "acl", "role guests = alice\neveryone\nallow all #\n"),
+		Listeners:    []broker.Listener{{URL: "mqtt://127.0.0.1:0"}},
+		Quotas:       []broker.QuotaRule{{Roles: []string{"guests"}, Quota: broker.Quota{Subscriptions: 1}}},
+	}
+	b := start(t, cfg)
+	alice, bob := dial(t, b, 0), dial(t, b, 0)
+	expect(t, alice, login("a", "alice", "a"), connack3)
+	expect(t, bob, login("b", "bob", "b"), connack3)
+	const two = "\x82\x0a\x00\x01\x00\x01a\x00\x00\x01b\x00"
+	expect(t, alice, two, "\x90\x04\x00\x01\x00\x80")
+	expect(t, bob, two, "\x90\x04\x00\x01\x00\x00")
+	cfg.ACLFile = file(t, "acl", "role guests = bob\neveryone\nallow all #\n")
+	reload(t, b, cfg)
+	expect(t, alice, two, "\x90\x04\x00\x01\x00\x00")
+	expect(t, bob, "\x82\x06\x00\x01\x00\x01c\x00", "\x90\x03\x00\x01\x80")
 }

@@ -23,10 +23,11 @@ func (a *Auth) rows() []*row {
 		}, "Gives users to processes of this machine."),
 		tableRow("guard", a.Guard.rows(), "Keeps out addresses that try passwords."),
 		tableRow("bans", []*row{
+			pathRow(&a.Bans.File, "file", Live, `A list that loopmq ban writes, of addresses, networks, client identifiers and users, with times at which bans end: address 192.0.2.0/24 until 2026-12-24T18:00:00Z because REASON.`),
 			networksRow(&a.Bans.Networks, "networks", Live, "Addresses that may not connect."),
 			listRow(&a.Bans.Users, KindTextList, "users", nil, Live, "Users that may not connect."),
 			listRow(&a.Bans.ClientIDs, KindTextList, "client_ids", nil, Live, "Client identifiers that may not connect."),
-		}, "Keeps out known ones."),
+		}, "Keeps out known ones. A reload ends the connections of who is banned then."),
 	}
 }
 

@@ -17,36 +17,8 @@ import (
 	"github.com/loopmq/loopmq/broker"
 )
 
-// Later lists the keys that are set and that the broker does not do yet.
-func (f *File) Later() []string {
-	var all []string
-	var walk func(path string, rows []*row)
-	walk = func(path string, rows []*row) {
-		for _, r := range rows {
-			switch r.Kind {
-			case KindTable:
-				walk(path+r.Name+".", r.inner)
-			case KindTables:
-				for i := range r.count() {
-					walk(path+r.Name+"."+strconv.Itoa(i)+".", r.at(i))
-				}
-			default:
-				if r.Later && r.changed() {
-					all = append(all, path+r.Name)
-				}
-			}
-		}
-	}
-	walk("", f.rows())
-	return all
-}
-
-// Broker is the configuration as package broker takes it, without a log. What a
-// broker does not do yet is an error: whoever wrote it expects something.
+// Broker is the configuration as package broker takes it, without a log.
 func (f *File) Broker() (broker.Config, error) {
-	if later := f.Later(); len(later) > 0 {
-		return broker.Config{}, fmt.Errorf("not served yet: %s", strings.Join(later, ", "))
-	}
 	rules, err := f.durability()
 	if err != nil {
 		return broker.Config{}, err
@@ -76,7 +48,7 @@ func (f *File) Broker() (broker.Config, error) {
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
 	for _, q := range f.Quotas {
-		cfg.Quotas = append(cfg.Quotas, broker.QuotaRule{Users: q.Users, Listeners: q.Listeners, Quota: q.Quota})
+		cfg.Quotas = append(cfg.Quotas, broker.QuotaRule{Users: q.Users, Roles: q.Roles, Clients: q.Clients, Listeners: q.Listeners, Quota: q.Quota})
 	}
 	return cfg, f.Auth.broker(&cfg)
 }
@@ -101,6 +73,7 @@ func (a *Auth) broker(cfg *broker.Config) error {
 	if a.Guard.Failures == 0 {
 		cfg.Guard.AddressBurst, cfg.Guard.UserBurst = -1, -1
 	}
+	cfg.BanFile = a.Bans.File
 	for _, n := range a.Bans.Networks {
 		cfg.Bans = append(cfg.Bans, guard.Ban{Kind: guard.Network, Network: n})
 	}
@@ -161,7 +134,7 @@ func (l *Listener) broker() (broker.Listener, error) {
 	out := broker.Listener{
 		URL: e.url(), Name: l.Name, ConnsMax: l.MaxConnections, AcceptRate: l.ConnectRate.perSecond(), AddressRate: l.AddressRate.perSecond(),
 		Origins: l.Origins, Anonymous: l.Anonymous.Bool(),
-		PasswordFile: l.PasswordFile, ACLFile: l.ACLFile, Ways: ways(l.Auth),
+		PasswordFile: l.PasswordFile, ACLFile: l.ACLFile, Ways: ways(l.Auth), Limits: l.Limits,
 		Mode: fs.FileMode(l.Mode), Owner: l.Owner, Group: l.Group,
 		Proxy: l.ProxyProtocol != "off", ProxyVersion: map[string]int{"v1": 1, "v2": 2}[l.ProxyProtocol], Trusted: slices.Concat(l.ProxyTrusted, l.ForwardedTrusted),
 	}

@@ -5,14 +5,12 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/auth/token"
 	"github.com/loopmq/loopmq/broker"
-	"github.com/loopmq/loopmq/config"
 )
 
 func class(t *testing.T, name string) broker.Durability {
@@ -97,25 +95,25 @@ bans.client_ids = ["bad"]
 	serves(t, got, 3)
 }
 
-// TestLater: what a broker does not do yet is not served as if it did.
-func TestLater(t *testing.T) {
+// TestListenerLimits: what a listener says of limits is the broker's, the rest
+// is left to [limits].
+func TestListenerLimits(t *testing.T) {
 	dir := t.TempDir()
 	f := load(t, write(t, dir, "loopmq.toml", `
-log.level = "debug"
+limits.inflight_max = 7
 [[listener]]
 url = "mqtt://:0"
 limits.inflight_max = 5
+limits.packet_bytes_max = "1kB"
 `), nil)
-	want := []string{"listener.0.limits.inflight_max"}
-	if got := f.Later(); !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+	got, err := f.Broker()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := f.Broker(); err == nil {
-		t.Error("a broker is made of it")
+	if want := (broker.Limits{InflightMax: 5, PacketBytesMax: 1000}); got.Listeners[0].Limits != want {
+		t.Errorf("got %+v, want %+v", got.Listeners[0].Limits, want)
 	}
-	if got := config.Default().Later(); got != nil {
-		t.Errorf("of the defaults: %q", got)
-	}
+	serves(t, got, 1)
 }
 
 // serves starts a broker and counts its addresses.

@@ -279,6 +279,7 @@ func (in *reader) checkChain(key string, chain []string, f *File, l *Listener) {
 func (in *reader) checkAuth(a *Auth) {
 	in.file("auth.password_file", a.PasswordFile)
 	in.file("auth.acl_file", a.ACLFile)
+	in.file("auth.bans.file", a.Bans.File)
 	in.file("auth.jwt.keys", a.JWT.Keys)
 	in.file("auth.http.ca", a.HTTP.CA)
 	for _, name := range a.JWT.Algorithms {

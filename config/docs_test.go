@@ -64,7 +64,7 @@ func reference() string {
 	var b strings.Builder
 	b.WriteString("# Configuration\n\n<!-- Made by make docs from the schema in package config. -->\n\n")
 	b.WriteString(intro)
-	b.WriteString("\n`loopmq config init FILE` writes a file to begin with, `loopmq config check FILE`\nsays everything that is wrong with one, `loopmq config show FILE` what it comes to,\n`loopmq config explain KEY` what is here, `loopmq config diff OLD NEW` what a\nreload would change, and `loopmq config import MOSQUITTO.CONF` makes one out of\nMosquitto's. `loopmq serve --config FILE` runs from it and reads it again at\nSIGHUP: all of it is put in force, or nothing. Keys that are not served yet say\nso, and are refused.\n\n## General\n")
+	b.WriteString("\n`loopmq config init FILE` writes a file to begin with, `loopmq config check FILE`\nsays everything that is wrong with one, `loopmq config show FILE` what it comes to\n(with --origin where each value comes from), `loopmq config explain KEY` what is\nhere, `loopmq config diff OLD NEW` what a reload would change and who would lose\nwhich right, and `loopmq config import MOSQUITTO.CONF` makes one out of\nMosquitto's. `loopmq serve --config FILE` runs from it and reads it again at\nSIGHUP: all of it is put in force, or nothing.\n\n## General\n")
 	for _, k := range config.Keys() {
 		switch k.Kind {
 		case config.KindTable:

@@ -57,9 +57,6 @@ func exampleDoc(k Key) string {
 	if len(k.Choices) > 0 && !strings.Contains(doc, either(k.Choices)) {
 		doc += " Choices: " + strings.Join(quoteAll(k.Choices), ", ") + "."
 	}
-	if k.Later {
-		doc += " (Not served yet.)"
-	}
 	return doc
 }
 

@@ -28,7 +28,13 @@ type File struct {
 	Auth                 Auth
 	Quotas               []Quota
 	Durability           []Durability
+
+	origins  []origin
+	warnings []string
 }
+
+// Warnings are files that hold secrets and that everybody may read.
+func (f *File) Warnings() []string { return f.warnings }
 
 // Log is where the log goes, and how much of it.
 type Log struct {
@@ -135,6 +141,7 @@ type Guard struct {
 
 // Bans keeps out known ones.
 type Bans struct {
+	File      string
 	Networks  []netip.Prefix
 	Users     []string
 	ClientIDs []string

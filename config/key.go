@@ -87,9 +87,6 @@ type Key struct {
 	Reload  Reload
 	Flag    string // of loopmq serve, without the dashes; "" if there is none
 	Doc     string
-	// Later says that the broker does not do it yet: a configuration that sets
-	// it is read and checked, and not served.
-	Later bool
 }
 
 // Env is the environment variable that sets the key. For a key of a list of
@@ -206,9 +203,6 @@ func (k Key) Facts() [][2]string {
 	}
 	if bounds := k.bounds(); bounds != "" {
 		facts = append(facts, [2]string{"bounds", bounds})
-	}
-	if k.Later {
-		facts = append(facts, [2]string{"served", "not yet: a broker does not start with it"})
 	}
 	facts = append(facts, [2]string{"reload", k.Reload.String()})
 	if k.Path != "include" {

@@ -43,7 +43,7 @@ func (l *Listener) rows() []*row {
 		textRow(&l.Owner, "owner", "", Remake, "Owner of the socket, of unix://: a name or a number."),
 		textRow(&l.Group, "group", "", Remake, "Group of the socket, of unix://: a name or a number."),
 		tableRow("tls", l.TLS.rows(), "Encryption, of mqtts://, tls:// and wss://."),
-		tableRow("limits", listenerLimitRows(&l.Limits), "Bounds for the clients of this listener; what is not said is as in [limits].").later(),
+		tableRow("limits", listenerLimitRows(&l.Limits), "Bounds for the clients of this listener; what is not said is as in [limits]. A session is bound by those of the listener through which its client came last; after a restart by [limits] until its client comes again."),
 	}
 }
 

@@ -87,6 +87,7 @@ func (l *loader) load(path string, overrides []Override) (*File, []Problem) {
 		in.check(f)
 	}
 	inOrder(in.problems)
+	f.origins, f.warnings = in.origins(f), in.warnings
 	return f, in.problems
 }
 
@@ -172,11 +173,26 @@ func (in *reader) secrets(f *File) {
 	in.secret(&f.Auth.HTTP.Token, f.Auth.HTTP.TokenFile, "auth.http.token")
 }
 
+// exposed notes that everybody may read a file with a secret.
+func (in *reader) exposed(path string) {
+	info, err := in.stat(path)
+	if err != nil || info.Mode()&0o006 == 0 {
+		return
+	}
+	text := fmt.Sprintf("%s holds a secret and is open to everybody (mode %04o); type: chmod 640 %s", path, info.Mode().Perm(), path)
+	if !slices.Contains(in.warnings, text) {
+		in.warnings = append(in.warnings, text)
+	}
+}
+
 // secret reads one: out of its file, or out of the credential that has the name
 // of the key.
 func (in *reader) secret(to *Secret, file, key string) {
 	at := in.places[key+"_file"]
 	dir := in.getenv("CREDENTIALS_DIRECTORY")
+	if p := in.places[key]; *to != "" && p.file != "" {
+		in.exposed(p.file)
+	}
 	switch {
 	case file != "" && *to != "":
 		in.problems = append(in.problems, at.problem(key+"_file", "there is "+key+" too", "leave one of the two out"))
@@ -198,6 +214,7 @@ func (in *reader) secret(to *Secret, file, key string) {
 		in.problems = append(in.problems, at.problem(key+"_file", file+" is too large for a secret", ""))
 		return
 	}
+	in.exposed(file)
 	*to = Secret(strings.TrimRight(string(text), "\r\n"))
 	if *to == "" {
 		in.problems = append(in.problems, at.problem(key+"_file", file+" is empty", ""))

@@ -15,7 +15,8 @@ type reader struct {
 	*loader
 	places   map[string]place // of keys that are set, by path with indices
 	problems []Problem        // those of the loader, and more
-	keys     []Key            // once a key is unknown: all there are
+	warnings []string
+	keys     []Key // once a key is unknown: all there are
 }
 
 // scalar is a value on its way into a row.

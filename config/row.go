@@ -59,26 +59,6 @@ func (r *row) flag(name string) *row {
 	return r
 }
 
-// later marks what the broker does not do yet.
-func (r *row) later() *row {
-	r.Later = true
-	for i := range r.inner {
-		r.inner[i] = r.inner[i].later()
-	}
-	if r.Kind == KindTables {
-		at, sample := r.at, r.sample
-		all := func(rows []*row) []*row {
-			for i := range rows {
-				rows[i] = rows[i].later()
-			}
-			return rows
-		}
-		r.at = func(i int) []*row { return all(at(i)) }
-		r.sample = func() []*row { return all(sample()) }
-	}
-	return r
-}
-
 // between bounds a whole number or a size; 0 for most is no bound.
 func (r *row) between(least, most int) *row {
 	r.Min, r.Max = least, most

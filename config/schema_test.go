@@ -16,6 +16,9 @@ import (
 // fields are the paths of all fields of a File, in lower case.
 func fields(t reflect.Type, path string) (all []string) {
 	for f := range t.Fields() {
+		if path == "" && !f.IsExported() {
+			continue // not of the file
+		}
 		name := path + strings.ToLower(f.Name)
 		inner := f.Type
 		if f.Anonymous {
@@ -78,7 +81,7 @@ func TestLimitsAreTheBrokers(t *testing.T) {
 func TestExample(t *testing.T) {
 	dir := t.TempDir()
 	f := load(t, write(t, dir, "a.toml", config.Example()), nil)
-	if want := config.Default(); !reflect.DeepEqual(f, want) {
+	if want := config.Default(); !reflect.DeepEqual(f.Plain(), want.Plain()) {
 		t.Errorf("got %+v\nwant %+v", f, want)
 	}
 	all := regexp.MustCompile(`(?m)^#(\[|[a-z_]+ = )`).ReplaceAllString(config.Example(), "$1")
@@ -169,7 +172,7 @@ func TestShownConfigurationIsTheSame(t *testing.T) {
 			t.Errorf("the secret is shown:\n%s", text)
 		}
 		got := load(t, write(t, dir, "shown.toml", text), nil)
-		if !reflect.DeepEqual(got, want) {
+		if !reflect.DeepEqual(got.Plain(), want.Plain()) {
 			t.Errorf("all=%t: got %+v\nwant %+v\n%s", all, got, want, text)
 		}
 	}

@@ -34,6 +34,7 @@ func (o options) limits() broker.Limits {
 		ClientIDBytesMax:  o.clientIDBytesMax,
 		ReceiveMaximum:    o.receiveMaximum,
 		ConnectTimeout:    o.connectTimeout,
+		SysInterval:       o.sysInterval,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // mosquittoDiffers are the tests that Debian's mosquitto 2.0 is known to fail,
@@ -149,6 +150,7 @@ func mosquittoConf(address string, o options) string {
 			fmt.Fprintf(&b, "%s %d\n", key, v)
 		}
 	}
+	set("sys_interval", int(o.sysInterval/time.Second))
 	set("max_packet_size", o.packetBytesMax)
 	set("max_inflight_messages", o.inflightMax)
 	set("max_queued_messages", o.queuedMessagesMax)

@@ -30,6 +30,7 @@ type options struct {
 	clientIDBytesMax  int
 	receiveMaximum    int
 	connectTimeout    time.Duration
+	sysInterval       time.Duration
 	serverReference   string
 	scram             bool // user "user", password "pencil"
 }

@@ -304,6 +304,9 @@ func (l *epoll) Post(f func()) bool { return l.posts.add(f, true) }
 // Complete implements Engine.
 func (l *epoll) Complete(f func()) { l.posts.add(f, false) }
 
+// Take implements Engine.
+func (l *epoll) Take(n int) { l.lim.InputBytesMax = max(l.lim.InputBytesMax, n) }
+
 // Stats implements Engine.
 func (l *epoll) Stats() *Stats {
 	l.stats.PostsRefused = l.posts.refused.Load()

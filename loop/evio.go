@@ -257,6 +257,9 @@ func (e *evioLoop) Post(f func()) bool { return e.posts.add(f, true) }
 // Complete implements Engine.
 func (e *evioLoop) Complete(f func()) { e.posts.add(f, false) }
 
+// Take implements Engine.
+func (e *evioLoop) Take(n int) { e.lim.InputBytesMax = max(e.lim.InputBytesMax, n) }
+
 // Stats implements Engine.
 func (e *evioLoop) Stats() *Stats {
 	e.stats.PostsRefused = e.posts.refused.Load()

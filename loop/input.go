@@ -156,7 +156,7 @@ func (l *epoll) read(c *conn, b []byte) int {
 // keepTail copies what the handler did not use.
 func (c *conn) keepTail(left []byte) {
 	size := len(left)
-	if size > tailCopyMax {
+	if size > tailCopyMax && !c.retry && !c.paused { // who has had enough is not read from before it has taken this
 		size = max(size, min(ownRoom*size, ownRoomMax))
 	}
 	c.tail = append(c.l.pool.Get(size), left...)

@@ -119,6 +119,8 @@ type Engine interface {
 	Serve(*Socket) error
 	// Withdraw closes a listening socket, also one of Options; its connections stay. Loop goroutine only.
 	Withdraw(*Socket)
+	// Take raises Limits.InputBytesMax to n. Loop goroutine only.
+	Take(n int)
 	// Stats returns the engine's counters. Loop goroutine only.
 	Stats() *Stats
 }

@@ -14,7 +14,7 @@ func (c *Client) resolveAlias(p *codec.Publish) error {
 		return nil
 	}
 	n := int(p.Props.TopicAlias)
-	if most := c.r.limits.TopicAliasMax; n > most { // [MQTT-3.3.2-9]
+	if most := c.limits().TopicAliasMax; n > most { // [MQTT-3.3.2-9]
 		c.r.hit(LimitTopicAlias)
 		return &refusal{codec.TopicAliasInvalid, fmt.Sprintf("Topic Alias %d; topic-alias-max is %d", n, most)}
 	}

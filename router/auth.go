@@ -115,7 +115,7 @@ func (c *Client) finishAuth(last []byte) error {
 		return err
 	}
 	if c.r.identify != nil {
-		c.v5.auth.verdict.Identity = c.r.identify(c.v5.auth.identity, string(p.ClientID), c.peer)
+		c.v5.auth.verdict = c.r.identify(c.v5.auth.identity, string(p.ClientID), c.peer)
 	} else {
 		c.v5.auth.verdict.Identity = &Identity{User: c.v5.auth.identity}
 	}

@@ -62,6 +62,7 @@ func (r *Router) CheckInvariants() error {
 		differs("messages in flight", r.stats.Inflight, n.inflight),
 		differs("retained bytes", r.stats.RetainedBytes, retainedBytes),
 		differs("live messages", r.messages.live, len(holders)),
+		differs("bytes of payloads", int(r.messages.payloadBytes), payloadsOf(holders)),
 		checkHolders(holders),
 		checkWritten(holders, written),
 		r.checkShares(),
@@ -69,6 +70,14 @@ func (r *Router) CheckInvariants() error {
 		r.index.CheckInvariants(),
 		r.retained.CheckInvariants(),
 	)
+}
+
+// payloadsOf counts the payloads of all messages that are held.
+func payloadsOf(holders map[*Message]int32) (bytes int) {
+	for m := range holders {
+		bytes += len(m.Payload())
+	}
+	return bytes
 }
 
 // checkSession checks one session and adds its holds.

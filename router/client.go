@@ -64,6 +64,14 @@ func (c *Client) seldom() *rarely {
 	return c.rare
 }
 
+// limits are those of the listener through which the client came.
+func (c *Client) limits() *Limits {
+	if l := c.peer.Listener; l != nil && l.Limits != nil {
+		return l.Limits
+	}
+	return &c.r.limits
+}
+
 // peer5 is what a connection has in 5.0 only.
 type peer5 struct {
 	aliasesIn [][]byte // topic of each alias that the client set
@@ -96,7 +104,7 @@ func (c *Client) Data(view []byte) (used int, err error) {
 		}
 		k, n, err := codec.Next(view[used:], int(c.packetMax))
 		if err != nil {
-			return used, c.fail(err)
+			return used, c.fail(c.stranger(view, err))
 		}
 		if n == 0 {
 			break
@@ -105,7 +113,7 @@ func (c *Client) Data(view []byte) (used int, err error) {
 		c.seenAt = c.r.now
 		c.r.stats.PacketsIn++
 		if err := c.handle(&k); err != nil {
-			return used, c.fail(err)
+			return used, c.fail(c.stranger(view, err))
 		}
 	}
 	return used, nil

@@ -51,7 +51,7 @@ func (c *Client) refuseBroken(p *codec.Connect, err error) error {
 // greet notes what the client said of itself that matters to its first answer.
 func (c *Client) greet(p *codec.Connect) {
 	c.version = p.Version
-	c.window = int32(min(c.r.limits.InflightMax, packetIDs))
+	c.window = int32(min(c.limits().InflightMax, packetIDs))
 	if p.Version != codec.V5 {
 		return
 	}
@@ -66,7 +66,7 @@ func (c *Client) greet(p *codec.Connect) {
 	if p.Props.Has.Has(codec.PropReceiveMaximum) {
 		c.window = min(c.window, int32(p.Props.ReceiveMaximum)) // [MQTT-3.3.4-9]
 	}
-	if n := min(int(p.Props.TopicAliasMaximum), c.r.limits.TopicAliasOutMax); n > 0 {
+	if n := min(int(p.Props.TopicAliasMaximum), c.limits().TopicAliasOutMax); n > 0 {
 		c.aliases = newAliasTable(n) // [MQTT-3.1.2-26]
 		c.group = groupAlias
 	}
@@ -97,10 +97,10 @@ func (c *Client) clientID(p *codec.Connect) (id string, assigned bool, err error
 	rejected := func(text string) (string, bool, error) {
 		return "", false, &refusal{codec.ClientIdentifierNotValid, text}
 	}
-	switch n := len(p.ClientID); {
-	case n > c.r.limits.ClientIDBytesMax:
+	switch n, most := len(p.ClientID), c.limits().ClientIDBytesMax; {
+	case n > most:
 		c.r.hit(LimitClientIDBytes)
-		return rejected(fmt.Sprintf("client identifier has %d bytes; client-id-bytes-max is %d", n, c.r.limits.ClientIDBytesMax))
+		return rejected(fmt.Sprintf("client identifier has %d bytes; client-id-bytes-max is %d", n, most))
 	case n > 0:
 		return string(p.ClientID), false, nil
 	case p.Version == codec.V31:
@@ -145,15 +145,13 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 		s = r.newSession(id)
 	}
 	s.identity = c.peer.Identity
-	if c.rare != nil && c.rare.quota != (Quota{}) || s.quota() != nil {
-		s.seldom().quota = c.seldom().quota
-	}
+	s.bound(c)
 	if id := s.identity; c.will != nil && id != nil && id.Access != nil {
 		c.will.writer, c.will.id = id, s.id
 	}
-	r.attachSession(s, c, r.sessionExpiry(p))
+	r.attachSession(s, c, c.sessionExpiry(p))
 	c.id, c.connected = s.id, true
-	c.packetMax = int32(min(r.limits.PacketBytesMax, codec.MaxPacketBytes))
+	c.packetMax = int32(min(c.limits().PacketBytesMax, codec.MaxPacketBytes))
 	c.keepConnect(s, mark)
 	keep := c.startKeepAlive(p.KeepAliveSeconds)
 	r.stats.Connects++
@@ -174,22 +172,21 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 
 // sessionExpiry is how long the session outlives its connection, in ns; 0 for
 // not at all [MQTT-3.1.2-23].
-func (r *Router) sessionExpiry(p *codec.Connect) int64 {
-	most := r.limits.SessionExpiry.Nanoseconds()
+func (c *Client) sessionExpiry(p *codec.Connect) int64 {
 	switch {
 	case p.Version == codec.V5:
-		return r.cappedExpiry(p.Props.SessionExpirySeconds)
+		return c.cappedExpiry(p.Props.SessionExpirySeconds)
 	case p.CleanStart:
 		return 0
 	}
-	return most
+	return c.limits().SessionExpiry.Nanoseconds()
 }
 
-func (r *Router) cappedExpiry(seconds uint32) int64 {
-	most := r.limits.SessionExpiry.Nanoseconds()
+func (c *Client) cappedExpiry(seconds uint32) int64 {
+	most := c.limits().SessionExpiry.Nanoseconds()
 	want := int64(seconds) * int64(time.Second)
 	if want > most {
-		r.hit(LimitSessionExpiry)
+		c.r.hit(LimitSessionExpiry)
 		return most
 	}
 	return want
@@ -208,7 +205,7 @@ func (c *Client) connack(p *codec.Connect, s *Session, present, assigned bool, k
 
 // announce sets the properties of CONNACK (section 3.2.2.3).
 func (c *Client) announce(a *codec.Properties, p *codec.Connect, s *Session, assigned bool, keep uint16) {
-	l := &c.r.limits
+	l := c.limits()
 	set := func(id codec.PropertyID) { a.Has = a.Has.Add(id) }
 	if granted := uint32(s.expiry / int64(time.Second)); granted != p.Props.SessionExpirySeconds {
 		a.SessionExpirySeconds = granted
@@ -261,7 +258,7 @@ func (c *Client) responseName() string {
 // startKeepAlive replaces the CONNECT deadline by the keep alive, and returns
 // the seconds in force: 5.0 clients can be told to use less.
 func (c *Client) startKeepAlive(seconds uint16) uint16 {
-	if most := c.r.limits.KeepAliveMax; c.v5 != nil && time.Duration(seconds)*time.Second > most {
+	if most := c.limits().KeepAliveMax; c.v5 != nil && time.Duration(seconds)*time.Second > most {
 		c.r.hit(LimitKeepAlive)
 		seconds = uint16(min(most/time.Second, math.MaxUint16))
 	}
@@ -285,7 +282,7 @@ func (c *Client) handleDisconnect(k *codec.Packet) error {
 		if s.expiry == 0 && p.Props.SessionExpirySeconds != 0 { // [MQTT-3.14.2-2]
 			return &refusal{codec.ProtocolError, "DISCONNECT sets a Session Expiry where CONNECT had none"}
 		}
-		s.expiry = c.r.cappedExpiry(p.Props.SessionExpirySeconds)
+		s.expiry = c.cappedExpiry(p.Props.SessionExpirySeconds)
 	}
 	if p.Reason == codec.Success {
 		c.dropWill() // [MQTT-3.14.4-3]

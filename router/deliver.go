@@ -206,7 +206,8 @@ func (r *Router) open(s *Session, d delivery) *flight {
 func (r *Router) enqueue(s *Session, d delivery) {
 	s.own()
 	size := d.msg.bytes()
-	most := r.limits.QueuedBytesMax
+	l := s.limits()
+	most := l.QueuedBytesMax
 	if q := s.quota(); q != nil && q.QueuedBytes > 0 {
 		most = min(most, q.QueuedBytes)
 	}
@@ -215,7 +216,7 @@ func (r *Router) enqueue(s *Session, d delivery) {
 		r.drop(s, DropTooLarge, d.msg.Topic())
 		return
 	}
-	for s.queue.n >= r.limits.QueuedMessagesMax {
+	for s.queue.n >= l.QueuedMessagesMax {
 		r.dropOldest(s, LimitQueuedMessages)
 	}
 	for s.queue.bytes+size > most {

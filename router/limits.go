@@ -182,18 +182,30 @@ func LimitRows() []LimitRow {
 	}
 }
 
+// Over is l where it says something, and otherwise general; nil where it says
+// nothing.
+func (l Limits) Over(general Limits) *Limits {
+	if l == (Limits{}) {
+		return nil
+	}
+	l = l.filled(general.withDefaults())
+	return &l
+}
+
 // withDefaults fills zero fields.
-func (l Limits) withDefaults() Limits {
-	def := DefaultLimits()
+func (l Limits) withDefaults() Limits { return l.filled(DefaultLimits()) }
+
+// filled takes zero fields from other.
+func (l Limits) filled(other Limits) Limits {
 	for _, row := range LimitRows() {
 		switch v := row.Field(&l).(type) {
 		case *int:
 			if *v == 0 {
-				*v = *row.Field(&def).(*int)
+				*v = *row.Field(&other).(*int)
 			}
 		case *time.Duration:
 			if *v == 0 {
-				*v = *row.Field(&def).(*time.Duration)
+				*v = *row.Field(&other).(*time.Duration)
 			}
 		}
 	}

@@ -98,8 +98,9 @@ const exactTextBytesMax = 512
 // messagePool recycles messages, so that QoS 1 and 2 in the steady state
 // allocate nothing.
 type messagePool struct {
-	free []*Message
-	live int
+	free         []*Message
+	live         int
+	payloadBytes int64 // of those
 }
 
 // cloneMessage copies what p points to. The caller is its first holder.
@@ -130,6 +131,7 @@ func (r *Router) cloneMessage(p *publication) *Message {
 	}
 	m.holders = 1
 	r.messages.live++
+	r.messages.payloadBytes += int64(len(p.payload))
 	return m
 }
 
@@ -145,6 +147,7 @@ func (r *Router) release(m *Message) {
 	if m.holders > 0 {
 		return
 	}
+	r.messages.payloadBytes -= int64(len(m.Payload()))
 	if m.large != nil {
 		m.large.Release()
 		m.large = nil

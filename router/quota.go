@@ -48,9 +48,10 @@ type userUse struct {
 	connections, retained int
 }
 
-// use finds what a user has; nil for nobody in particular.
+// use finds what a user has; nil for nobody in particular: what clients without
+// a name have in common is their listener.
 func (r *Router) use(id *Identity) *userUse {
-	if id == nil {
+	if userOf(id) == "" {
 		return nil
 	}
 	u := r.uses[id.User]
@@ -104,13 +105,19 @@ func (c *Client) restrict(q Quota) error {
 	}
 	k := c.seldom()
 	k.quota = q
+	if u := c.r.uses[c.peer.User()]; u != nil && q.Connections > 0 && u.connections >= q.Connections {
+		c.r.stats.OverQuota++
+		return errTooManyConnections
+	}
+	c.tighten(q)
+	return nil
+}
+
+// tighten begins to count what a quota bounds.
+func (c *Client) tighten(q Quota) {
+	k := c.rare
 	if q.Connections > 0 || q.Retained > 0 {
 		if k.use = c.r.use(c.peer.Identity); k.use != nil {
-			if q.Connections > 0 && k.use.connections >= q.Connections {
-				k.use = nil
-				c.r.stats.OverQuota++
-				return errTooManyConnections
-			}
 			k.use.connections++
 		}
 	}
@@ -123,7 +130,6 @@ func (c *Client) restrict(q Quota) error {
 			c.conn = &pacedConn{Conn: c.conn, pace: k.pace}
 		}
 	}
-	return nil
 }
 
 // unrestrict gives back what a connection counted.

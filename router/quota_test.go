@@ -150,3 +150,63 @@ func TestQuotaTightens(t *testing.T) {
 		t.Errorf("%+v", q)
 	}
 }
+
+// TestRequota: quotas change for those who are connected; who waited for his rate
+// goes on at once when it is gone.
+func TestRequota(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"slow": {MessagesIn: 1, MessagesOut: 1}}
+	c := w.as("slow", "c", true)
+	c.expect("20 02 00 00")
+	c.send("82 06 0001 0001 't' 00 30 04 0001 't' '1' 30 04 0001 't' '2' 30 04 0001 't' '3' c0 00")
+	c.expect("90 03 0001 00 30 04 0001 't' '1'")
+	w.pass(func() { w.r.Requota(func(*router.Peer, string) router.Quota { return router.Quota{} }) })
+	c.feed(nil)
+	w.settle()
+	c.expect("30 04 0001 't' '2' 30 04 0001 't' '3' d0 00")
+	w.pass(func() {
+		w.r.Requota(func(*router.Peer, string) router.Quota { return router.Quota{MessagesIn: 2, Connections: 1} })
+	})
+	c.send("30 04 0001 't' '1' 30 04 0001 't' '2' 30 04 0001 't' '3' c0 00")
+	c.expect("30 04 0001 't' '1' 30 04 0001 't' '2'")
+	w.listener.Authenticator = quotas{"slow": {Connections: 1}}
+	w.as("slow", "d", true).expect("20 02 00 03")
+	w.pass(func() { w.r.Requota(func(*router.Peer, string) router.Quota { return router.Quota{} }) })
+	w.as("slow", "d", true).expect("20 02 00 00")
+	c.feed(nil)
+	c.expect("30 04 0001 't' '3' d0 00")
+	w.sleep(5)
+}
+
+// TestQuotaOfConnections5: what a client of MQTT 5.0 is told, which one of 3.1.1
+// is told by 3 (server unavailable).
+func TestQuotaOfConnections5(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"u": {Connections: 1}}
+	five := func(id string) *fakeConn {
+		c := w.dial()
+		c.send(frame5(t, "10", fmt.Sprintf("0004 'MQTT' 05 82 0000 00 0001 '%s' 0001 'u'", id)))
+		return c
+	}
+	five("1").expect(welcome)
+	c := five("2")
+	c.expect("20 3a 00 97 37 1f 0034 'the user has as many connections as its quota allows'")
+	c.expectClosed()
+}
+
+// TestQuotaOfSubscriptions5: the third filter of SUBACK says Quota exceeded.
+func TestQuotaOfSubscriptions5(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"u": {Subscriptions: 2}}
+	c := w.dial()
+	c.send("10 11 0004 'MQTT' 05 82 0000 00 0001 'c' 0001 'u'")
+	c.expect(welcome)
+	c.send("82 0f 0001 00 0001 'a' 00 0001 'b' 00 0001 'c' 00")
+	out := c.take()
+	if n := len(out); n < 5 || out[0] != 0x90 || string(out[n-3:]) != "\x00\x00\x97" {
+		t.Errorf("SUBACK % x", out)
+	}
+	if n := w.r.Stats().OverQuota; n != 1 {
+		t.Errorf("counted %d times, want 1", n)
+	}
+}

@@ -35,7 +35,7 @@ func (c *Client) mayKeep(p *codec.Connect, id string) error {
 	if k == nil || k.accepts() == nil {
 		return nil
 	}
-	if c.r.sessionExpiry(p) == 0 || c.r.sessions[id] != nil && !p.CleanStart {
+	if c.sessionExpiry(p) == 0 || c.r.sessions[id] != nil && !p.CleanStart {
 		return nil
 	}
 	return refusalOf(k.accepts())

@@ -46,7 +46,7 @@ type Router struct {
 	validatePayloads bool
 	moved            bool
 	authMethods      map[string]func() Exchange
-	identify         func(user, clientID string, from Peer) *Identity
+	identify         func(user, clientID string, from Peer) Verdict
 	denyCloses       bool
 	guarded          bool // somebody's Access is not nil
 
@@ -116,9 +116,9 @@ func (r *Router) Change(cfg Config) {
 }
 
 // CloseWhere closes the connections of clients that would not be let in again.
-func (r *Router) CloseWhere(stranger func(from *Peer) bool) {
+func (r *Router) CloseWhere(stranger func(from *Peer, clientID string) bool) {
 	for c := r.clients.head; c != nil; c = c.next {
-		if c.connected && !c.closing && stranger(&c.peer) {
+		if c.connected && !c.closing && stranger(&c.peer, c.id) {
 			c.close(errNoLongerWelcome)
 		}
 	}
@@ -160,9 +160,10 @@ func (r *Router) EndPass() (wake int64) {
 
 // Attach gives a new connection to the router, which answers with its handler.
 func (r *Router) Attach(conn Conn, from Peer) *Client {
-	c := &Client{r: r, conn: conn, peer: from, packetMax: int32(min(r.limits.ConnectBytesMax, codec.MaxPacketBytes)), sendMax: codec.MaxPacketBytes}
+	c := &Client{r: r, conn: conn, peer: from, sendMax: codec.MaxPacketBytes}
+	c.packetMax = int32(min(c.limits().ConnectBytesMax, codec.MaxPacketBytes))
 	r.clients.add(c)
-	r.timers.Set(&c.timer, c, r.after(r.limits.ConnectTimeout.Nanoseconds()))
+	r.timers.Set(&c.timer, c, r.after(c.limits().ConnectTimeout.Nanoseconds()))
 	return c
 }
 

@@ -57,6 +57,10 @@ type Listener struct {
 	Versions []byte
 	// Authenticator finds out who clients are; nil: whoever comes is let in.
 	Authenticator Authenticator
+	// Limits bound its clients, and their sessions when they are gone, instead
+	// of Config.Limits; nil: those do. What all clients share is bounded by
+	// Config.Limits alone. See Limits.Over.
+	Limits *Limits
 }
 
 // Store keeps records over the end of the process. It is called on the loop and
@@ -106,9 +110,9 @@ type Config struct {
 	ValidatePayloads bool
 	// AuthMethods start the enhanced authentications of MQTT 5.0, by method.
 	AuthMethods map[string]func() Exchange
-	// Identify returns the Identity of a user who has shown himself in an
-	// Exchange; nil: everybody may do everything.
-	Identify func(user, clientID string, from Peer) *Identity
+	// Identify judges a user who has shown himself in an Exchange; nil: everybody
+	// is let in and may do everything.
+	Identify func(user, clientID string, from Peer) Verdict
 	// Version and Traffic are for the $SYS tree. Traffic is called on the loop,
 	// while somebody listens; nil: nothing is known.
 	Version string

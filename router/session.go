@@ -26,6 +26,7 @@ type sessionRarely struct {
 	will    *will // waits for its delay
 	dropped uint64
 	quota   Quota    // of the last connection
+	limits  *Limits  // of its listener; nil: the router's
 	fan     *overlap // nil until filters of it overlapped
 }
 
@@ -51,6 +52,30 @@ func (s *Session) quota() *Quota {
 		return nil
 	}
 	return &s.rare.quota
+}
+
+// limits are what bounds s: of the listener through which its client came.
+func (s *Session) limits() *Limits {
+	switch {
+	case s.client != nil:
+		return s.client.limits()
+	case s.rare != nil && s.rare.limits != nil:
+		return s.rare.limits
+	}
+	return &s.r.limits
+}
+
+// bound notes what bounds s from the connection of c on, also when that has
+// ended.
+func (s *Session) bound(c *Client) {
+	var own *Limits
+	if l := c.peer.Listener; l != nil {
+		own = l.Limits
+	}
+	if s.rare == nil && own == nil && (c.rare == nil || c.rare.quota == (Quota{})) {
+		return
+	}
+	s.seldom().quota, s.seldom().limits = c.seldom().quota, own
 }
 
 // losses is how many messages s did not get.

@@ -146,13 +146,17 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 	sub := s.subs.find(f.Name)
 	known := sub != nil
 	if !known {
-		most := r.limits.SubscriptionsMax
-		if q := s.quota(); q != nil && q.Subscriptions > 0 {
-			most = min(most, q.Subscriptions)
+		most, name := s.limits().SubscriptionsMax, "subscriptions-max"
+		if q := s.quota(); q != nil && q.Subscriptions > 0 && q.Subscriptions < most {
+			most, name = q.Subscriptions, "a quota's subscriptions"
 		}
 		if s.subs.len() >= most {
-			r.hit(LimitSubscriptions)
-			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; subscriptions-max", s.subs.len())}
+			if most < s.limits().SubscriptionsMax {
+				r.stats.OverQuota++
+			} else {
+				r.hit(LimitSubscriptions)
+			}
+			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; %s is %d", s.subs.len(), name, most)}
 		}
 		sub = r.enter(s, f.Name)
 	}

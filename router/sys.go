@@ -2,7 +2,9 @@ package router
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +17,10 @@ import (
 // when somebody subscribes to a part of it and every Limits.SysInterval for as
 // long as somebody does; without a listener it costs nothing.
 
-const sysPrefix = "$SYS/broker/"
+const (
+	sysPrefix    = "$SYS/broker/"
+	sysListeners = "listeners/"
+)
 
 // Traffic is what the router is told of the engine and the process, for $SYS.
 type Traffic struct {
@@ -24,6 +29,7 @@ type Traffic struct {
 	Accepted          uint64        // connections since the start
 	Heap              uint64        // bytes in use now
 	State             *StateTraffic // nil: there is no store
+	Listeners         []Fact        // what is known of each
 }
 
 // StateTraffic is what a store has done since the start, and holds.
@@ -32,6 +38,12 @@ type StateTraffic struct {
 	Commits, Flushes     uint64
 	Records, Elided      uint64 // written, and replaced or deleted before they were
 	Live, Disk           uint64 // bytes in use, and taken from the file system
+}
+
+// Fact is a number of a listener.
+type Fact struct {
+	Listener, Name string // a part of a topic each
+	Number         int64
 }
 
 // sys is the state of the tree.
@@ -124,7 +136,7 @@ func (s *sys) send() {
 	stored := uint64(r.messages.live)
 	number("messages/stored", stored)
 	number("store/messages/count", stored)
-	number("store/messages/bytes", uint64(st.QueuedBytes)+uint64(st.LateBytes)+uint64(st.RetainedBytes))
+	number("store/messages/bytes", uint64(r.messages.payloadBytes))
 	number("subscriptions/count", uint64(st.Subscriptions))
 	number("shared_subscriptions/count", uint64(r.sharedSubs))
 	s.most.heap = max(s.most.heap, t.Heap)
@@ -155,6 +167,7 @@ func (s *sys) send() {
 	if t.State != nil && r.keep != nil {
 		s.putState(t.State, number)
 	}
+	s.putListeners(t.Listeners)
 	number("retained messages/count", uint64(r.retained.Len())) // last: the others are among them
 	s.sentAt = r.now
 }
@@ -181,6 +194,21 @@ func (s *sys) put(name, value string) {
 	s.last[name] = value
 	p := publication{topic: []byte(sysPrefix + name), payload: []byte(value), qos: 2, retain: true}
 	s.r.route(&p)
+}
+
+// putListeners publishes what is known of listeners, and takes back what is no longer.
+func (s *sys) putListeners(facts []Fact) {
+	known := make(map[string]bool, len(facts))
+	for _, f := range facts {
+		name := sysListeners + f.Listener + "/" + f.Name
+		known[name] = true
+		s.put(name, strconv.FormatInt(f.Number, 10))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.last)) {
+		if strings.HasPrefix(name, sysListeners) && !known[name] && s.last[name] != "" {
+			s.put(name, "")
+		}
+	}
 }
 
 // putLoads moves the averages by what was counted since the last time.

@@ -116,6 +116,29 @@ func testSysChanges(t *testing.T, w *world, c *fakeConn, traffic *router.Traffic
 	}
 }
 
+func TestSysOfListeners(t *testing.T) {
+	traffic := router.Traffic{Listeners: []router.Fact{{"mqtts", "certificate/days", -3}, {"web", "websocket/refused", 2}}}
+	w := newWorldOf(t, router.Config{Traffic: func() router.Traffic { return traffic }})
+	c := w.join("c")
+	c.send("82 20 0001 001b '$SYS/broker/listeners/+/+/+' 00")
+	w.settle()
+	out := c.take()
+	c.out = out[5:]
+	got := c.published()
+	sort.Strings(got)
+	want := "[$SYS/broker/listeners/mqtts/certificate/days=-3 $SYS/broker/listeners/web/websocket/refused=2]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	traffic.Listeners = traffic.Listeners[:1] // the other is withdrawn
+	w.sleep(10)
+	if got, want := fmt.Sprint(c.published()), "[!$SYS/broker/listeners/web/websocket/refused=]"; got != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	w.sleep(10)
+	c.expect("")
+}
+
 func TestSysIsTheBrokers(t *testing.T) {
 	w := newWorld(t, router.Limits{})
 	c := w.subscribed("c", "#", "00")

@@ -425,7 +425,7 @@ func TestWarnings(t *testing.T) {
 		`acl:1: topic deny without a filter opens the topic "deny"`,
 		"acl:3: pattern speaks of all clients",
 		"acl:4: no topic starts with $share/",
-		`acl:5: role "ops" is not used`,
+		`acl:5: no section speaks of role "ops"`,
 	} {
 		if i >= len(got) || !strings.HasPrefix(got[i], want) {
 			t.Errorf("warning %d of %q; want %s", i, got, want)

@@ -5,5 +5,4 @@ var (
 	Matches = matches
 	Covers  = covers
 	Meet    = meet
-	Globs   = globs
 )

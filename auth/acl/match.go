@@ -93,6 +93,10 @@ func meet(a, b string) (both string, ok bool) {
 	}
 }
 
+// Globs says whether a pattern matches all of s: * is any run of characters, also
+// an empty one, ? is one.
+func Globs(pattern, s string) bool { return globs(pattern, s) }
+
 // globs says whether a pattern matches all of s: * is any run of bytes, also
 // an empty one, ? is one character.
 func globs(pattern, s string) bool {

@@ -30,7 +30,6 @@ type parser struct {
 	plain   bool     // `topic` may stand here: at the start, and under a bare `user`
 	fresh   bool     // the section has no rules yet, so `and` may follow
 	place   int
-	roles   map[string]*role
 	named   []string // roles in the order of the file
 	errs    []lineError
 }
@@ -50,7 +49,7 @@ func Parse(name string, r io.Reader) (*Rules, error) {
 	if len(text) > fileBytesMax {
 		return nil, fmt.Errorf("read %s: more than %d bytes; is this an access control file?", name, fileBytesMax)
 	}
-	p := &parser{rules: newRules(name), plain: true, roles: map[string]*role{}}
+	p := &parser{rules: newRules(name), plain: true}
 	for raw := range bytes.Lines(bytes.TrimPrefix(text, []byte("\ufeff"))) {
 		p.line++
 		if err := p.readLine(trim(string(raw))); err != nil {
@@ -297,11 +296,11 @@ func parsePrefix(text string) (netip.Prefix, error) {
 }
 
 func (p *parser) role(name string) *role {
-	if p.roles[name] == nil {
-		p.roles[name] = &role{members: map[string]bool{}}
+	if p.rules.roles[name] == nil {
+		p.rules.roles[name] = &role{members: map[string]bool{}}
 		p.named = append(p.named, name)
 	}
-	return p.roles[name]
+	return p.rules.roles[name]
 }
 
 // defineRole reads `role NAME = USER, USER`; more lines add more users.
@@ -323,14 +322,14 @@ func (p *parser) defineRole(name, members string) error {
 // finish looks at what only the whole file shows.
 func (p *parser) finish() {
 	for _, name := range p.named {
-		r := p.roles[name]
+		r := p.rules.roles[name]
 		p.line = max(r.line, -r.line)
 		switch {
 		case r.line < 0:
 			err := fmt.Errorf("role %.80q has no users; write role %.80s = USER, USER", name, name)
 			p.errs = append(p.errs, lineError{p.line, err})
 		case !r.used:
-			p.warn("role %.80q is not used", name)
+			p.rules.unused = append(p.rules.unused, name)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -19,6 +20,9 @@ type Rules struct {
 	byUser   map[string][]*section // that name this user, or his role
 	byClient map[string][]*section // that name this client identifier
 	others   []*section
+
+	roles  map[string]*role
+	unused []string // roles that no section speaks of
 
 	// Mosquitto's lines.
 	anonymous mosquitto
@@ -40,11 +44,30 @@ func newRules(file string) *Rules {
 		byClient: map[string][]*section{},
 		users:    map[string]*mosquitto{},
 		lists:    map[string]*list{},
+		roles:    map[string]*role{},
 	}
 }
 
-// Warnings are lines that may not do what was meant, with file and line.
-func (r *Rules) Warnings() []string { return slices.Clone(r.warnings) }
+// Warnings are lines that may not do what was meant, with file and line. elsewhere
+// are roles that somebody else asks for, see Role.
+func (r *Rules) Warnings(elsewhere ...string) []string {
+	all := slices.Clone(r.warnings)
+	for _, name := range r.unused {
+		if !slices.Contains(elsewhere, name) {
+			all = append(all, fmt.Sprintf("%s:%d: no section speaks of role %.80q", r.file, r.roles[name].line, name))
+		}
+	}
+	return all
+}
+
+// Role says whether the file has a role of that name, and whether the user has
+// it. Of nil Rules there is none.
+func (r *Rules) Role(name, user string) (known, has bool) {
+	if r == nil || r.roles[name] == nil {
+		return false, false
+	}
+	return true, r.roles[name].members[user]
+}
 
 // index lets For find a client's sections without looking at all of them.
 func (r *Rules) index() {

@@ -68,10 +68,11 @@ const (
 type Store struct {
 	o      Options
 	config atomic.Pointer[tls.Config]
+	expiry atomic.Pointer[[]Expiry]
 
 	mu       sync.Mutex // for all below: Reload and Watch may meet
-	expiry   []Expiry
-	warns    []error    // of the files in force, certificates that end soon apart
+	crlEnds  []Expiry   // when lists of revoked certificates are out of date
+	caEnds   []Expiry   // of the authorities of clients
 	tried    []fileInfo // what the files looked like at the last load, whatever came of it
 	seen     []fileInfo // and at the last look
 	keys     [][32]byte // of session tickets, newest first; the same across loads, so that clients can resume
@@ -123,12 +124,8 @@ func Open(o Options) (*Store, error) {
 // Config returns the configuration for one more connection. It must not be changed. Any goroutine.
 func (s *Store) Config() *tls.Config { return s.config.Load() }
 
-// Expiries tells when the server's certificates end, in the order of Options.Pairs.
-func (s *Store) Expiries() []Expiry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.expiry)
-}
+// Expiries tells when the server's certificates end, in the order of Options.Pairs. It does not wait. Any goroutine.
+func (s *Store) Expiries() []Expiry { return slices.Clone(*s.expiry.Load()) }
 
 // Reload reads the files now, changed or not. If one of them is no good, all old ones stay in force, and the error
 // names it.
@@ -160,7 +157,7 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	revoked, warns, err := loadCRLs(s.o.CRLs, authorities, now)
+	revoked, crlEnds, err := loadCRLs(s.o.CRLs, authorities)
 	if err != nil {
 		return err
 	}
@@ -179,7 +176,11 @@ func (s *Store) load() error {
 		s.newKey(now)
 	}
 	config.SetSessionTicketKeys(s.keys)
-	s.expiry, s.warns = expiry, warns
+	s.crlEnds, s.caEnds = crlEnds, nil
+	for _, ca := range authorities {
+		s.caEnds = append(s.caEnds, Expiry{ca.Subject.String(), ca.NotAfter})
+	}
+	s.expiry.Store(&expiry)
 	s.config.Store(config)
 	return nil
 }
@@ -207,16 +208,24 @@ func (s *Store) warn() {
 	if s.o.Warn == nil {
 		return
 	}
-	for _, e := range s.expiry {
+	soon := func(what string, e Expiry, then string) {
 		switch left := e.NotAfter.Sub(now); {
 		case left <= 0:
-			s.o.Warn(fmt.Errorf("certificate %s expired on %s; clients will refuse it", e.File, day(e.NotAfter)))
+			s.o.Warn(fmt.Errorf("%s %s expired on %s; %s", what, e.File, day(e.NotAfter), then))
 		case left < warnBefore:
-			s.o.Warn(fmt.Errorf("certificate %s expires on %s, in %d days", e.File, day(e.NotAfter), int(left.Hours()/24)))
+			s.o.Warn(fmt.Errorf("%s %s expires on %s, in %d days", what, e.File, day(e.NotAfter), int(left.Hours()/24)))
 		}
 	}
-	for _, err := range s.warns {
-		s.o.Warn(err)
+	for _, e := range *s.expiry.Load() {
+		soon("certificate", e, "clients will refuse it")
+	}
+	for _, e := range s.caEnds {
+		soon("client authority", e, "clients with its certificates are refused")
+	}
+	for _, e := range s.crlEnds { // they live for days: only one that is over is worth a word
+		if now.After(e.NotAfter) {
+			s.o.Warn(fmt.Errorf("CRL %s is out of date since %s; what was revoked since then is not known", e.File, day(e.NotAfter)))
+		}
 	}
 }
 

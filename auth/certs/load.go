@@ -69,8 +69,9 @@ type revocations map[string]map[string]bool
 
 var errRevoked = errors.New("client certificate is revoked")
 
-// loadCRLs reads lists of revoked certificates. A list that is out of date is better than none, so it counts.
-func loadCRLs(files []string, authorities []*x509.Certificate, now time.Time) (r revocations, warns []error, err error) {
+// loadCRLs reads lists of revoked certificates, and tells when they are out of date. One that is is better than none, so
+// it counts.
+func loadCRLs(files []string, authorities []*x509.Certificate) (r revocations, ends []Expiry, err error) {
 	r = revocations{}
 	for _, file := range files {
 		b, err := os.ReadFile(file)
@@ -85,14 +86,13 @@ func loadCRLs(files []string, authorities []*x509.Certificate, now time.Time) (r
 			if err := checkIssuer(list, authorities); err != nil {
 				return nil, nil, fmt.Errorf("CRL %s: %w", file, err)
 			}
-			if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
-				warns = append(warns, fmt.Errorf("CRL %s is out of date since %s; what was revoked since then is not known",
-					file, day(list.NextUpdate)))
+			if !list.NextUpdate.IsZero() {
+				ends = append(ends, Expiry{file, list.NextUpdate})
 			}
 			r.add(list)
 		}
 	}
-	return r, warns, nil
+	return r, ends, nil
 }
 
 // crlsIn returns the lists of a file: those in PEM form, or else the file is one in DER form.

@@ -107,3 +107,37 @@ func TestWarningsAndTicketKeysOncePerDay(t *testing.T) {
 		t.Errorf("resumed %v, %v", state.DidResume, err)
 	}
 }
+
+// What is in force grows old without being read again.
+func TestListsAndAuthoritiesThatEnd(t *testing.T) {
+	m := newMaker(t)
+	ca := m.issue(nil, 20*24*time.Hour, "ca")
+	var clock atomic.Int64
+	clock.Store(time.Now().UnixNano())
+	warned := make(chan error, 1000)
+	s := m.open(certs.Options{
+		Pairs: []certs.Pair{m.save(m.issue(ca, year, "broker"), "broker")}, Every: time.Millisecond,
+		ClientAuth: certs.ClientRequired, ClientCAs: []string{m.save(ca, "ca").Certificate},
+		CRLs: []string{m.crl("list.crl", "X509 CRL", ca, time.Now().Add(24*time.Hour))},
+		Warn: func(err error) { warned <- err }, Now: func() time.Time { return time.Unix(0, clock.Load()) },
+	})
+	if len(warned) > 0 {
+		t.Error(<-warned)
+	}
+	defer s.Watch()()
+	for _, row := range []struct {
+		later time.Duration
+		want  []string
+	}{
+		{25 * time.Hour, []string{"list.crl is out of date since "}},
+		{8 * 24 * time.Hour, []string{"client authority CN=ca,O=Example expires on ", "list.crl"}},
+		{20 * 24 * time.Hour, []string{"client authority CN=ca,O=Example expired on ", "list.crl"}},
+	} {
+		clock.Add(int64(row.later))
+		for _, want := range row.want {
+			if err := wait(t, warned); !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %s", err, want)
+			}
+		}
+	}
+}

@@ -42,14 +42,14 @@ type Ban struct {
 
 // String says whom and why.
 func (b *Ban) String() string {
-	what := fmt.Sprintf("%.80q", b.Name)
+	who := fmt.Sprintf("%s %.80s", b.Kind, written(b.Name))
 	if b.Kind == Network {
-		what = b.Network.String()
+		who = b.Network.String()
 	}
 	if b.Why == "" {
-		return fmt.Sprintf("%s %s is banned", b.Kind, what)
+		return who + " is banned"
 	}
-	return fmt.Sprintf("%s %s is banned: %.200q", b.Kind, what, b.Why)
+	return fmt.Sprintf("%s is banned: %.200s", who, b.Why)
 }
 
 // Bounds of a list of bans.

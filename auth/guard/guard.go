@@ -172,6 +172,23 @@ func (g *Guard) Failures(now int64, addr netip.Addr) int {
 	return failures(g, g.addresses.get(g.subject(addr)), now)
 }
 
+// Wait is an address whose logins are not looked at for some time.
+type Wait struct {
+	Addr netip.Addr // of IPv6 the network of 64 bits
+	Left time.Duration
+}
+
+// Waits are at most that many of these, the longest first.
+func (g *Guard) Waits(now int64, most int) (list []Wait) {
+	for i := range g.addresses.entries {
+		if e := &g.addresses.entries[i]; e.blockedUntil > now {
+			list = append(list, Wait{e.key, time.Duration(e.blockedUntil - now)})
+		}
+	}
+	slices.SortFunc(list, func(x, y Wait) int { return cmp.Compare(y.Left, x.Left) })
+	return list[:min(len(list), most)]
+}
+
 // Forgive forgets what an address and a user name have done; either may be
 // zero.
 func (g *Guard) Forgive(addr netip.Addr, user string) {

@@ -18,12 +18,14 @@ func (r *Recorder) listenIn(rc *router.Config) {
 		return n
 	}
 	if identify := rc.Identify; identify != nil {
-		rc.Identify = func(user, clientID string, from router.Peer) *router.Identity {
-			id := r.watched(identify(user, clientID, from))
+		rc.Identify = func(user, clientID string, from router.Peer) router.Verdict {
+			v := identify(user, clientID, from)
+			v.Identity = r.watched(v.Identity)
 			if r.on {
-				r.buf = appendIdentity(append(r.buf, byte(kindIdentity)), 0, id)
+				b := appendIdentity(append(r.buf, byte(kindIdentity)), 0, v.Identity)
+				r.buf = appendJSON(appendString(append(b, byte(v.Reason)), v.Text), v.Quota)
 			}
-			return id
+			return v
 		}
 	}
 	if traffic := rc.Traffic; traffic != nil {

@@ -9,7 +9,7 @@ import (
 
 // magic begins a recording; behind it stands a line of JSON, the Header, and then events: a byte that says which, and
 // its fields. Numbers are varints, strings have their length before them.
-const magic = "LOOPMQ-RECORDING 1\n"
+const magic = "LOOPMQ-RECORDING 2\n"
 
 // kind is an event's first byte. What happens inside of another event stands before it, so that it is known when that
 // happens again.
@@ -18,14 +18,14 @@ type kind byte
 const (
 	kindPass     kind = 'P' // BeginPass: ns since the one before
 	kindEnd      kind = 'E' // EndPass
-	kindListener kind = 'l' // number, name, versions, whether it authenticates
+	kindListener kind = 'l' // number, name, versions, limits, whether it authenticates
 	kindAttach   kind = 'A' // connection, listener, address, user
 	kindThrough  kind = 'T' // connection, address, user: what TLS, WebSocket or PROXY told
 	kindData     kind = 'D' // connection, flags, bytes that the router took
 	kindDrained  kind = 'R' // connection
 	kindClosed   kind = 'C' // connection, why, sends and bytes until then
 	kindVerdict  kind = 'V' // connection, flags, user, reason, text, quota, lifetime
-	kindIdentity kind = 'I' // what Identify said: flags, user
+	kindIdentity kind = 'I' // what Identify said: flags, user, reason, text, quota
 	kindStep     kind = 'S' // of an Exchange: flags, answer, identity
 	kindRandom   kind = 'N' // number
 	kindRefused  kind = 'F' // connection, number of the send

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
 )
@@ -16,7 +17,7 @@ var errDenied = errors.New("failed, as it did then")
 // answers are what the router was told when it asked, in the order of its questions.
 type answers struct {
 	randoms    []uint64
-	identities []*router.Identity
+	identities []router.Verdict
 	traffics   []router.Traffic
 	steps      []step
 	asked      uint64 // questions to an Access
@@ -46,8 +47,10 @@ func (p *player) answer(k kind) error {
 			return err
 		}
 		user, err := p.text()
-		p.identities = append(p.identities, p.who(flags, user))
-		return err
+		if err != nil {
+			return err
+		}
+		return p.identified(p.who(flags, user))
 	case kindTraffic:
 		text, err := p.text()
 		if err != nil {
@@ -88,8 +91,29 @@ func next[T any](p *player, list *[]T, what string) (v T) {
 
 func (p *player) random() uint64 { return next(p, &p.randoms, "a random number") }
 
-func (p *player) identity() *router.Identity {
+func (p *player) identity() router.Verdict {
 	return next(p, &p.identities, "somebody's identity")
+}
+
+// identified reads the rest of what Identify said.
+func (p *player) identified(id *router.Identity) error {
+	reason, err := p.in.ReadByte()
+	if err != nil {
+		return err
+	}
+	v := router.Verdict{Identity: id, Reason: codec.Reason(reason)}
+	if v.Text, err = p.text(); err != nil {
+		return err
+	}
+	quota, err := p.text()
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(quota), &v.Quota); err != nil {
+		return fmt.Errorf("quota of somebody identified: %w", err)
+	}
+	p.identities = append(p.identities, v)
+	return nil
 }
 
 func (p *player) traffic() router.Traffic { return next(p, &p.traffics, "the traffic") }

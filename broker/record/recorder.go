@@ -202,6 +202,7 @@ func (r *Recorder) listener(l *router.Listener) uint64 {
 		r.listeners[l] = n
 		b := binary.AppendUvarint(append(r.buf, byte(kindListener)), n)
 		b = appendString(appendString(b, l.Name), string(l.Versions))
+		b = appendJSON(b, l.Limits)
 		r.buf = append(b, flag(l.Authenticator != nil, 1))
 	}
 	return n

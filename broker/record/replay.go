@@ -118,7 +118,7 @@ func (p *player) header() error {
 	cfg.Limits.MemoryBytesMax = 0 // what the loop held then is not known
 	cfg.Rand, cfg.Traffic = p.random, p.traffic
 	if h.Identifies {
-		cfg.Identify = func(string, string, router.Peer) *router.Identity { return p.identity() }
+		cfg.Identify = func(string, string, router.Peer) router.Verdict { return p.identity() }
 	}
 	cfg.AuthMethods = map[string]func() router.Exchange{}
 	for _, name := range h.AuthMethods {
@@ -307,6 +307,10 @@ func (p *player) listener() error {
 	if err != nil {
 		return err
 	}
+	limits, err := p.text()
+	if err != nil {
+		return err
+	}
 	authenticates, err := p.in.ReadByte()
 	if err != nil {
 		return err
@@ -322,6 +326,10 @@ func (p *player) listener() error {
 	}
 	if authenticates != 0 {
 		l.Authenticator = p
+	}
+	l.Limits = nil
+	if err := json.Unmarshal([]byte(limits), &l.Limits); err != nil {
+		return fmt.Errorf("limits of a listener: %w", err)
 	}
 	return nil
 }

@@ -2,8 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"os"
 	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/loopmq/loopmq/client"
 )
 
 // backoff is the pause between attempts: it doubles up to last, and a random
@@ -36,5 +42,28 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// after tells why the last attempt failed, and waits for the next one.
+func (b *backoff) after(ctx context.Context, c *cli.Context, failed error) error {
+	wait := b.next()
+	if !c.Bool("quiet") {
+		fmt.Fprintf(os.Stderr, "loopmq %s: %v%s; next attempt in %v\n", c.Command.Name, failed, hint(failed), wait.Round(time.Millisecond))
+	}
+	return sleep(ctx, wait)
+}
+
+// dial connects, and with --retry tries until it works or the server says that
+// it never will.
+func (conn *connection) dial(ctx context.Context, c *cli.Context) (*client.Client, error) {
+	for pause := newBackoff(reconnectFirst, reconnectLast); ; {
+		cl, err := client.Dial(ctx, conn.Options)
+		if err == nil || !c.Bool("retry") || ctx.Err() != nil || fatal(err) {
+			return cl, err
+		}
+		if err := pause.after(ctx, c, err); err != nil {
+			return nil, err
+		}
 	}
 }

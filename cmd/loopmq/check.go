@@ -207,17 +207,24 @@ func (k *checker) attempts(ctx context.Context) error {
 		if err == nil || !k.c.Bool("retry") {
 			return err
 		}
-		if ctx.Err() == nil || failed == nil {
+		if !over(ctx) || failed == nil {
 			failed = err // else the attempt before says more than the end of the time
 		}
 		wait := pause.next()
-		if ctx.Err() == nil && !k.c.Bool("quiet") {
+		if !over(ctx) && !k.c.Bool("quiet") {
 			fmt.Fprintf(os.Stderr, "loopmq check: %v%s; next attempt in %v\n", err, hint(err), wait.Round(time.Millisecond))
 		}
 		if end := sleep(ctx, wait); end != nil {
 			return fmt.Errorf("%w (%d attempts, %w)", failed, k.report.Attempts, end)
 		}
 	}
+}
+
+// over tells whether ctx has ended. What waits for the network until its
+// deadline may hear of that before ctx does.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // attempt is one check.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -22,13 +23,14 @@ func configCommand() *cli.Command {
 			},
 			{
 				Name: "check", Usage: "say everything that is wrong with a file", ArgsUsage: "FILE",
-				Description: "Reads the file, what it includes, the LOOPMQ_ variables of the environment, and the files of passwords and rights that are named. Exit status: 0 fine; 3 something is wrong, a line each: file:line:column: key: what; what would be right.",
+				Description: "Reads the file, what it includes, the LOOPMQ_ variables of the environment, and the files of passwords and rights that are named. Exit status: 0 fine, perhaps with warnings; 3 something is wrong, a line each: file:line:column: key: what; what would be right.",
 				Action:      configCheck,
 			},
 			{
 				Name: "show", Usage: "show the configuration that a file and the environment make", ArgsUsage: "[FILE]",
 				Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "defaults", Usage: "all keys, not only those that differ from their defaults"},
+					&cli.BoolFlag{Name: "origin", Usage: "a line for each key: its value, and the file and line, variable or default that it comes from"},
 					&cli.BoolFlag{Name: "json", Usage: "as one JSON object, with all keys"},
 				},
 				Action: configShow,
@@ -40,8 +42,11 @@ func configCommand() *cli.Command {
 			},
 			{
 				Name: "diff", Usage: "say what a reload from one file to another would change", ArgsUsage: "OLD NEW",
-				Description: "A line for each key: what takes effect at once, which listeners are opened anew, what waits for a restart.",
-				Action:      configDiff,
+				Description: "A line for each key: what takes effect at once, which listeners are opened anew, what waits for a restart. " +
+					"Then a line for each right that is lost: users who can no longer log in, and topics that a user of the password and " +
+					"access control files may no longer publish to or receive, with the rule. Both sets of files must be there: " +
+					"OLD is what the broker was started with or has read at its last SIGHUP, NEW a copy with the changes.",
+				Action: configDiff,
 			},
 			configImportCommand(),
 		},
@@ -112,14 +117,23 @@ func configCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := f.Broker()
-	if err == nil {
-		_, err = broker.New(cfg) // reads the files that are named; opens no listener
-	}
+	b, err := brokerOf(f)
 	if err != nil {
 		return cli.Exit(path+": "+err.Error(), exitConfig)
 	}
+	for _, w := range slices.Concat(f.Warnings(), b.Warnings()) {
+		fmt.Fprintln(os.Stderr, w, "(warning)")
+	}
 	return nil
+}
+
+// brokerOf reads the files that a configuration names. The broker opens nothing.
+func brokerOf(f *config.File) (*broker.Broker, error) {
+	cfg, err := f.Broker()
+	if err != nil {
+		return nil, err
+	}
+	return broker.New(cfg)
 }
 
 func configShow(c *cli.Context) error {
@@ -131,6 +145,9 @@ func configShow(c *cli.Context) error {
 		return err
 	}
 	text := f.Text(c.Bool("defaults"))
+	if c.Bool("origin") {
+		text = f.Origins(c.Bool("defaults"))
+	}
 	if c.Bool("json") {
 		object, err := f.JSON()
 		if err != nil {
@@ -170,16 +187,22 @@ func configDiff(c *cli.Context) error {
 	if err := configArgs(c, 2, 2, "OLD NEW"); err != nil {
 		return err
 	}
-	old, err := loadConfig(c.Args().Get(0))
-	if err != nil {
-		return err
+	var files [2]*config.File
+	var brokers [2]*broker.Broker
+	for i := range files {
+		var err error
+		if files[i], err = loadConfig(c.Args().Get(i)); err != nil {
+			return err
+		}
+		if brokers[i], err = brokerOf(files[i]); err != nil {
+			return cli.Exit(c.Args().Get(i)+": "+err.Error(), exitConfig)
+		}
 	}
-	now, err := loadConfig(c.Args().Get(1))
-	if err != nil {
-		return err
-	}
-	for _, change := range config.Diff(old, now) {
+	for _, change := range config.Diff(files[0], files[1]) {
 		fmt.Println(change)
+	}
+	for _, line := range broker.Losses(brokers[0], brokers[1]) {
+		fmt.Println(line)
 	}
 	return nil
 }

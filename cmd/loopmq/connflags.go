@@ -33,6 +33,7 @@ func connFlags(defaultVersion string) []cli.Flag {
 		&cli.StringFlag{Category: cat, Name: "unix", Usage: "unix socket `PATH` to connect to"},
 		&cli.StringFlag{Category: cat, Name: "url", Aliases: []string{"L"}, Usage: "mqtt(s)://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws(s)://HOST[:PORT][/PATH] or unix:///PATH as one `URL`"},
 		&cli.StringFlag{Category: cat, Name: "bind", Aliases: []string{"A"}, Usage: "local `ADDRESS` to connect from"},
+		&cli.BoolFlag{Category: cat, Name: "retry", Usage: "if there is no connection, try again, with growing pauses, until there is one or the server refuses the login"},
 		&cli.BoolFlag{Category: cat, Name: "nodelay", Usage: "taken for compatibility; small packets never wait here"},
 		&cli.StringFlag{Category: cat, Name: "id", Aliases: []string{"i"}, Usage: "client identifier"},
 		&cli.StringFlag{Category: cat, Name: "id-prefix", Aliases: []string{"I"}, Usage: "client identifier is this `PREFIX` and the process number"},

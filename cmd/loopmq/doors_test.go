@@ -433,3 +433,31 @@ func TestSubReconnectsWebSocket(t *testing.T) {
 	}
 	waitLine(t, errs, "subscribed to")
 }
+
+// TestRetry: the server comes up while the clients try.
+func TestRetry(t *testing.T) {
+	port := startBroker(t)
+	for _, row := range []struct{ command, args, want string }{
+		{"pub", "-t t -m late -r", ""}, {"sub", "-t t -C 1", "late"}, {"rr", "-t other -e t -m x -W 20", "late"},
+	} {
+		path := filepath.Join(t.TempDir(), "late.sock")
+		args := append([]string{row.command, "--retry", "-L", "unix://" + path}, strings.Fields(row.args)...)
+		cmd, out, errs := startClient(t, args...)
+		waitLine(t, errs, "loopmq "+row.command+": connect to unix://"+path+": there is no such socket; next attempt in ")
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bridge(t, l, port)
+		if row.want != "" {
+			waitLine(t, out, row.want)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: %v", row.command, err)
+		}
+	}
+	r := run(t, "", loopmq, "pub", "--retry", "-p", port, "-V", "5", "-D", "connect", "authentication-method", "none", "-t", "t", "-m", "x")
+	if r.status == 0 || strings.Contains(r.err, "next attempt") {
+		t.Errorf("a refusal: %d %q", r.status, r.err)
+	}
+}

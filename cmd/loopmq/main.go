@@ -34,7 +34,7 @@ func main() {
 		Name: "loopmq", Usage: "an MQTT broker on one event loop, and its clients", Version: version,
 		EnableBashCompletion: true,
 		Commands: []*cli.Command{
-			serveCommand(), pubCommand(), subCommand(), rrCommand(), checkCommand(), passwdCommand(), aclCommand(),
+			serveCommand(), pubCommand(), subCommand(), rrCommand(), checkCommand(), passwdCommand(), banCommand(), aclCommand(),
 			configCommand(), storeCommand(), benchCommand(), replayCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {},

@@ -69,7 +69,7 @@ func pub(c *cli.Context) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	conn.InflightMax = c.Int("max-inflight")
-	if p.client, err = client.Dial(ctx, conn.Options); err != nil {
+	if p.client, err = conn.dial(ctx, c); err != nil {
 		return clientError(c, err)
 	}
 	debugf(c, "connected to %s as %q", conn.server.URL(), conn.ClientID)

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
-	"time"
 
 	"github.com/loopmq/loopmq/client"
 	"github.com/loopmq/loopmq/codec"
@@ -53,11 +51,7 @@ func (p *linePublisher) run(ctx context.Context, from io.Reader) error {
 			if fatal(err) || ourFault(err) {
 				return err
 			}
-			wait := pause.next()
-			if !p.c.Bool("quiet") {
-				fmt.Fprintf(os.Stderr, "loopmq pub: %v%s; next attempt in %v\n", err, hint(err), wait.Round(time.Millisecond))
-			}
-			if err := sleep(ctx, wait); err != nil {
+			if err := pause.after(ctx, p.c, err); err != nil {
 				return err
 			}
 			var next *client.Client

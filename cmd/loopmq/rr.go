@@ -120,7 +120,7 @@ func readRequest(c *cli.Context) (*connection, *client.Message, printer, error) 
 // ask subscribes to the response, sends the request and waits until OnMessage
 // has ended the connection.
 func ask(ctx context.Context, c *cli.Context, conn *connection, request *client.Message) error {
-	cl, err := client.Dial(ctx, conn.Options)
+	cl, err := conn.dial(ctx, c)
 	if err != nil {
 		return err
 	}

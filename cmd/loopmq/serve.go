@@ -84,7 +84,11 @@ func serve(c *cli.Context) error {
 	}
 	limitMemory(cfg.Limits.MemoryBytesMax)
 	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", set.from,
-		"memory_limit", cfg.Limits.MemoryBytesMax, "state", set.state)
+		"state", set.state, "memory_limit", cfg.Limits.MemoryBytesMax)
+	if changed := changedLimits(&cfg.Limits); len(changed) > 0 {
+		log.Info("limits other than the defaults", changed...)
+	}
+	tellSettings(log.Logger, set)
 	stopOnSignal(b, log.Logger)
 	go announce(b, log.Logger)
 	dumpOnSignal(b, log.Logger)
@@ -121,7 +125,21 @@ func reload(c *cli.Context, sockets []*os.File, b *broker.Broker, log *logTo) er
 		return err
 	}
 	limitMemory(set.broker.Limits.MemoryBytesMax)
+	tellSettings(log.Logger, set)
 	return errors.Join(log.setLevel(set.file.Log.Level), log.reopen())
+}
+
+// tellSettings warns of files with secrets that are open to everybody and of what
+// a mosquitto.conf says in vain, and for whoever looks for a setting tells where
+// each one comes from.
+func tellSettings(log *slog.Logger, set *settings) {
+	for _, w := range slices.Concat(set.file.Warnings(), set.notes) {
+		log.Warn(w)
+	}
+	for line := range strings.Lines(set.file.Origins(false)) {
+		key, from, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "  # ")
+		log.Debug("setting", "is", strings.TrimSpace(key), "from", from)
+	}
 }
 
 // exitWith ends serve with what is wrong with the settings.
@@ -140,20 +158,44 @@ func engineName(flag string) string {
 	return flag
 }
 
+// changedLimits are those that somebody has set, with their values.
+func changedLimits(l *broker.Limits) (pairs []any) {
+	def := broker.DefaultLimits()
+	for _, row := range broker.LimitRows() {
+		switch v := row.Field(l).(type) {
+		case *int:
+			if *v != 0 && *v != *row.Field(&def).(*int) && row.Name != "memory-limit" {
+				pairs = append(pairs, row.Name, *v)
+			}
+		case *time.Duration:
+			if *v != 0 && *v != *row.Field(&def).(*time.Duration) {
+				pairs = append(pairs, row.Name, v.String())
+			}
+		}
+	}
+	return pairs
+}
+
 // announce says what is served once it is.
 func announce(b *broker.Broker, log *slog.Logger) {
 	<-b.Ready()
 	tell(log, daemon.SdNotifyReady)
-	urls, remote := b.URLs(), false
+	urls, remote, bare := b.URLs(), false, ""
 	for i, a := range b.Addrs() {
 		log.Info("listening on " + urls[i])
 		if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
 			remote = true
+			if strings.HasPrefix(urls[i], "mqtt://") || strings.HasPrefix(urls[i], "ws://") {
+				bare = urls[i]
+			}
 		}
 	}
 	log.Info("who may connect: " + b.WhoMayConnect())
-	if remote && b.Open() {
+	switch {
+	case remote && b.Open():
 		log.Warn("anyone who reaches this machine may connect, without a password; see --password-file")
+	case bare != "" && b.Passwords():
+		log.Warn("passwords and messages go over " + bare + " as they are, for everybody on the way to read; use mqtts:// or wss://")
 	}
 	to := "--unix " + b.Addrs()[0].String()
 	if t, ok := b.Addrs()[0].(*net.TCPAddr); ok {

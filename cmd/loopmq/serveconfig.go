@@ -19,8 +19,9 @@ import (
 type settings struct {
 	file   *config.File
 	broker broker.Config
-	from   string // where it comes from, for the log
-	state  string // where the state is kept and why, likewise
+	state  string   // where the state is kept and why, likewise
+	from   string   // where it comes from, for the log
+	notes  []string // what of a mosquitto.conf is not the same here
 }
 
 // wrong is something wrong with the settings; code is the exit status.
@@ -129,7 +130,11 @@ func readMosquitto(c *cli.Context, path string) (*settings, error) {
 	if c.IsSet("log") {
 		result.Config.Log.To = c.String("log")
 	}
-	return &settings{file: result.Config, from: path + " (of Mosquitto)"}, nil
+	s := &settings{file: result.Config, from: path + " (of Mosquitto)"}
+	for _, n := range result.Notes {
+		s.notes = append(s.notes, n.String())
+	}
+	return s, nil
 }
 
 // overridesOf are the flags that are set and stand for keys.

@@ -170,16 +170,12 @@ func (s *subscriber) run(ctx context.Context) error {
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return err
-		case first && !up, fatal(err):
+		case first && !up && !s.c.Bool("retry"), fatal(err):
 			return err
 		case up:
 			pause.reset()
 		}
-		wait := pause.next()
-		if !s.c.Bool("quiet") {
-			fmt.Fprintf(os.Stderr, "loopmq sub: %v%s; next attempt in %v\n", err, hint(err), wait.Round(time.Millisecond))
-		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := pause.after(ctx, s.c, err); err != nil {
 			return err
 		}
 	}

@@ -187,26 +187,26 @@ func tlsOptions() map[string]option {
 
 func limitOptions() map[string]option {
 	return map[string]option{
-		"max_inflight_messages": count(0, 65535, func(c *converter, n int) {
-			if n == 0 {
+		"max_inflight_messages": count(math.MinInt32, 65535, func(c *converter, n int) { // below 0 is 0, here and below
+			if n <= 0 {
 				n = 65535
 			}
 			c.f.Limits.InflightMax = n
 		}),
-		"max_inflight_bytes": count(0, math.MaxInt32, func(c *converter, n int) {
+		"max_inflight_bytes": count(math.MinInt32, math.MaxInt32, func(c *converter, n int) {
 			if n > 0 {
 				c.note("left out: what is sent before it is acknowledged is counted in messages only, see limits.inflight_max")
 			}
 		}),
-		"max_queued_messages": count(0, math.MaxInt32, func(c *converter, n int) {
-			if n == 0 {
+		"max_queued_messages": count(math.MinInt32, math.MaxInt32, func(c *converter, n int) {
+			if n <= 0 {
 				n = math.MaxInt32
 				c.note("no bound of messages; a session is bound by limits.queued_bytes_max all the same")
 			}
 			c.f.Limits.QueuedMessagesMax = n
 		}),
-		"max_queued_bytes": count(0, math.MaxInt32, func(c *converter, n int) {
-			if n == 0 {
+		"max_queued_bytes": count(math.MinInt32, math.MaxInt32, func(c *converter, n int) {
+			if n <= 0 {
 				c.note("left out: there is always a bound, see limits.queued_bytes_max")
 				return
 			}

@@ -3,6 +3,7 @@
 package doors
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"errors"
@@ -34,6 +35,7 @@ const (
 	wsDoor
 	wssDoor
 	unixDoor
+	proxyDoor
 )
 
 // attack is what one connection does; it ends when it has nothing more to say,
@@ -112,8 +114,29 @@ func hello(t *testing.T, a *authority) string {
 const upgrading = "GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
 
-func attacks(t *testing.T, a *authority) []attack {
+// handshakeBombs is how many handshakes each connection of that attack is
+// followed by.
+const handshakeBombs = 4
+
+// shakes makes whole handshakes, which cost the broker most, and leaves.
+func shakes(v *victim) func(net.Conn) {
+	return func(c net.Conn) {
+		for range handshakeBombs {
+			_ = tls.Client(c, v.a.client()).Handshake()
+			c.Close()
+			next, err := v.dial(tlsDoor)
+			if err != nil {
+				return
+			}
+			defer next.Close()
+			c = next
+		}
+	}
+}
+
+func attacks(t *testing.T, v *victim) []attack {
 	t.Helper()
+	a := v.a
 	ch := hello(t, a)
 	big := "\x10\xff\xff\xff\x7f\x00\x04MQTT\x04\x02\x00\x00" // a CONNECT of 256 MB
 	list := []attack{
@@ -151,8 +174,18 @@ func attacks(t *testing.T, a *authority) []attack {
 		{"slow CONNECT", plainDoor, dribbles(big)},
 		{"half-close", plainDoor, halfCloses("")},
 		{"half-close", unixDoor, halfCloses(connect('x')[:5])},
+		{"one handshake after another", tlsDoor, shakes(v)},
+		{"HTTP", plainDoor, says("GET / HTTP/1.1\r\nHost: a\r\n\r\n")},
+		{"half-close behind the request", wssDoor, inTLS(a, halfCloses(upgrading))},
+		{"pings that it does not read", wssDoor, inTLS(a, floods(upgrading, strings.Repeat("\x89\x84\x00\x00\x00\x00ping", 500)))},
+		{"slow header", proxyDoor, dribbles("PROXY TCP4 192.0.2.1 198.51.100.7 5")},
+		{"header without an end", proxyDoor, floods("PROXY TCP4 ", strings.Repeat("1", 4096))},
+		{"header of 64 KB", proxyDoor, dribbles("\r\n\r\n\x00\r\nQUIT\n\x21\x11\xff\xff" + strings.Repeat("x", 20))},
+		{"no header", proxyDoor, says(connect('x'))},
+		{"half-close in the header", proxyDoor, halfCloses("PROXY ")},
+		{"silence behind the header", proxyDoor, says("PROXY TCP4 192.0.2.1 198.51.100.7 56324 1883\r\n")},
 	}
-	for _, door := range []int{plainDoor, tlsDoor, wsDoor, wssDoor, unixDoor} {
+	for _, door := range []int{plainDoor, tlsDoor, wsDoor, wssDoor, unixDoor, proxyDoor} {
 		list = append(list, attack{"silence", door, says("")})
 	}
 	return list
@@ -172,7 +205,7 @@ func newVictim(t *testing.T, loopmq, engine string, a *authority) *victim {
 	for _, url := range []string{
 		"mqtt://127.0.0.1:" + freePort(t), a.listener("mqtts://127.0.0.1:"+freePort(t), "server"),
 		"ws://127.0.0.1:" + freePort(t) + "/mqtt", a.listener("wss://127.0.0.1:"+freePort(t)+"/mqtt", "server"),
-		"unix://" + shortPath(t),
+		"unix://" + shortPath(t), "mqtt://127.0.0.1:" + freePort(t) + "?name=proxy&proxy=any&trust=127.0.0.1",
 	} {
 		args = append(args, "--listen", url)
 		url, _, _ = strings.Cut(url, "?")
@@ -254,6 +287,42 @@ func (v *victim) suffers(at attack) error {
 	}
 }
 
+// counted looks for the attacks among the counters of the listeners.
+func (v *victim) counted(t *testing.T) {
+	t.Helper()
+	c, err := v.dial(plainDoor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const filter = "$SYS/broker/listeners/#"
+	expect(t, c, connect('s')+"\x82"+string(rune(5+len(filter)))+"\x00\x01\x00"+string(rune(len(filter)))+filter+"\x00",
+		connackOK+"\x90\x03\x00\x01\x00")
+	in, counters := bufio.NewReader(c), map[string]string{}
+	want := []string{
+		"mqtts/tls/failed", "mqtts/tls/strangers", "mqtts/tls/handshakes", "mqtts/tls/waiting", "wss/tls/handshakes",
+		"ws/websocket/refused", "ws/websocket/errors", "ws/websocket/pings", "wss/websocket/refused", "unix/accepted", "proxy/accepted",
+	}
+	for slices.ContainsFunc(want, func(name string) bool { return counters[name] == "" }) {
+		head := make([]byte, 4)
+		if _, err := io.ReadFull(in, head); err != nil || head[0] != 0x31 || head[1] > 127 {
+			t.Fatalf("% x, %v; counters so far: %v", head, err, counters)
+		}
+		rest := make([]byte, head[1]-2)
+		if _, err := io.ReadFull(in, rest); err != nil {
+			t.Fatal(err)
+		}
+		topic, value := string(rest[:head[3]]), string(rest[head[3]:])
+		counters[strings.TrimPrefix(topic, "$SYS/broker/listeners/")] = value
+	}
+	for _, name := range want {
+		if (counters[name] == "0") != (name == "mqtts/tls/waiting") {
+			t.Errorf("%s is %s behind all attacks", name, counters[name])
+		}
+		t.Logf("%-25s %s", name, counters[name])
+	}
+}
+
 // healthy is a client that publishes to itself, and how long that takes.
 type healthy struct {
 	c    net.Conn
@@ -311,7 +380,7 @@ func TestHostilePeers(t *testing.T) {
 		defer c.Close()
 		expect(t, c, connect('h')+"\x82\x06\x00\x01\x00\x01h\x00", connackOK+"\x90\x03\x00\x01\x00")
 		memory, files := v.resident(t), v.files(t)
-		for _, at := range attacks(t, a) {
+		for _, at := range attacks(t, v) {
 			h, attacked, said := &healthy{c: c}, make(chan struct{}), make(chan error, 1)
 			go func() { said <- h.during(attacked) }()
 			scheme, _, _ := strings.Cut(v.urls[at.door], "://")
@@ -329,6 +398,7 @@ func TestHostilePeers(t *testing.T) {
 				t.Errorf("%s: the memory has grown by %d bytes, more than %d", name, now-memory, memoryGrowthMax)
 			}
 		}
+		v.counted(t)
 		for until := time.Now().Add(patience); v.files(t) > files; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(until) {
 				t.Fatalf("%d descriptors are open, %d before", v.files(t), files)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -32,7 +33,18 @@ var (
 	errMinimal  = errors.New("length not in the shortest form")
 	errNegative = errors.New("length with its highest bit set")
 	errText     = &ProtocolError{uint16(ws.StatusUnsupportedData), "text frame; MQTT is binary"}
+
+	errBarrenFrames = &ProtocolError{uint16(ws.StatusPolicyViolation), "too many frames with nothing in them"}
 )
+
+// wholeBinary is the first byte of a frame that is a whole binary message.
+const wholeBinary = 0x80 | byte(ws.OpBinary)
+
+// masked is added to the second byte of a frame that has a mask.
+const masked = 0x80
+
+// cipherBytesMin is from where on ws.Cipher is faster than xor, in bytes.
+const cipherBytesMin = 256
 
 // Lengths of frames that are not in the second byte.
 const (
@@ -42,10 +54,10 @@ const (
 
 // frameReader is the state between two bytes of a WebSocket's input.
 type frameReader struct {
-	left       int     // payload bytes of the data frame that are still to come
-	offset     int     // of the next one in the mask
-	mask       [4]byte // of that frame
-	fragmented bool    // the message goes on in another frame
+	left       int    // payload bytes of the data frame that are still to come
+	mask       uint32 // of that frame; its lowest byte is for the next one
+	fragmented bool   // the message goes on in another frame
+	barren     uint8  // frames of this pass with nothing for the handler
 }
 
 // next reads the header at the beginning of b and checks it. n == 0 with a nil error means that more bytes are needed.
@@ -76,18 +88,58 @@ func (f *frameReader) next(b []byte, max int) (h ws.Header, n int, err error) {
 	return h, n, nil
 }
 
-// begin enters the payload of a data frame.
-func (f *frameReader) begin(h *ws.Header) {
-	f.left, f.offset, f.mask, f.fragmented = int(h.Length), 0, h.Mask, !h.Fin
-}
-
-// unmask takes the next bytes of the payload and unmasks them where they are.
+// data reads the header of a data frame at the beginning of b and enters its payload. n == 0: there is something else,
+// or not all of it, for next to look at.
 //
 // hot: no allocation.
-func (f *frameReader) unmask(payload []byte) {
-	ws.Cipher(payload, f.mask, f.offset)
-	f.left -= len(payload)
-	f.offset = (f.offset + len(payload)) & 3
+func (f *frameReader) data(b []byte, max int) (n int) {
+	if len(b) >= 6 && b[0] == wholeBinary && !f.fragmented {
+		if n := int(b[1]) - masked; n >= 0 && n < length16 && n <= max { // as most frames are
+			f.left, f.mask = n, binary.LittleEndian.Uint32(b[2:])
+			return 6
+		}
+	}
+	h, n, err := f.next(b, max)
+	if n == 0 || err != nil || h.OpCode.IsControl() {
+		return 0
+	}
+	f.left, f.mask, f.fragmented = int(h.Length), binary.LittleEndian.Uint32(h.Mask[:]), !h.Fin
+	return n
+}
+
+// unmask takes the next bytes of the payload, src, and unmasks them into dst, which is as long and begins where src does
+// or before it.
+//
+// hot: no allocation.
+func (f *frameReader) unmask(dst, src []byte) {
+	n := len(src)
+	if n >= cipherBytesMin {
+		if &dst[0] != &src[0] {
+			copy(dst, src)
+		}
+		ws.Cipher(dst, [4]byte(binary.LittleEndian.AppendUint32(nil, f.mask)), 0)
+	} else {
+		xor(dst, src, f.mask)
+	}
+	f.left -= n
+	f.mask = bits.RotateLeft32(f.mask, -8*(n&3))
+}
+
+// xor is ws.Cipher for few bytes, which it moves as well: that has a long way to its vectors and does what is behind
+// them byte by byte.
+//
+// hot: no allocation.
+func xor(dst, src []byte, mask uint32) {
+	m := uint64(mask) | uint64(mask)<<32
+	for len(src) >= 8 && len(dst) >= 8 {
+		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src)^m)
+		dst, src = dst[8:], src[8:]
+	}
+	dst = dst[:len(src)]
+	for i, b := range src {
+		dst[i] = b ^ byte(m)
+		m >>= 8
+	}
 }
 
 // parseFrameHeader reads a header as it stands, once all of it is there.

@@ -71,3 +71,36 @@ func TestFramesAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A flood of pings or of empty frames has its share of each pass, and what follows it comes.
+func TestFloodsOfFramesTakeManyPasses(t *testing.T) {
+	for _, frame := range []byte{pingFrame, binaryFrame} {
+		c, p := opened(t, transport.Options{})
+		const frames = 1000
+		c.feed(join(bytes.Repeat(masked(frame, nil), frames), masked(binaryFrame, packet("x"))))
+		passes := 1
+		for ; len(p.got) == 0 && passes < frames; passes++ {
+			if n := len(c.sends); n > 64 {
+				t.Fatalf("frame %#x: %d pongs in a pass", frame, n)
+			}
+			c.sends = nil
+			tail := c.tail
+			if c.retry = false; c.paused || len(tail) == 0 {
+				t.Fatalf("frame %#x: paused=%v with %d bytes left after pass %d", frame, c.paused, len(tail), passes)
+			}
+			c.tail = nil
+			c.feed(tail)
+		}
+		if passes < frames/64 || c.closed {
+			t.Errorf("frame %#x: %d passes, closed=%v", frame, passes, c.closed)
+		}
+		if want := strings.Repeat("\x8a\x00", frames); frame == pingFrame && string(c.sent) != want {
+			t.Errorf("%d bytes of pongs, want %d", len(c.sent), len(want))
+		}
+		c, _ = opened(t, transport.Options{})
+		c.feed(bytes.Repeat(masked(frame, nil), 1<<18))
+		if !c.closed || !strings.Contains(c.why.Error(), "too many frames with nothing in them (1008)") {
+			t.Errorf("frame %#x: %d frames at a time: %v", frame, 1<<18, c.why)
+		}
+	}
+}

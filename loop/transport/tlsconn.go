@@ -34,21 +34,23 @@ type TLS struct {
 	pend   []byte // encrypted output that the engine refused; from the pool
 	owed   int    // bytes that had to be added to pend all the same
 
-	listed  bool // in door.unsent
-	reading bool // tls.Conn reads: what it writes now are answers of its own
-	begun   bool // its first record has come
-	partial bool // the last input ended inside a record
-	paused  bool // by the handler inside
-	held    bool // by us: the handshake has a full buffer or waits for its turn, or owed is at its limit
+	grown   uint8 // doublings of gather's first memory that the last flush would have filled
+	listed  bool  // in door.unsent
+	reading bool  // tls.Conn reads: what it writes now are answers of its own
+	begun   bool  // its first record has come
+	partial bool  // the last input ended inside a record
+	paused  bool  // by the handler inside
+	held    bool  // by us: the handshake has a full buffer or waits for its turn, or owed is at its limit
 	closed  bool
 }
 
 const (
-	// barrenMax is how many records may bring nothing in one pass; the others wait for the next one. New keys cost
-	// about 10 µs, and nobody needs them often.
+	// barrenMax is how many records, or frames of a WebSocket, may bring nothing in one pass; the others wait for the
+	// next one. New keys cost about 10 µs, a ping 0.1 µs, and nobody needs them often.
 	barrenMax = 64
-	// backlogBytesMax is how many bytes may wait for that.
-	backlogBytesMax = 1 << 20
+	// backlogBytesMax is how many bytes may wait for that: more than an engine reads at a time that then stops reading.
+	backlogBytesMax       = 1 << 20
+	backlogFramesBytesMax = 256 << 10 // the same for frames, which need no handshake
 )
 
 var (
@@ -178,9 +180,13 @@ func (t *TLS) Closed(why error) {
 	t.door.pool.Put(t.gather)
 	t.door.pool.Put(t.pend)
 	t.gather, t.pend = nil, nil
-	if t.shaking != nil {
-		t.shaking.cancel()
+	if h := t.shaking; h != nil {
 		t.shaking = nil
+		h.cancel()
+		if !ours && !errors.Is(why, loop.ErrStopped) {
+			h.hungUp = why // failed hears of it with the verdict
+			return
+		}
 	}
 	switch {
 	case errors.Is(why, errCloseNotify):

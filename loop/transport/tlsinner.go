@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"math/bits"
+
 	"github.com/loopmq/loopmq/internal/buf"
 )
 
@@ -123,6 +125,9 @@ func (t *TLS) write(b []byte) {
 	if len(b) == 0 {
 		return
 	}
+	if t.gather == nil { // what comes is likely to be as much as the last time
+		t.gather = t.door.pool.Get(max(gatherBytesMin<<t.grown, len(b)))
+	}
 	t.gather = appendPooled(t.door.pool, t.gather, b)
 	if !t.listed {
 		t.listed = true
@@ -136,6 +141,7 @@ func (t *TLS) write(b []byte) {
 func (t *TLS) flush() {
 	if b := t.gather; len(b) > 0 {
 		t.gather = nil
+		t.grown = uint8(bits.Len(uint(len(b)-1) / gatherBytesMin))
 		t.encrypt(b)
 		t.door.pool.Put(b)
 	}

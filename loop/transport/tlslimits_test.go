@@ -240,10 +240,43 @@ func TestTLSVerdictFindsNobody(t *testing.T) {
 		}
 		wait(s.t, started, "the server's callback")
 		raw.Close()
-		wait(s.t, s.failures, "failed")
+		s.until("the connection is gone", func() bool { return s.e.Stats().Conns == 0 })
+		if len(s.failures) > 0 {
+			s.t.Error("it was told before the verdict")
+		}
 		verdict <- true
+		if why := wait(s.t, s.failures, "failed"); !strings.Contains(why.Error(), "closed during the TLS handshake") {
+			s.t.Error(why)
+		}
 		s.until("the goroutine ends", func() bool { return s.tls.Stats().Running == 0 })
 		if stats := s.stats(); stats.Done+stats.Failed != 0 {
+			s.t.Errorf("%+v", stats)
+		}
+	})
+}
+
+// A client of TLS 1.3 is through before the server has looked at its certificate, and leaves at once.
+func TestTLSVerdictOnWhoHungUp(t *testing.T) {
+	started, verdict := make(chan bool, 10), make(chan bool)
+	o := tlsOptions{config: func(id *identity) *tls.Config {
+		config := id.server()
+		config.VerifyConnection = func(tls.ConnectionState) error {
+			started <- true
+			<-verdict
+			return errors.New("revoked")
+		}
+		return config
+	}}
+	eachTLS(t, o, func(s *secured) {
+		c := s.dialTLS(s.id.client())
+		wait(s.t, started, "the server's callback")
+		c.Close()
+		s.until("the connection is gone", func() bool { return s.e.Stats().Conns == 0 })
+		verdict <- true
+		if why := wait(s.t, s.failures, "failed"); why.Error() != "TLS handshake: revoked" {
+			s.t.Error(why)
+		}
+		if stats := s.stats(); stats.Failed != 1 || stats.Running != 0 {
 			s.t.Errorf("%+v", stats)
 		}
 	})

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -29,7 +30,8 @@ type handshake struct {
 	out    []byte // for the loop to send
 	posted bool   // report is on its way to the loop
 
-	offered int // bytes at the beginning of the engine's next view that were copied; loop goroutine only
+	offered int   // bytes at the beginning of the engine's next view that were copied; loop goroutine only
+	hungUp  error // why the peer is gone; loop goroutine only
 }
 
 // newHandshake starts one. tls.Conn and its configuration are used by a goroutine of their own until verdict.
@@ -153,6 +155,7 @@ func (t *TLS) verdict(h *handshake, err error) {
 	d := t.door
 	d.ended()
 	if t.closed {
+		t.judge(h, err)
 		return
 	}
 	h.report()
@@ -179,6 +182,22 @@ func (t *TLS) verdict(h *handshake, err error) {
 	t.outer.Pause() // and go on, which has the engine hand over what it has kept
 	t.held = false
 	t.steer()
+}
+
+// judge says why the connection failed whose peer was gone before the verdict. In TLS 1.3 a client is through before its
+// certificate has been looked at, and may well leave; the operator wants to know that it was refused.
+func (t *TLS) judge(h *handshake, err error) {
+	if h.hungUp == nil {
+		return
+	}
+	why := fmt.Errorf("closed during the TLS handshake: %w", h.hungUp)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		t.door.stats.Failed++
+		why = fmt.Errorf("TLS handshake: %w", err)
+	}
+	if t.failed != nil {
+		t.failed(why)
+	}
 }
 
 // wire is the net.Conn below a tls.Conn. It is memory.

@@ -87,14 +87,22 @@ func (w *WebSocket) shake(view []byte) (used int, err error) {
 	return n, nil
 }
 
-// input hands on the payload of all frames in view.
+// input hands on the payload of all frames in view: what lies between two control frames in one piece.
 //
-// hot: no allocation, no copy but of what joins bytes that were left.
+// hot: no allocation, no copy but of what joins the payload of frames.
 func (w *WebSocket) input(view []byte) (used int, err error) {
 	start, end := 0, w.kept.plain
 	raw := end + w.kept.gap
-	for due := end > 0 && !w.paused; ; due = true {
-		if due {
+	w.frames.barren = 0
+	for told := 0; !w.closed && !w.paused; {
+		var h ws.Header
+		var n int
+		start, end, raw = w.join(view, start, end, raw)
+		if w.frames.left == 0 {
+			h, n, err = w.frames.next(view[raw:], w.door.limits.FrameBytesMax)
+		}
+		if end > start && end > told {
+			told = end
 			n, err := w.inner.Data(view[start:end])
 			invariant.Check(n >= 0 && n <= end-start, "Data used %d of %d bytes", n, end-start)
 			start += min(max(n, 0), end-start)
@@ -102,55 +110,63 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 				return start, w.fail(err, ws.StatusProtocolError, "")
 			}
 		}
-		if w.closed || w.paused {
-			break
-		}
-		if raw, err = w.headers(view, raw); err != nil {
-			return start, err
-		}
-		n := min(w.frames.left, len(view)-raw)
-		if n == 0 {
-			break
-		}
-		w.frames.unmask(view[raw : raw+n])
-		if start == end {
-			start, end = raw, raw+n
-		} else {
-			end += copy(view[end:], view[raw:raw+n])
-		}
-		raw += n
-	}
-	return w.kept.keep(view, start, end, raw), nil
-}
-
-// headers reads frame headers and answers control frames until payload comes or view ends.
-//
-// hot: no allocation for data frames.
-func (w *WebSocket) headers(view []byte, raw int) (int, error) {
-	for w.frames.left == 0 && !w.closed {
-		h, n, err := w.frames.next(view[raw:], w.door.limits.FrameBytesMax)
-		if err != nil {
-			return raw, w.broken(err)
-		}
-		if n == 0 {
-			break
-		}
-		if !h.OpCode.IsControl() {
-			w.frames.begin(&h)
-			raw += n
-			continue
-		}
-		if len(view)-raw < n+int(h.Length) {
-			break // 125 bytes at most: the engine keeps them as they came
+		switch {
+		case w.closed || w.paused:
+			return w.kept.keep(view, start, end, raw), nil
+		case err != nil:
+			return start, w.broken(err)
+		case w.frames.barren >= barrenMax:
+			if len(view)-raw > backlogFramesBytesMax {
+				return start, w.broken(errBarrenFrames)
+			}
+			w.outer.Pause() // the rest comes in the next pass, after everybody else
+			w.outer.Resume()
+			return w.kept.keep(view, start, end, raw), nil
+		case n == 0 || len(view)-raw < n+int(h.Length):
+			// The rest of a payload, a header or a control frame is still to come. The last has 125 bytes at most: the
+			// engine keeps it as it came.
+			return w.kept.keep(view, start, end, raw), nil
 		}
 		payload := view[raw+n : raw+n+int(h.Length)]
 		ws.Cipher(payload, h.Mask, 0)
 		raw += n + len(payload)
+		w.frames.barren++
 		if err := w.control(h.OpCode, payload); err != nil {
-			return raw, w.broken(err)
+			return start, w.broken(err)
 		}
 	}
-	return raw, nil
+	return w.kept.keep(view, start, end, raw), nil
+}
+
+// join unmasks payload from raw on, where it lies or behind the plain bytes between start and end, until view ends or
+// something else than a data frame comes.
+//
+// hot: no allocation.
+func (w *WebSocket) join(view []byte, start, end, raw int) (int, int, int) {
+	f := &w.frames
+	for f.barren < barrenMax {
+		if f.left == 0 {
+			n := f.data(view[raw:], w.door.limits.FrameBytesMax)
+			if n == 0 {
+				break
+			}
+			if raw += n; f.left == 0 {
+				f.barren++
+				continue
+			}
+		}
+		n := min(f.left, len(view)-raw)
+		if start == end {
+			start, end = raw, raw
+		}
+		f.unmask(view[end:end+n], view[raw:raw+n])
+		end += n
+		raw += n
+		if f.left > 0 {
+			break
+		}
+	}
+	return start, end, raw
 }
 
 // control acts on a control frame.
