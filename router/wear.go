@@ -1,7 +1,6 @@
 package router
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -104,13 +103,20 @@ func (h *heavy) add(name []byte, n uint64) {
 
 // String names the largest, with the bytes that they have at least.
 func (h *heavy) String() string {
-	list := slices.Clone(h.list)
-	slices.SortFunc(list, func(a, b heavySum) int {
-		return cmp.Or(cmp.Compare(b.sum-b.wrong, a.sum-a.wrong), strings.Compare(a.name, b.name))
-	})
 	var texts []string
-	for _, s := range list[:min(len(list), wearNamed)] {
-		texts = append(texts, fmt.Sprintf("%s (%d bytes)", s.name, s.sum-s.wrong))
+	list := slices.Clone(h.list)
+	for range min(len(list), wearNamed) {
+		most := 0
+		for i := range list {
+			if list[i].least() > list[most].least() {
+				most = i
+			}
+		}
+		texts = append(texts, fmt.Sprintf("%s (%d bytes)", list[most].name, list[most].least()))
+		list[most] = heavySum{}
 	}
 	return strings.Join(texts, ", ")
 }
+
+// least is what the name has for certain.
+func (s *heavySum) least() uint64 { return s.sum - s.wrong }
