@@ -33,7 +33,7 @@ export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
-	bench bench-peers bench-doors bench-baseline bench-diff bench-compare pgo torture fuzz sim faults hostile soak docs cover cross clean
+	bench bench-peers bench-durable bench-doors bench-baseline bench-diff bench-compare pgo torture fuzz sim faults hostile soak docs cover cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,12 @@ bench: build ## delivered messages a second: LoopMQ, Debian's mosquitto, bare re
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -mosquitto mosquitto -relay $(BIN)/relay
 
+bench-durable: build ## the table of docs/durability.md: with and without a store, Debian's mosquitto with persistence (ROUNDS=3 MEASURE=2s)
+	@scripts/test-deps.sh
+	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
+	$(BIN)/loopbench -durable -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -markdown docs/durability.md \
+		-loopmq $(BIN)/loopmq -mosquitto mosquitto
+
 bench-peers: build ## the table of docs/performance.md: also Mochi and nats-server (ROUNDS=3 MEASURE=2s SCENARIO=regexp)
 	@scripts/test-deps.sh
 	$(GO) build -trimpath -o $(BIN)/relay ./bench/relay
@@ -120,9 +126,11 @@ bench-compare: build ## the same, this tree against the commit REF (default HEAD
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -base $(BIN)/loopmq-base
 
-KILLS ?= 300
-torture: ## kill a broker under load KILLS (300) times, with SIGKILL, and look for what was lost
-	LOOPMQ_TORTURE=$(KILLS) $(GO) test -count=1 -timeout 30m -run 'TestTorture' -v ./cmd/loopmq
+torture: ROUNDS := 300
+torture: SEEDS := 100
+torture: ## cut the power after every write and fail every call, SEEDS (100) histories; kill a broker under load ROUNDS (300) times
+	LOOPMQ_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 30m -run 'TestPowerCuts|TestFaultAtEachCall' -v ./router
+	LOOPMQ_TORTURE=$(ROUNDS) $(GO) test -count=1 -timeout 30m -run 'TestTorture' -v ./cmd/loopmq
 
 # go build uses cmd/loopmq/default.pgo by itself. To be made anew when what is
 # hot has changed; docs/performance.md says what it gains.

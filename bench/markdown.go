@@ -38,6 +38,9 @@ var sheets = []sheet{
 		decimals(3),
 		[]figure{{of: cpuSeconds, fewer: true}},
 	},
+	{"Bytes written to the disk for each byte of topic and payload", []Kind{Stream}, decimals(2), []figure{
+		{of: func(r *Result) float64 { return r.WrittenEach }, single: true},
+	}},
 	{"Latency, microseconds", []Kind{Latency}, decimals(0), []figure{
 		{label: "p50", of: micros(func(l *Latencies) time.Duration { return l.P50 }), fewer: true},
 		{label: "p99", of: micros(func(l *Latencies) time.Duration { return l.P99 }), fewer: true},
@@ -196,7 +199,7 @@ func micros(of func(*Latencies) time.Duration) func(*Result) float64 {
 
 // Marks in a document between which WriteSection puts a report.
 const (
-	sectionBegin = "<!-- loopbench: from here on written by make bench-peers -->\n"
+	sectionBegin = "<!-- loopbench: from here on written by make"
 	sectionEnd   = "<!-- loopbench: up to here -->\n"
 )
 
@@ -205,15 +208,16 @@ const (
 func WriteSection(file, text string) error {
 	old, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		old, err = []byte(sectionBegin+sectionEnd), nil
+		old, err = []byte(sectionBegin+" -->\n"+sectionEnd), nil
 	}
 	if err != nil {
 		return err
 	}
 	head, rest, begun := strings.Cut(string(old), sectionBegin)
+	which, rest, _ := strings.Cut(rest, "\n")
 	_, tail, ended := strings.Cut(rest, sectionEnd)
 	if !begun || !ended {
 		return fmt.Errorf("%s: the marks %q and %q are not in it", file, strings.TrimSpace(sectionBegin), strings.TrimSpace(sectionEnd))
 	}
-	return os.WriteFile(file, []byte(head+sectionBegin+text+sectionEnd+tail), 0o644)
+	return os.WriteFile(file, []byte(head+sectionBegin+which+"\n"+text+sectionEnd+tail), 0o644)
 }

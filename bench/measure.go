@@ -2,7 +2,10 @@
 
 package bench
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // mark is a reading of all meters.
 type mark struct {
@@ -10,6 +13,7 @@ type mark struct {
 	got       int64
 	broker    time.Duration
 	generator time.Duration
+	written   int64 // bytes that the broker had the disk write
 }
 
 func (r *run) mark() (m mark, err error) {
@@ -17,6 +21,8 @@ func (r *run) mark() (m mark, err error) {
 		if m.broker, err = processCPU(r.PID); err != nil {
 			return m, err
 		}
+		// Not everybody may read it, or is it said everywhere.
+		m.written, _ = statusNumber(fmt.Sprintf("/proc/%d/io", r.PID), "write_bytes:")
 	}
 	if m.generator, err = threadCPU(); err != nil {
 		return m, err
@@ -60,6 +66,9 @@ func (r *run) measure() (Result, error) {
 	res := r.span(from, to, (to.got-from.got)/frame)
 	res.Published, res.Received = r.published()/frame, r.got/frame
 	res.Wanted = res.Published * r.fanOut()
+	if bytes := res.Deliveries / r.fanOut() * int64(r.PayloadBytes+len(r.topic(0))); bytes > 0 {
+		res.WrittenEach = float64(to.written-from.written) / float64(bytes)
+	}
 	return res, nil
 }
 

@@ -83,6 +83,9 @@ type Result struct {
 	Times     []Bracket     // of kind Latency: all of the distribution
 	Ready     time.Duration // from the broker's start to its first CONNACK; 0: not measured
 	Daemon    Footprint     // of kind Daemon
+	// WrittenEach is what the broker had the disk write for each byte of topic and
+	// payload; 0: unknown, or nothing.
+	WrittenEach float64
 }
 
 // Bracket says what share of the messages took so long or less.
@@ -232,7 +235,7 @@ func (r *run) connectSubscribers(i int, g *group) error {
 		if err := r.late(); err != nil {
 			return err
 		}
-		fd, err := dial(r.Addr, fmt.Sprintf("bench-s%d-%d", i, j), true)
+		fd, err := dial(r.Addr, fmt.Sprintf("bench-s%d-%d", i, j), !r.Durable)
 		if err != nil {
 			return err
 		}
@@ -253,7 +256,7 @@ func (r *run) connectSubscribers(i int, g *group) error {
 func (r *run) connectPublishers() error {
 	for i := range r.sets {
 		for k := range r.sets[i].publishers {
-			fd, err := dial(r.Addr, fmt.Sprintf("bench-p%d-%d", i, k), true)
+			fd, err := dial(r.Addr, fmt.Sprintf("bench-p%d-%d", i, k), !r.Durable)
 			if err != nil {
 				return err
 			}

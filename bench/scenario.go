@@ -39,12 +39,31 @@ type Scenario struct {
 	// message goes to a topic drawn from these, and so to one subscriber.
 	Filters int
 
+	// Durable has all clients keep their sessions, so that a broker with a store
+	// must write messages down before it acknowledges them.
+	Durable bool
+
 	Rate  int // Latency: messages a second
 	Count int // Churn, Idle: clients; Retained, Drain: messages
 
 	// Once: a single round is enough, because memory does not differ from round
 	// to round, and waiting for it to settle takes long.
 	Once bool
+}
+
+// DurableScenarios are the cases of `make bench-durable`: a lone message at a
+// time, and as many at once as a commit can serve.
+func DurableScenarios() []Scenario {
+	s := Scenario{QoS: 1, Subscribers: 1, AheadBytes: 64 << 10, Durable: true}
+	var list []Scenario
+	for _, size := range []int{64, 256, 4 << 10} {
+		s.PayloadBytes = size
+		s.Name, s.Publishers, s.WindowMessages = "1 × 1, "+bytesName(size), 1, 1
+		list = append(list, s)
+		s.Name, s.Publishers, s.WindowMessages = "100 × 20, "+bytesName(size), 100, 20
+		list = append(list, s)
+	}
+	return list
 }
 
 // Scenarios are the cases of `make bench`. The lead shrinks with the fan-out,

@@ -43,6 +43,13 @@ func LoopMQ(name, binary string, args ...string) Target {
 	}}
 }
 
+// WithStore is a loopmq that keeps its state on disk.
+func WithStore(name, binary string) Target {
+	return Target{Name: name, Command: func(addr netip.AddrPort, dir string) ([]string, error) {
+		return LoopMQ(name, binary, "--state-dir", filepath.Join(dir, "state")).Command(addr, dir)
+	}}
+}
+
 // Relay is the binary of bench/relay.
 func Relay(binary string) Target {
 	return Target{Name: "relay", Exact: true, Command: func(addr netip.AddrPort, _ string) ([]string, error) {
@@ -79,10 +86,14 @@ log_type error
 `
 
 // Mosquitto is a mosquitto binary, as its distribution builds it.
-func Mosquitto(binary string) Target {
-	return Target{Name: "mosquitto", Command: func(addr netip.AddrPort, dir string) ([]string, error) {
+func Mosquitto(binary string) Target { return MosquittoWith("mosquitto", binary, "") }
+
+// MosquittoWith is one with more lines in its configuration, in which {dir}
+// stands for a folder for its files.
+func MosquittoWith(name, binary, more string) Target {
+	return Target{Name: name, Command: func(addr netip.AddrPort, dir string) ([]string, error) {
 		file := filepath.Join(dir, "mosquitto.conf")
-		text := fmt.Sprintf(mosquittoConf, addr.Port(), addr.Addr())
+		text := fmt.Sprintf(mosquittoConf, addr.Port(), addr.Addr()) + strings.ReplaceAll(more, "{dir}", dir)
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			return nil, err
 		}

@@ -117,14 +117,14 @@ func TestMarkdownComparesAndSaysWhatIsMissing(t *testing.T) {
 
 func TestSectionReplacesWhatIsBetweenItsMarks(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "doc.md")
-	if err := os.WriteFile(file, []byte("before\n"+sectionBegin+"old\n"+sectionEnd+"after\n"), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte("before\n"+sectionBegin+" bench -->\nold\n"+sectionEnd+"after\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := WriteSection(file, "new\n"); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(file)
-	if want := "before\n" + sectionBegin + "new\n" + sectionEnd + "after\n"; err != nil || string(got) != want {
+	if want := "before\n" + sectionBegin + " bench -->\nnew\n" + sectionEnd + "after\n"; err != nil || string(got) != want {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
 	if err := os.WriteFile(file, []byte("no marks"), 0o644); err != nil {

@@ -86,7 +86,7 @@ func eachEngine(t *testing.T, test func(t *testing.T, engine string)) {
 }
 
 // dial connects to the i-th listener.
-func dial(t *testing.T, b *broker.Broker, i int) net.Conn {
+func dial(t testing.TB, b *broker.Broker, i int) net.Conn {
 	t.Helper()
 	a := b.Addrs()[i]
 	c, err := net.Dial(a.Network(), a.String())
@@ -99,7 +99,7 @@ func dial(t *testing.T, b *broker.Broker, i int) net.Conn {
 }
 
 // expect writes send and reads want, to the byte.
-func expect(t *testing.T, c net.Conn, send, want string) {
+func expect(t testing.TB, c net.Conn, send, want string) {
 	t.Helper()
 	if _, err := io.WriteString(c, send); err != nil {
 		t.Fatal(err)

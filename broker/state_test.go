@@ -12,7 +12,7 @@ import (
 )
 
 // run starts a broker on a state directory; stop ends it.
-func run(t *testing.T, cfg broker.Config) (b *broker.Broker, stop func()) {
+func run(t testing.TB, cfg broker.Config) (b *broker.Broker, stop func()) {
 	t.Helper()
 	cfg.Listeners = []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}
 	b, err := broker.New(cfg)

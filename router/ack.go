@@ -104,15 +104,15 @@ func (c *Client) handlePubrel(k *codec.Packet) error {
 	if err := a.Decode(k, c.version); err != nil {
 		return err
 	}
+	if c.undurable() {
+		return nil // the client repeats PUBREL after a restart, which knows the PacketID
+	}
 	if set := c.session.received; set == nil || !set.remove(a.PacketID) {
 		c.r.stats.StrayAcks++
 		c.awaitAll()
 		if c.v5 != nil {
 			return c.acknowledgeWith(codec.TypePubcomp, a.PacketID, codec.PacketIdentifierNotFound, "")
 		}
-	}
-	if c.undurable() {
-		return nil // the client repeats PUBREL after a restart
 	}
 	c.session.dropReceived(a.PacketID)
 	c.awaitAll()

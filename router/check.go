@@ -176,12 +176,18 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// Waiting tells of each message in the queue of a session, oldest first. The
-// slices are views. It is for tests and for people who look.
+// Waiting tells of each message that waits for a session, oldest first: for its
+// PacketID to be durable, or in the queue. The slices are views. It is for tests
+// and for people who look.
 func (r *Router) Waiting(clientID string, each func(topic, payload []byte, qos byte)) {
 	s := r.sessions[clientID]
 	if s == nil {
 		return
+	}
+	for i := range s.out.open {
+		if e := s.out.at(i); s.kept != nil && !e.sent && e.msg != nil {
+			each(e.msg.Topic(), e.msg.Payload(), e.qos)
+		}
 	}
 	for i := range s.queue.n {
 		d := &s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]

@@ -46,6 +46,7 @@ type batches struct {
 	idle      []*waits
 	err       error // why nothing is durable: the store is full, or has failed
 	failed    bool
+	full      bool  // the log knows that there is no room
 	retryAt   int64 // ns; when a full store is tried again
 	wake      retry
 	beat      beat
@@ -128,13 +129,16 @@ func (k *keeper) commit() {
 		return
 	}
 	k.dirty = k.writeDirty(k.dirty)
+	k.look()
 	now := k.r.now
 	lazy := k.lazySince != 0 && (k.lazyBytes > lazyBytesMax || now-k.lazySince >= k.lazyWait)
 	switch {
+	case k.failed:
+		return
+	case k.full && now >= k.retryAt: // with nothing in it as well: the store looks for room
+		k.retryAt = k.r.after(fullRetry)
 	case k.err != nil:
-		if now < k.retryAt {
-			return
-		}
+		return
 	case k.lastNeed != k.open && !lazy:
 		if k.lazySince != 0 {
 			k.wakeAt(k.lazySince + k.lazyWait)
@@ -142,6 +146,27 @@ func (k *keeper) commit() {
 		return
 	}
 	k.seal()
+}
+
+// look sees what the store says of itself. It is full, and takes nothing new,
+// while it has room left for deletions: then commits succeed, and it is for us
+// to ask again.
+func (k *keeper) look() {
+	switch err := k.accepts(); {
+	case err == nil:
+		if k.full {
+			k.full = false
+			k.r.event(&Event{Kind: EventStore})
+		}
+		return
+	case !errors.Is(err, ErrStoreFull):
+		k.fail(err)
+		return
+	case !k.full:
+		k.full, k.retryAt = true, k.r.after(fullRetry)
+		k.r.event(&Event{Kind: EventStore, Err: err})
+	}
+	k.wakeAt(k.retryAt)
 }
 
 // wakeAt has EndPass called again in time.
@@ -178,19 +203,11 @@ func (k *keeper) committed(n uint64, err error) {
 	k.inFlight = false
 	switch {
 	case err == nil:
-		if k.err != nil {
-			k.r.event(&Event{Kind: EventStore})
-		}
 		k.err, k.done = nil, n
 		k.lookAtWear()
 		k.release()
 	case errors.Is(err, ErrStoreFull): // what waits, waits for the next
-		if k.err == nil {
-			k.r.event(&Event{Kind: EventStore, Err: err})
-		}
 		k.err = err
-		k.retryAt = k.r.after(fullRetry)
-		k.wakeAt(k.retryAt)
 	default:
 		k.fail(err)
 	}

@@ -296,6 +296,11 @@ func (r *Router) resend(s *Session, c *Client) bool {
 			r.finish(s, e)
 			continue
 		}
+		if !e.sent && e.state != flightPubcomp && e.msg.expired(r.now) { // it was held [MQTT-3.3.2-5]
+			r.drop(s, DropExpired, e.msg.Topic())
+			r.finish(s, e)
+			continue
+		}
 		if i >= int(c.window) {
 			return false // an acknowledgement comes
 		}

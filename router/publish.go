@@ -34,6 +34,9 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	}
 	if p.QoS == 2 && c.session.received != nil && c.session.received.has(p.PacketID) {
 		r.stats.Duplicates++
+		if c.undurable() {
+			return nil // nobody knows whether it is on the disk; the client repeats it after a restart
+		}
 		c.awaitAll()
 		return c.acknowledge(codec.TypePubrec, p.PacketID) // routed already [MQTT-4.3.3-2]
 	}

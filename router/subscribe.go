@@ -222,8 +222,16 @@ func (c *Client) handleUnsubscribe(k *codec.Packet) error {
 	a := codec.Unsuback{PacketID: p.PacketID}
 	mark := r.keep.mark()
 	for name, ok := p.Next(); ok; name, ok = p.Next() {
+		if c.undurable() { // a start would bring it back
+			if c.v5 == nil {
+				return errStoreFailed
+			}
+			a.Codes = append(a.Codes, byte(codec.ImplementationSpecificError))
+			continue
+		}
 		sub := s.subs.find(name)
 		if sub == nil {
+			c.awaitAll()
 			a.Codes = append(a.Codes, byte(codec.NoSubscriptionExisted))
 			continue
 		}

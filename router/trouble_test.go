@@ -91,3 +91,84 @@ func TestFailedStore(t *testing.T) {
 		t.Errorf("events %v, want one failure", e)
 	}
 }
+
+// TestUnsubscribeFromFailedStore: UNSUBACK would promise what the next start
+// undoes.
+func TestUnsubscribeFromFailedStore(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	old, now := d.session("s"), d.dial()
+	now.feed(packet(0x10, str("MQTT"), "\x05\x00\x00\x00\x05\x11\x00\x00\x00\x09", str("q")))
+	old.send("82 06 00 01 00 01 't' 00")
+	now.send("82 07 00 01 00 00 01 't' 00")
+	d.flush()
+	old.take()
+	now.take()
+	old.send("82 06 00 02 00 01 'u' 00")
+	d.pass(func() { d.mem.Complete(errors.New("input/output error")) })
+	old = d.connect("s", false)
+	old.expect("20 02 01 00")
+	old.send("a2 05 00 01 00 01 't'")
+	old.expectClosed()
+	now.send("a2 09 00 01 00 00 01 't' 00 01 'x'")
+	now.expect("b0 05 00 01 00 83 83")
+}
+
+// TestUnsubscribeAgain: who asks again on another connection hears that there
+// is no subscription when that is durable, not before.
+func TestUnsubscribeAgain(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s := d.session("s")
+	s.send("82 06 00 01 00 01 't' 00")
+	d.flush()
+	s.send("a2 05 00 02 00 01 't'")
+	d.pass(func() { d.mem.Complete(store.ErrFull) })
+	s = d.connect("s", false)
+	s.expect("20 02 01 00")
+	s.send("a2 05 00 03 00 01 't'")
+	s.expect("")
+	d.sleep(1.1)
+	d.flush()
+	s.expect("b0 02 00 03")
+}
+
+// TestRepeatedToFailedStore: what was not acknowledged when the store failed is
+// not acknowledged when it is repeated, nor is a PacketID given up.
+func TestRepeatedToFailedStore(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s, p := d.session("s"), d.connect("p", false)
+	s.send("82 06 00 01 00 01 't' 02")
+	d.flush()
+	s.take()
+	p.take()
+	p.send("34 06 00 01 't' 00 01 'a'")
+	d.flush()
+	p.expect("50 02 00 01")
+	p.send("34 06 00 01 't' 00 02 'b'")
+	d.pass(func() { d.mem.Complete(errors.New("input/output error")) })
+	p.expect("")
+	p.expectClosed()
+	for range 2 {
+		p = d.connect("p", false)
+		p.expect("20 02 01 00")
+		p.send("62 02 00 01 3c 06 00 01 't' 00 02 'b'")
+		p.expect("")
+		p.reset()
+	}
+}
+
+// TestExpiredWhileHeld: what waited for the disk until it was over is not sent.
+func TestExpiredWhileHeld(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s, p := d.session("s"), d.five("q")
+	s.send("82 06 00 01 00 01 't' 02")
+	d.flush()
+	s.take()
+	p.send("34 0c 00 01 't' 00 01 05 02 00 00 00 02 'a' 34 07 00 01 't' 00 02 00 'b'")
+	d.pass(func() { d.mem.Complete(store.ErrFull) })
+	d.sleep(2.5)
+	d.flush()
+	s.expect("34 06 00 01 't' 00 02 'b'")
+	if n := d.r.Stats().Dropped[router.DropExpired]; n != 1 {
+		t.Errorf("%d messages are counted as expired, want 1", n)
+	}
+}

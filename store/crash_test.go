@@ -19,7 +19,7 @@ func (s state) clone() state { return maps.Clone(s) }
 // history is a store under test with what it has promised.
 type history struct {
 	t      testing.TB
-	disk   *disk
+	disk   *Disk
 	wal    *wal
 	states []state // [0] at the start, then after each batch
 	acked  []int   // of each batch, the length of disk.ops when it was acknowledged
@@ -30,7 +30,7 @@ type history struct {
 
 var tinySegments = Options{SegmentBytes: 4096, BatchBytes: 2048} // table: a log that turns over soon
 
-func newHistory(t testing.TB, d *disk, from state, rng *rand.Rand) *history {
+func newHistory(t testing.TB, d *Disk, from state, rng *rand.Rand) *history {
 	t.Helper()
 	w, err := openLog(d, tinySegments)
 	if err != nil {
@@ -105,7 +105,7 @@ func (h *history) runWithFaults(n int) {
 		}
 		checkAccounts(h.t, h.wal)
 	}
-	h.disk.fail = nil
+	h.disk.Fail = nil
 }
 
 // contents is all that w holds, read the way an owner reads it.
@@ -162,7 +162,7 @@ func checkAccounts(t testing.TB, w *wal) {
 
 // verify opens d as it was found after a power cut at call n and checks that
 // it holds all that was acknowledged and nothing half.
-func (h *history) verify(n int, d *disk) (*wal, state) {
+func (h *history) verify(n int, d *Disk) (*wal, state) {
 	h.t.Helper()
 	done := 0
 	for done < len(h.acked) && h.acked[done] <= n {
@@ -195,7 +195,7 @@ func (h *history) verify(n int, d *disk) (*wal, state) {
 // every combination of surviving sectors as long as there are few.
 func TestEveryPowerCut(t *testing.T) {
 	for seed := range uint64(4) {
-		h := newHistory(t, newDisk(), state{}, newRand(seed, 1))
+		h := newHistory(t, NewDisk(), state{}, newRand(seed, 1))
 		h.run(60)
 		if first := h.wal.log[0].seq; first < 3 {
 			t.Fatalf("the log still starts at segment %d: it was to turn over", first)
@@ -204,7 +204,7 @@ func TestEveryPowerCut(t *testing.T) {
 		for n := range len(h.disk.ops) + 1 {
 			for mask := range uint(64) {
 				asked := 0
-				d := h.disk.cut(n, func() bool { asked++; return mask>>min(asked-1, 5)&1 == 1 })
+				d := h.disk.Cut(n, func() bool { asked++; return mask>>min(asked-1, 5)&1 == 1 })
 				h.verify(n, d)
 				cuts++
 				if mask+1 >= 1<<min(asked, 6) {
@@ -225,7 +225,7 @@ func TestPowerCutsBySeed(t *testing.T) {
 	}
 	for seed := range seeds {
 		rng := newRand(seed, 2)
-		d, from := newDisk(), state{}
+		d, from := NewDisk(), state{}
 		for range 6 {
 			h := newHistory(t, d, from, rng)
 			h.keys, h.sizes = 1+rng.IntN(80), 1+rng.IntN(1500)
@@ -235,7 +235,7 @@ func TestPowerCutsBySeed(t *testing.T) {
 			start := len(h.disk.ops)
 			h.runWithFaults(rng.IntN(120))
 			n := start + rng.IntN(len(h.disk.ops)-start+1)
-			d = h.disk.cut(n, randomly(rng))
+			d = h.disk.Cut(n, randomly(rng))
 			_, from = h.verify(n, d)
 			if t.Failed() {
 				t.Fatalf("seed %d", seed)
@@ -248,13 +248,13 @@ func TestPowerCutsBySeed(t *testing.T) {
 // TestDamageIsNotSilent flips one byte in each sector of the log in turn: the
 // store opens with all it had, or names the file.
 func TestDamageIsNotSilent(t *testing.T) {
-	h := newHistory(t, newDisk(), state{}, newRand(7, 3))
+	h := newHistory(t, NewDisk(), state{}, newRand(7, 3))
 	h.run(80)
 	want := h.states[len(h.states)-1]
 	opened, refused, lastLost := 0, 0, 0
 	for name, f := range h.disk.files {
 		for at := 0; at < len(f.data); at += sectorBytes {
-			d := h.disk.cut(len(h.disk.ops), func() bool { return true })
+			d := h.disk.Cut(len(h.disk.ops), func() bool { return true })
 			d.files[name].data[at+h.rng.IntN(48)] ^= 1 << h.rng.IntN(8)
 			w, err := openLog(d, tinySegments)
 			var damage *DamageError
@@ -280,3 +280,9 @@ func TestDamageIsNotSilent(t *testing.T) {
 }
 
 func newRand(a, b uint64) *rand.Rand { return rand.New(rand.NewPCG(a, b)) }
+
+// randomly says of each unsynced thing whether it survived a power cut.
+func randomly(rng *rand.Rand) func() bool {
+	p := []float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)]
+	return func() bool { return rng.Float64() < p }
+}

@@ -7,7 +7,8 @@
 // Options.Post. Stats may be called by anyone.
 // Imports: nothing of ours. It knows keys and bytes, nothing of MQTT.
 // Start with: Store (the face), wal (the log on its segments), index (where
-// each live record stands), recovery (what a start does).
+// each live record stands), recovery (what a start does). Mem and Disk are for
+// tests: a store without a disk, and a disk whose power can be cut.
 //
 // The promise: once done(nil) was called, all records of that batch, and of all
 // before it, are there after any power cut; of a batch not yet answered either

@@ -12,9 +12,9 @@ import (
 var faultKinds = []string{"write", "sync", "allocate", "create", "remove", "syncdir", "read", "open", "stat", "list"}
 
 // failing makes calls from..to of d that are of one of kinds fail.
-func failing(d *disk, from, to int, err error, kinds ...string) {
+func failing(d *Disk, from, to int, err error, kinds ...string) {
 	d.gate = 0
-	d.fail = func(what string) error {
+	d.Fail = func(what string) error {
 		if d.gate < from || d.gate >= to {
 			return nil
 		}
@@ -43,7 +43,7 @@ func TestFailureAtEachCall(t *testing.T) {
 			failed, full := 0, 0
 			for n, reached := 1, true; reached; n++ {
 				rng := newRand(uint64(n), 4)
-				d := newDisk()
+				d := NewDisk()
 				h := newHistory(t, d, state{}, rng)
 				h.run(40)
 				failing(d, n, n+c.long, c.err, faultKinds...)
@@ -63,11 +63,11 @@ func TestFailureAtEachCall(t *testing.T) {
 					checkAccounts(t, h.wal)
 				}
 				reached = d.gate >= n
-				d.fail = nil
+				d.Fail = nil
 				again := newHistoryAfter(t, h, rng)
 				again.run(30)
 				start := len(again.disk.ops)
-				again.verify(start, again.disk.cut(start, randomly(rng)))
+				again.verify(start, again.disk.Cut(start, randomly(rng)))
 			}
 			t.Logf("%d commits failed, %d found no room", failed, full)
 			if failed+full == 0 {
@@ -87,9 +87,9 @@ func newHistoryAfter(t *testing.T, h *history, rng *rand.Rand) *history {
 // TestFullDisk fills a disk, sees that the store says so while there is still
 // room for deletions, and that it goes on when there is space.
 func TestFullDisk(t *testing.T) {
-	d := newDisk()
+	d := NewDisk()
 	h := newHistory(t, d, state{}, newRand(1, 5))
-	d.fail = func(what string) error {
+	d.Fail = func(what string) error {
 		if what == "allocate" {
 			return syscall.ENOSPC
 		}
@@ -134,9 +134,9 @@ func TestFullDisk(t *testing.T) {
 // TestNoRoomAtAll: batches that find no room are kept, and committed in order
 // as soon as there is some.
 func TestNoRoomAtAll(t *testing.T) {
-	d := newDisk()
+	d := NewDisk()
 	h := newHistory(t, d, state{}, newRand(1, 6))
-	d.fail = func(what string) error {
+	d.Fail = func(what string) error {
 		if what == "allocate" || what == "create" {
 			return syscall.ENOSPC
 		}
@@ -153,12 +153,12 @@ func TestNoRoomAtAll(t *testing.T) {
 	if full == 0 {
 		t.Fatal("the disk never got full")
 	}
-	h.verify(len(d.ops), d.cut(len(d.ops), func() bool { return false }))
-	d.fail = nil
+	h.verify(len(d.ops), d.Cut(len(d.ops), func() bool { return false }))
+	d.Fail = nil
 	h.wal.pause = 0
 	h.wal.maintain()
 	h.run(1)
-	h.verify(len(d.ops), d.cut(len(d.ops), func() bool { return false }))
+	h.verify(len(d.ops), d.Cut(len(d.ops), func() bool { return false }))
 	if len(h.acked) != len(h.states)-1 {
 		t.Errorf("%d of %d batches are durable", len(h.acked), len(h.states)-1)
 	}
@@ -168,20 +168,20 @@ func TestNoRoomAtAll(t *testing.T) {
 // is found by the next start and used: by then its name has to be safe.
 func TestNamesAreSynced(t *testing.T) {
 	rng := newRand(3, 14)
-	d := newDisk()
+	d := NewDisk()
 	h := newHistory(t, d, state{}, rng)
 	failing(d, 0, 1<<30, syscall.EIO, "syncdir", "remove")
 	for d.files[segmentName(4)] == nil {
 		h.run(1)
 	}
-	d.fail = nil
+	d.Fail = nil
 	again := newHistoryAfter(t, h, rng)
 	failing(d, 0, 1<<30, syscall.ENOSPC, "create")
 	for again.wal.head().name != segmentName(4) {
 		again.run(1)
 	}
 	again.run(1)
-	again.verify(len(d.ops), d.cut(len(d.ops), func() bool { return false }))
+	again.verify(len(d.ops), d.Cut(len(d.ops), func() bool { return false }))
 }
 
 // TestChurnAtTheLimit keeps a store with a limit as full as it may be, replacing
@@ -190,7 +190,7 @@ func TestChurnAtTheLimit(t *testing.T) {
 	o := tinySegments
 	o.SegmentBytes = 16 << 10
 	o.BytesMax = 40 * o.SegmentBytes
-	w, err := openLog(newDisk(), o)
+	w, err := openLog(NewDisk(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func FuzzSegment(f *testing.F) {
 		if spoil > 0 {
 			data[int(spoil)%len(data)] ^= 0x10
 		}
-		d := newDisk()
+		d := NewDisk()
 		d.files[segmentName(1)] = &diskFile{disk: d, inode: 1, data: data}
 		w, err := openLog(d, tinySegments)
 		if err != nil {

@@ -217,10 +217,10 @@ func TestCompact(t *testing.T) {
 // TestRecoveryMeetsFailures: a start that meets an error says so and spoils
 // nothing for the next.
 func TestRecoveryMeetsFailures(t *testing.T) {
-	h := newHistory(t, newDisk(), state{}, newRand(1, 9))
+	h := newHistory(t, NewDisk(), state{}, newRand(1, 9))
 	h.run(70)
 	for n, reached := 1, true; reached; n++ {
-		d := h.disk.cut(len(h.disk.ops), func() bool { return false })
+		d := h.disk.Cut(len(h.disk.ops), func() bool { return false })
 		failing(d, n, n+1, errors.New("broken cable"), faultKinds...)
 		w, err := openLog(d, tinySegments)
 		reached = d.gate >= n
@@ -229,7 +229,7 @@ func TestRecoveryMeetsFailures(t *testing.T) {
 		} else if !strings.Contains(err.Error(), "broken cable") {
 			t.Errorf("call %d: %v", n, err)
 		}
-		d.fail = nil
+		d.Fail = nil
 		h.verify(len(h.disk.ops), d)
 	}
 }

@@ -141,7 +141,7 @@ func (w *wal) fill() {
 		}
 		w.free = append(w.free, s)
 	}
-	w.short = nil
+	w.short, w.pause = nil, 0
 }
 
 // allocatePause is how many commits go by before space is asked for again.
@@ -177,7 +177,7 @@ func (w *wal) freeGiven(tail uint32) {
 	clear(w.given[len(kept):])
 	w.given = kept
 	if len(w.free) >= freeSegments {
-		w.short = nil
+		w.short, w.pause = nil, 0 // the next want of space is noticed at once
 	}
 }
 

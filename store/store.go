@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // Options say how a store behaves. The zero value of each but Post is a default.
@@ -77,6 +78,8 @@ type Store struct {
 	busy   bool   // a commit is in flight
 	err    error  // of the last commit: ErrFull or ErrFailed with its cause
 	closed bool
+
+	looked time.Time // the writer's: when it last looked for room
 
 	jobs  chan job
 	reads chan readJob

@@ -22,6 +22,10 @@ func (s *Store) startWriter() {
 	go s.read()
 }
 
+// lookAgain is how long a full store that is written to goes without looking for
+// room.
+const lookAgain = time.Second
+
 func (s *Store) write() {
 	defer func() { s.ended <- struct{}{} }()
 	j, ok := <-s.jobs // until then the log belongs to Load
@@ -54,12 +58,14 @@ func (s *Store) nextJob() (j job, ok bool) {
 }
 
 func (s *Store) commit(j job) {
+	start := time.Now()
+	if len(j.batch) == 0 || start.Sub(s.looked) >= lookAgain {
+		s.wal.pause, s.looked = 0, start // somebody wants to know whether there is room again
+	}
 	if len(j.batch) == 0 {
-		s.wal.pause = 0 // somebody wants to know whether there is room again
 		s.wal.maintain()
 	}
 	s.wal.stats.put.Add(uint64(len(j.batch)))
-	start := time.Now()
 	err := s.wal.commit(j.batch)
 	if err == nil {
 		s.wal.stats.took(time.Since(start))

@@ -22,6 +22,7 @@ import (
 // plan is what the command line asks for.
 type plan struct {
 	targets   []bench.Target
+	all       []bench.Scenario // to choose from
 	scenarios []bench.Scenario
 	rounds    int
 	warmUp    time.Duration
@@ -66,9 +67,16 @@ func parse(args []string) (*plan, error) {
 		peers = append(peers, bench.Peer(name, command))
 		return nil
 	})
+	durable := f.Bool("durable", false, "measure sessions that last, with and without a store, and -mosquitto with persistence")
 	f.StringVar(&p.benchfmt, "benchfmt", "", "also write each run to this `file`, for benchstat")
 	if err := f.Parse(args); err != nil {
 		return nil, err
+	}
+	p.all = bench.Scenarios()
+	if *durable {
+		p.all = bench.DurableScenarios()
+		p.targets = durableTargets(*loopmq, *mosquitto)
+		return p, p.choose(*only)
 	}
 	var extra []string
 	if *engine != "" {
@@ -91,6 +99,23 @@ func parse(args []string) (*plan, error) {
 	return p, p.choose(*only)
 }
 
+// durableTargets are the brokers of -durable. mosquitto saves everything it has
+// anew with each change, or, as it does by itself, every half an hour.
+func durableTargets(loopmq, mosquitto string) (list []bench.Target) {
+	if loopmq != "" {
+		list = append(list, bench.LoopMQ("loopmq in memory", loopmq), bench.WithStore("loopmq", loopmq))
+	}
+	if mosquitto != "" {
+		const keep = "persistence true\npersistence_location {dir}/\n"
+		list = append(
+			list,
+			bench.MosquittoWith("mosquitto, each change", mosquitto, keep+"autosave_on_changes true\nautosave_interval 1\n"),
+			bench.MosquittoWith("mosquitto, each 30 min", mosquitto, keep),
+		)
+	}
+	return list
+}
+
 // choose picks scenarios by name.
 func (p *plan) choose(only string) error {
 	match, err := regexp.Compile(only)
@@ -98,7 +123,7 @@ func (p *plan) choose(only string) error {
 		return fmt.Errorf("-scenario: %w", err)
 	}
 	var names []string
-	for _, s := range bench.Scenarios() {
+	for _, s := range p.all {
 		names = append(names, s.Name)
 		if match.MatchString(s.Name) {
 			p.scenarios = append(p.scenarios, s)

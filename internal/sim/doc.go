@@ -6,7 +6,7 @@
 // or reads the clock; randomness comes from the seed. In package tidy's words,
 // it is pure.
 //
-// Imports: router, internal/buf. Not codec: the encoder and decoder of wire.go
+// Imports: router, internal/buf, store for its Mem. Not codec: the encoder and decoder of wire.go
 // are our own, so that codec's mistakes are not made twice.
 //
 // Start with: World (clock, event queue, the pass), conn (one connection: the
@@ -21,8 +21,10 @@
 // member of a group, in which order retained messages come), the model watches
 // what was chosen and checks that it was one of the choices.
 //
-// A store will come in beside the network: World then holds its completions as
-// events, like arrivals, and a restart makes a new Router beside the same model.
+// With a store (DrawDurable) each call of the router is a pass of its own, whose
+// commit is complete before the model judges what was sent; and a restart makes
+// a new Router of what the store has, beside the same model. Commits that take
+// their time, fail, or are cut off are left to the tests of package router.
 //
 // No compatibility promise.
 package sim

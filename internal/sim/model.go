@@ -21,6 +21,7 @@ type model struct {
 	order    int // publications so far
 	before   int // order when the step began
 	armed    int // deadlines so far
+	lasting  int // sessions so far that outlive their connection
 
 	// Of this step:
 	direct  []*direct
@@ -71,6 +72,8 @@ type session struct {
 	conn     *conn
 	expiry   int64
 	endAt    int64
+	away     int64 // since when
+	number   int   // in the order in which sessions came that outlive their connection; 0: does not
 	armed    int
 	subs     []*sub
 	pending  []*delivery // QoS 1 and 2, not sent yet
@@ -375,7 +378,11 @@ func (m *model) unretain(at int) {
 	m.retained = append(m.retained[:at], m.retained[at+1:]...)
 	for _, s := range m.sessions {
 		for _, r := range s.replays {
-			r.forget(old)
+			if m.w.mem == nil {
+				r.forget(old)
+			} else if slices.Contains(r.left, old) {
+				r.passed = append(r.passed, old) // it may have a PacketID, and wait for the disk
+			}
 		}
 	}
 }

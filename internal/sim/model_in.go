@@ -293,7 +293,7 @@ func (m *model) grant(c *conn, s *session, f *filter, ids []uint32) (code byte) 
 
 // owe notes what is retained for a new subscription.
 func (m *model) owe(s *session, b *sub) {
-	s.dropReplay(b.name)
+	m.dropReplay(s, b.name)
 	r := &replay{name: b.name, qos: b.qos, ids: b.ids}
 	for _, msg := range m.retained {
 		if matches(b.inner, msg.topic) {
@@ -305,7 +305,15 @@ func (m *model) owe(s *session, b *sub) {
 	}
 }
 
-func (s *session) dropReplay(name []byte) {
+func (m *model) dropReplay(s *session, name []byte) {
+	if m.w.mem != nil {
+		for _, r := range s.replays {
+			if string(r.name) == string(name) {
+				r.name, r.passed = nil, slices.Clone(r.left)
+			}
+		}
+		return
+	}
 	s.replays = slices.DeleteFunc(s.replays, func(r *replay) bool { return string(r.name) == string(name) })
 }
 
@@ -321,7 +329,7 @@ func (m *model) unsubscribe(c *conn, p *packet) {
 		}
 		m.leaveGroup(s.subs[at])
 		s.subs = slices.Delete(s.subs, at, at+1)
-		s.dropReplay(p.filters[i].name)
+		m.dropReplay(s, p.filters[i].name)
 		codes = append(codes, 0)
 	}
 	a := packet{kind: unsuback, id: p.id}

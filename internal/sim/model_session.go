@@ -80,7 +80,10 @@ func (m *model) admit(c *conn, p *packet) {
 		m.offline = slices.Delete(m.offline, i, i+1)
 	}
 	s.conn, s.will, s.dirty, s.endAt = c, nil, true, 0
-	s.expiry = m.expiry(p)
+	if s.expiry = m.expiry(p); s.expiry > 0 && s.number == 0 {
+		m.lasting++
+		s.number = m.lasting
+	}
 	s.liar = s.liar || c.client.liar || c.suspect
 	c.sess, c.was, c.connected, c.packetMax = s, s, true, m.limits.PacketBytesMax
 	if w := p.will; w != nil {
@@ -169,7 +172,7 @@ func (m *model) closed(c *conn) {
 		return
 	}
 	m.armed++
-	s.endAt, s.armed = m.now()+s.expiry, m.armed
+	s.away, s.endAt, s.armed = m.now(), m.now()+s.expiry, m.armed
 	m.offline = append(m.offline, s)
 	if len(m.offline) > m.limits.SessionsMax {
 		m.end(m.offline[0])
@@ -192,7 +195,11 @@ func (m *model) end(s *session) {
 		}
 	}
 	m.endLimbo(s)
-	m.ended += uint64(len(s.pending))
+	if n := uint64(len(s.pending)); m.w.mem == nil {
+		m.ended += n
+	} else { // those that have a PacketID, and wait for the disk, do not count
+		m.endedPerhaps += n
+	}
 	for _, d := range s.pending {
 		m.passOn(s, d)
 	}

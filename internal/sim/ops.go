@@ -15,6 +15,11 @@ func (w *World) perform(op Op) {
 	case opConnect:
 		cl.connects(r)
 		return
+	case opRestart:
+		if w.mem != nil {
+			w.restart()
+		}
+		return
 	case opSleep:
 		w.advance(w.now + int64(r.of(100, 1000, 3000, 70_000, 4_000_000))*int64(time.Millisecond) + int64(r.n(1_000_000)))
 		return
@@ -366,7 +371,7 @@ func opName(kind uint8) string {
 	names := [...]string{
 		"connects", "publishes", "subscribes", "unsubscribes", "acknowledges", "sleeps", "is cut off", "disconnects", "clogs",
 		"unclogs", "pings", "acknowledges wrongly", "acknowledges twice", "sends garbage", "sends a damaged packet",
-		"breaks a rule", "closes its half", "releases",
+		"breaks a rule", "closes its half", "releases", "sees a restart",
 	}
 	return names[kind%opKinds]
 }

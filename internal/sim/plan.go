@@ -41,6 +41,7 @@ type Plan struct {
 
 	Batches bool // the router is given several packets at once
 	Stop    bool // the run ends with the router's end
+	Store   bool // the router has a store
 
 	Break Break
 }
@@ -73,6 +74,7 @@ const (
 	opIllegal
 	opHalfClose
 	opRelease // PUBREL out of turn
+	opRestart // of a plan with a store
 	opKinds
 )
 

@@ -91,7 +91,10 @@ func (m *model) full(s *session) bool {
 func (m *model) settleSession(s *session) {
 	m.is = m.is[:0]
 	m.w.router.Waiting(s.id, func(topic, payload []byte, qos byte) { m.is = append(m.is, waiting{topic, payload, qos}) })
-	if !m.align(s, 0) {
+	if m.w.mem != nil {
+		m.dropReplayed(s)
+	}
+	if !m.align(s, 0) && !m.mixed(s) {
 		m.w.fail("%s has a wrong queue: %s", s.id, m.queues(s))
 		return
 	}

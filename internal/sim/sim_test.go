@@ -31,9 +31,10 @@ func explain(t *testing.T, p *sim.Plan, err error) {
 func runSeeds(t *testing.T, from uint64, n int) {
 	t.Helper()
 	for seed := from; seed < from+uint64(n) && !t.Failed(); seed++ {
-		p := sim.Draw(seed)
-		if r := sim.Run(p, nil); r.Err != nil {
-			explain(t, p, r.Err)
+		for _, p := range []*sim.Plan{sim.Draw(seed), sim.DrawDurable(seed)} {
+			if r := sim.Run(p, nil); r.Err != nil {
+				explain(t, p, r.Err)
+			}
 		}
 	}
 }
@@ -84,7 +85,10 @@ func TestPastFailures(t *testing.T) {
 // have another order each time, would show here.
 func TestSameSeedSameRun(t *testing.T) {
 	for seed := range uint64(60) {
-		p := sim.Draw(seed)
+		p := sim.Draw(seed / 2)
+		if seed%2 == 1 {
+			p = sim.DrawDurable(seed / 2)
+		}
 		a, b := sim.Run(p, nil), sim.Run(p, nil)
 		if a.Digest != b.Digest || a.Passes != b.Passes {
 			t.Fatalf("seed %d: digest %x in %d passes, then %x in %d", seed, a.Digest, a.Passes, b.Digest, b.Passes)

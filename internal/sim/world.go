@@ -6,6 +6,7 @@ import (
 
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
+	"github.com/loopmq/loopmq/store"
 )
 
 // World is one run: a router and all that surrounds it.
@@ -13,12 +14,14 @@ type World struct {
 	plan     *Plan
 	router   *router.Router
 	pool     *buf.Pool
+	mem      *store.Mem // nil: nothing is kept
 	model    model
 	clients  []*client
 	promises []promise // of this pass
 	conns    []*conn   // in the order of dialling; closed ones are taken out
 	dialled  uint64
 
+	ids    rng   // the router's randomness
 	lag    rng   // how late the loop is
 	now    int64 // ns
 	wake   int64 // what EndPass said
@@ -49,15 +52,11 @@ type sent struct {
 
 func newWorld(p *Plan) *World {
 	plan := *p // healing changes it
-	w := &World{plan: &plan, now: 1, digest: digestStart, pool: buf.NewPool(1 << 16), lag: rng{p.Seed}}
-	ids := rng{p.Seed}
-	draw := func() uint64 {
-		w.drawn = ids.next()
-		return w.drawn
+	w := &World{plan: &plan, now: 1, digest: digestStart, lag: rng{p.Seed}, ids: rng{p.Seed}}
+	if p.Store {
+		w.mem = store.NewMem()
 	}
-	w.router = router.New(router.Config{
-		Limits: p.Limits, Rand: draw, Pool: w.pool,
-	})
+	w.start()
 	w.model = model{w: w, limits: w.router.Limits()}
 	for i := range p.Clients {
 		w.clients = append(w.clients, newClient(w, i))
@@ -162,6 +161,7 @@ const (
 	stepTime
 	stepClosed
 	stepStopping
+	stepRestart
 )
 
 // step makes one call of the router, tells the model of it, and has the model
@@ -198,13 +198,21 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 	case stepTime:
 		w.wake = w.router.EndPass()
 		w.keepPromises()
-		w.model.timePassed()
 	case stepClosed:
 		c.handler.Closed(c.why)
 		w.model.closed(c)
 	case stepStopping:
 		w.router.Stopping()
 		w.model.stopping()
+	case stepRestart:
+		w.model.restarted()
+	}
+	if w.mem != nil && w.err == nil { // each call is a pass
+		w.commit()
+		w.router.BeginPass(w.now)
+	}
+	if w.mem != nil && kind != stepStopping || kind == stepTime {
+		w.model.timePassed()
 	}
 	for _, s := range w.sent {
 		if w.err == nil {

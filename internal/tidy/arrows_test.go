@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"internal/timer":      {"internal/invariant"},
 	"internal/invariant":  {},
 	"internal/leak":       {},
-	"internal/sim":        {"router", "internal/buf"},
+	"internal/sim":        {"router", "internal/buf", "store"},
 	"internal/tidy":       {},
 	"bench/mqttbench":     {"client", "codec"},
 	"bench/report":        {},

@@ -1,24 +1,60 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 )
 
-// disk is a directory that remembers every call, so that a test can cut the
-// power after any of them: what was not synced is then lost, kept or torn,
-// sector by sector.
-type disk struct {
+// Disk is a directory in memory that remembers every call, so that a test can
+// cut the power after any of them: what was not synced is then lost, kept or
+// torn, sector by sector.
+type Disk struct {
+	// Fail is asked before each call that may fail, with the name of the call:
+	// write, sync, allocate, create, remove, rename, syncdir, read, open, stat or
+	// list. nil: none does.
+	Fail func(what string) error
+
+	mu    sync.Mutex // of all below
 	ops   []diskOp
 	files map[string]*diskFile
 	inode int
-	fail  func(what string) error // asked before each call that may fail
-	gate  int                     // calls asked for so far
+	gate  int // calls asked for so far
+}
+
+// OpenDisk opens the store on d: Open for who wants to cut the power.
+func OpenDisk(d *Disk, o Options) (*Store, error) {
+	if o.Post == nil {
+		return nil, errors.New("open store: Options.Post is missing")
+	}
+	if err := o.complete(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	w, err := openLog(d, o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return serve(w, nil), nil
+}
+
+// Changes is how many calls have changed something so far: an instant at which
+// the power may be cut.
+func (d *Disk) Changes() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.ops)
+}
+
+// Calls is how many calls have asked Fail, or would have.
+func (d *Disk) Calls() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.gate
 }
 
 type diskOp struct {
@@ -32,23 +68,26 @@ type diskOp struct {
 }
 
 type diskFile struct {
-	disk  *disk
+	disk  *Disk
 	inode int
 	data  []byte
 }
 
-func newDisk() *disk { return &disk{files: map[string]*diskFile{}} }
+// NewDisk is an empty directory.
+func NewDisk() *Disk { return &Disk{files: map[string]*diskFile{}} }
 
-func (d *disk) may(what string) error {
+func (d *Disk) may(what string) error {
 	d.gate++
-	if d.fail == nil {
+	if d.Fail == nil {
 		return nil
 	}
-	return d.fail(what)
+	return d.Fail(what)
 }
 
-func (d *disk) path(name string) string { return "disk/" + name }
-func (d *disk) list() ([]string, error) {
+func (d *Disk) path(name string) string { return "disk/" + name }
+func (d *Disk) list() ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		if !strings.Contains(name, "/") {
@@ -58,7 +97,9 @@ func (d *disk) list() ([]string, error) {
 	return names, d.may("list")
 }
 
-func (d *disk) open(name string) (file, error) {
+func (d *Disk) open(name string) (file, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	f, ok := d.files[name]
 	if !ok {
 		return nil, fs.ErrNotExist
@@ -66,7 +107,9 @@ func (d *disk) open(name string) (file, error) {
 	return f, d.may("open")
 }
 
-func (d *disk) create(name string) (file, error) {
+func (d *Disk) create(name string) (file, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.files[name] != nil {
 		return nil, fs.ErrExist
 	}
@@ -80,7 +123,9 @@ func (d *disk) create(name string) (file, error) {
 	return f, nil
 }
 
-func (d *disk) rename(from, to string) error {
+func (d *Disk) rename(from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if err := d.may("rename"); err != nil {
 		return err
 	}
@@ -94,7 +139,9 @@ func (d *disk) rename(from, to string) error {
 	return nil
 }
 
-func (d *disk) remove(name string) error {
+func (d *Disk) remove(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if err := d.may("remove"); err != nil {
 		return err
 	}
@@ -106,9 +153,11 @@ func (d *disk) remove(name string) error {
 	return nil
 }
 
-func (d *disk) makeDir(string) error { return nil }
+func (d *Disk) makeDir(string) error { return nil }
 
-func (d *disk) syncDir(string) error {
+func (d *Disk) syncDir(string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if err := d.may("syncdir"); err != nil {
 		return err
 	}
@@ -117,6 +166,8 @@ func (d *disk) syncDir(string) error {
 }
 
 func (f *diskFile) readAt(b []byte, off int64) error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
 	if err := f.disk.may("read"); err != nil {
 		return err
 	}
@@ -128,6 +179,8 @@ func (f *diskFile) readAt(b []byte, off int64) error {
 }
 
 func (f *diskFile) writeAt(b []byte, off int64) error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
 	if off%sectorBytes != 0 || len(b)%sectorBytes != 0 {
 		panic(fmt.Sprintf("write of %d bytes at %d", len(b), off))
 	}
@@ -144,6 +197,8 @@ func (f *diskFile) writeAt(b []byte, off int64) error {
 }
 
 func (f *diskFile) sync() error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
 	if err := f.disk.may("sync"); err != nil {
 		// As Linux does it: reads go on showing what was written, and the next
 		// sync succeeds without writing it.
@@ -155,6 +210,8 @@ func (f *diskFile) sync() error {
 }
 
 func (f *diskFile) allocate(size int64) error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
 	if err := f.disk.may("allocate"); err != nil {
 		return err
 	}
@@ -163,9 +220,14 @@ func (f *diskFile) allocate(size int64) error {
 	return nil
 }
 
-func (f *diskFile) size() (int64, error) { return int64(len(f.data)), f.disk.may("stat") }
-func (f *diskFile) readSoon()            {}
-func (f *diskFile) close() error         { return nil }
+func (f *diskFile) size() (int64, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return int64(len(f.data)), f.disk.may("stat")
+}
+
+func (f *diskFile) readSoon()    {}
+func (f *diskFile) close() error { return nil }
 
 func patch(data []byte, off int64, b []byte) []byte {
 	if need := int(off) + len(b); need > len(data) {
@@ -173,14 +235,6 @@ func patch(data []byte, off int64, b []byte) []byte {
 	}
 	copy(data[off:], b)
 	return data
-}
-
-// chooser says whether the next unsynced thing survived the power cut.
-type chooser func() bool
-
-func randomly(rng *rand.Rand) chooser {
-	p := []float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)]
-	return func() bool { return rng.Float64() < p }
 }
 
 // medium is what a disk has for sure, and what it may or may not have.
@@ -208,7 +262,7 @@ func (m *medium) enter(o diskOp) {
 }
 
 // settle writes what is pending, as far as keep says.
-func (f *inode) settle(keep chooser) {
+func (f *inode) settle(keep func() bool) {
 	for _, o := range f.pending {
 		if o.kind == "size" && o.size > int64(len(f.data)) && keep() {
 			f.data = append(f.data, make([]byte, o.size-int64(len(f.data)))...)
@@ -222,7 +276,7 @@ func (f *inode) settle(keep chooser) {
 	f.pending = nil
 }
 
-func (m *medium) do(o diskOp, keep chooser) {
+func (m *medium) do(o diskOp, keep func() bool) {
 	switch o.kind {
 	case "create":
 		m.inodes[o.file] = &inode{}
@@ -243,9 +297,11 @@ func (m *medium) do(o diskOp, keep chooser) {
 	}
 }
 
-// cut is the disk as it is found when the power went after n calls. Names and
+// Cut is the disk as it is found when the power went after n calls. Names and
 // sectors that were not synced survive as keep says.
-func (d *disk) cut(n int, keep chooser) *disk {
+func (d *Disk) Cut(n int, keep func() bool) *Disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	m := &medium{inodes: map[int]*inode{}, names: map[string]int{}}
 	for _, o := range d.ops[:n] {
 		m.do(o, keep)
@@ -255,7 +311,7 @@ func (d *disk) cut(n int, keep chooser) *disk {
 			m.enter(e)
 		}
 	}
-	after := newDisk()
+	after := NewDisk()
 	after.inode = d.inode
 	for _, name := range slices.Sorted(maps.Keys(m.names)) {
 		if f := m.inodes[m.names[name]]; f != nil {
@@ -268,7 +324,7 @@ func (d *disk) cut(n int, keep chooser) *disk {
 }
 
 // begin makes what is there now the start of a further history.
-func (d *disk) begin() {
+func (d *Disk) begin() {
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		f := d.files[name]
 		d.ops = append(d.ops, diskOp{kind: "create", file: f.inode, name: name})
