@@ -74,24 +74,20 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		r.setProps(pub, &p.Props)
 	}
 	matched := r.route(pub)
-	switch p.QoS {
-	case 1:
-		c.slowDown(mark)
-		c.awaitSince(mark)
-		if !matched && c.v5 != nil {
-			return c.acknowledgeWith(codec.TypePuback, p.PacketID, codec.NoMatchingSubscribers, "")
-		}
-		return c.acknowledge(codec.TypePuback, p.PacketID) // [MQTT-4.3.2-2]
-	case 2:
-		c.session.markReceived(p.PacketID, class)
-		c.slowDown(mark)
-		c.awaitSince(mark)
-		if !matched && c.v5 != nil {
-			return c.acknowledgeWith(codec.TypePubrec, p.PacketID, codec.NoMatchingSubscribers, "")
-		}
-		return c.acknowledge(codec.TypePubrec, p.PacketID)
+	if p.QoS == 0 {
+		return nil
 	}
-	return nil
+	t := codec.TypePuback // [MQTT-4.3.2-2]
+	if p.QoS == 2 {
+		t = codec.TypePubrec
+		c.session.markReceived(p.PacketID, class)
+	}
+	c.slowDown(mark)
+	c.awaitSince(mark)
+	if !matched && c.v5 != nil {
+		return c.acknowledgeWith(t, p.PacketID, codec.NoMatchingSubscribers, "")
+	}
+	return c.acknowledge(t, p.PacketID)
 }
 
 // check5 holds a PUBLISH against what only 5.0 knows, and resolves its alias.
