@@ -16,26 +16,33 @@ import (
 // startBroker serves in this process until the test ends.
 func startBroker(tb testing.TB) netip.AddrPort {
 	tb.Helper()
-	b, err := broker.New(broker.Config{Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}})
+	addr, stop := serve(tb, nil)
+	tb.Cleanup(stop)
+	return addr
+}
+
+// serve serves in this process until stop is called; nil: nothing is recorded.
+func serve(tb testing.TB, rec *broker.Recording) (addr netip.AddrPort, stop func()) {
+	tb.Helper()
+	b, err := broker.New(broker.Config{Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}, Record: rec})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
-	tb.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			tb.Errorf("broker: %v", err)
-		}
-	})
 	select {
 	case <-b.Ready():
 	case err := <-ended:
-		ended <- nil
+		cancel()
 		tb.Fatalf("broker did not start: %v", err)
 	}
-	return b.Addrs()[0].(*net.TCPAddr).AddrPort()
+	return b.Addrs()[0].(*net.TCPAddr).AddrPort(), func() {
+		cancel()
+		if err := <-ended; err != nil {
+			tb.Errorf("broker: %v", err)
+		}
+	}
 }
 
 // BenchmarkPath is the whole way of a message, socket to socket, in one

@@ -15,6 +15,7 @@ import (
 
 	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/invariant"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/loop/transport"
 	"github.com/loopmq/loopmq/router"
@@ -167,6 +168,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		r.Start()
 		defer b.endRecording()
 	}
+	defer b.checkEnd()
 	return b.engine.Run(loop.Hooks{
 		Serving: func(sockets []*loop.Socket) {
 			for i, d := range b.doors {
@@ -178,6 +180,19 @@ func (b *Broker) Run(ctx context.Context) error {
 		EndPass:   b.endPass,
 		Stopping:  stopping,
 	})
+}
+
+// checkEnd looks, in builds that do, whether everything is as it should be when
+// all connections are gone: no timer is left of anybody, no message is held by
+// nobody.
+func (b *Broker) checkEnd() {
+	if !invariant.On {
+		return
+	}
+	err := b.router.CheckInvariants()
+	invariant.Check(err == nil, "when the broker ended: %v", err)
+	clients, conns := b.router.Stats().Clients, b.engine.Stats().Conns
+	invariant.Check(clients == 0 && conns == 0, "%d clients and %d connections are left when the broker ended", clients, conns)
 }
 
 // endPass runs what is due, then encrypts what this pass sends.

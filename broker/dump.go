@@ -39,6 +39,7 @@ func (b *Broker) Dump(ctx context.Context) error {
 	log.Info("state: clients", "connections", ls.Conns, "clients", rs.Clients, "sessions", rs.Sessions,
 		"subscriptions", rs.Subscriptions, "retained", rs.Retained, "retained_bytes", rs.RetainedBytes)
 	log.Info("state: messages", "published", rs.Published, "delivered", rs.Delivered, "queued", rs.Queued, "queued_bytes", rs.QueuedBytes,
+		"queued_on_disk", rs.QueuedOnDisk, "queued_disk_bytes", rs.QueuedDiskBytes,
 		"late", rs.Late, "inflight", rs.Inflight, "denied", rs.Denied, "over_quota", rs.OverQuota)
 	for reason, n := range rs.Dropped {
 		if n > 0 {

@@ -120,6 +120,8 @@ func (q *logQueue) event(e *router.Event) {
 		level, text = slog.LevelWarn, "more was written to the state directory today than was meant to; state_bytes_per_day_warn"
 	case router.EventStore:
 		level, text = storeWords(e)
+	case router.EventUnreadable:
+		level, text = slog.LevelError, "a message that waits for the session cannot be read from the disk and is passed over; see loopmq store check"
 	case router.EventStranger:
 		level, text = slog.LevelWarn, "refused: the session belongs to another user"
 	}
@@ -155,7 +157,10 @@ func addEvent(r *slog.Record, e *router.Event) {
 			r.Add("dropped", e.Dropped)
 		}
 	case router.EventDrop:
-		r.Add("topic", quote(e.Topic), "reason", e.Detail, "times", e.Count)
+		if e.Topic != "" {
+			r.Add("topic", quote(e.Topic))
+		}
+		r.Add("reason", e.Detail, "times", e.Count)
 		if e.Option != "" {
 			r.Add("see", e.Option)
 		}
@@ -182,6 +187,8 @@ func addEvent(r *slog.Record, e *router.Event) {
 		if e.Err != nil {
 			r.Add("error", e.Err.Error())
 		}
+	case router.EventUnreadable:
+		r.Add("topic", quote(e.Topic), "error", e.Err.Error(), "times", e.Count)
 	case router.EventStranger:
 		r.Add("owner", quote(e.User))
 	}

@@ -20,7 +20,7 @@ type Recording struct {
 // recording is one in progress.
 type recording struct {
 	*record.Recorder
-	file *os.File
+	file *record.File
 }
 
 // newRecording opens the file. Nobody else may read it: it holds what clients
@@ -29,9 +29,9 @@ func (b *Broker) newRecording(o *Recording, rc *router.Config) (*recording, erro
 	if err := os.Rename(o.File, o.File+".old"); err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("recording: %w", err)
 	}
-	f, err := os.OpenFile(o.File, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := record.Create(o.File)
 	if err != nil {
-		return nil, fmt.Errorf("recording: %w", err)
+		return nil, err
 	}
 	r := record.New(f, rc, record.Options{
 		BytesMax: o.BytesMax, Redact: o.Redact, Started: b.made.UTC().Truncate(time.Second),

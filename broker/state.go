@@ -92,39 +92,46 @@ func inRouterWords(err error) error {
 	return err
 }
 
-// coldReads is how many bodies are fetched at a time.
-const coldReads = 256
-
-// Load implements router.Store. Bodies of messages, which the store leaves on
-// disk, are fetched.
+// Load implements router.Store.
 func (s *state) Load(each func(key uint64, value []byte) error) error {
-	var cold []store.Key
-	err := s.Store.Load(func(k store.Key, _ int, value []byte) error {
-		if k.Table() >= store.Cold {
-			cold = append(cold, k)
-			return nil
+	return s.Store.Load(func(k store.Key, _ int, value []byte) error { return each(uint64(k), value) })
+}
+
+// Read implements router.Store.
+func (s *state) Read(keys []uint64, done func([]router.StoreValue)) bool {
+	list := make([]store.Key, len(keys))
+	for i, k := range keys {
+		list[i] = store.Key(k)
+	}
+	return s.Store.Read(list, func(values []store.Value) {
+		answer := make([]router.StoreValue, len(values))
+		for i, v := range values {
+			answer[i] = router.StoreValue{Data: v.Data, Err: lostInRouterWords(v.Err)}
 		}
-		return each(uint64(k), value)
+		done(answer)
 	})
-	s.loading.Store(true)
-	defer s.loading.Store(false)
-	for len(cold) > 0 && err == nil {
-		n := min(len(cold), coldReads)
-		s.Store.Read(cold[:n], func(values []store.Value) {
-			for _, v := range values {
-				if err == nil && v.Err != nil {
-					err = v.Err
-				}
-				if err == nil {
-					err = each(uint64(v.Key), v.Data)
-				}
-			}
-		})
-		(<-s.arrived)()
-		cold = cold[n:]
+}
+
+func lostInRouterWords(err error) error {
+	var damage *store.DamageError
+	if errors.As(err, &damage) || errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("%w: %w", router.ErrLost, err)
 	}
 	return err
 }
+
+// Fetch implements router.Store: what the store posts comes here as long as
+// there is no loop.
+func (s *state) Fetch(keys []uint64) (answer []router.StoreValue) {
+	s.loading.Store(true)
+	defer s.loading.Store(false)
+	s.Read(keys, func(values []router.StoreValue) { answer = values })
+	(<-s.arrived)()
+	return answer
+}
+
+// Memory implements router.Store.
+func (s *state) Memory() int64 { return s.Store.Stats().IndexBytes }
 
 // restore opens the store and brings back what it holds, before anybody can
 // connect.
@@ -148,7 +155,7 @@ func (b *Broker) restore() error {
 		b.logger().Warn("other users may look into the state directory, which has messages in it: chmod 700", "dir", b.state.dir, "mode", info.Mode().Perm().String())
 	}
 	if found.Lost > 0 {
-		b.logger().Warn("records belonged to nothing any more and were dropped", "records", found.Lost)
+		b.logger().Warn("records belonged to nothing any more and are cleared away", "records", found.Lost)
 	}
 	return nil
 }

@@ -2,7 +2,7 @@ package router
 
 import "slices"
 
-// Backlog is what waits for one session.
+// Backlog is what waits for one session, in memory or on disk.
 type Backlog struct {
 	ClientID        string
 	Connected       bool
@@ -15,7 +15,7 @@ type Backlog struct {
 func (r *Router) Backlogs(n int) (list []Backlog) {
 	for id, s := range r.sessions {
 		b := Backlog{
-			ClientID: id, Connected: s.client != nil, Messages: s.queue.n + s.late.n, Bytes: s.queue.bytes + s.late.bytes, Inflight: s.out.open,
+			ClientID: id, Connected: s.client != nil, Messages: s.waiting() + s.late.n, Bytes: s.waitingBytes() + s.late.bytes, Inflight: s.out.open,
 		}
 		if b.Messages > 0 || b.Inflight > 0 {
 			list = append(list, b)

@@ -6,7 +6,7 @@ import "fmt"
 // counters equal sums, the index holds exactly the sessions' filters, every
 // message is held by those who say so.
 func (r *Router) CheckInvariants() error {
-	holders, written := map[*Message]int32{}, map[*Message]int32{}
+	holders, disk := map[*Message]int32{}, onDisk{entry: map[uint64]int{}}
 	var n struct{ subs, queued, inflight, offline, clients, late, lateBytes int }
 	var queuedBytes int64
 	for id, s := range r.sessions {
@@ -23,20 +23,21 @@ func (r *Router) CheckInvariants() error {
 		}
 		err := r.checkSession(s, holders)
 		if err == nil {
-			err = s.checkKept(written)
+			err = s.checkKept(&disk)
 		}
 		if err != nil {
 			return fmt.Errorf("session %q: %w", id, err)
 		}
 		n.subs += s.subs.len()
-		n.queued += s.queue.n
+		n.queued += s.waiting()
 		n.inflight += s.out.open
 		n.late += s.late.n
 		n.lateBytes += s.late.bytes
 		if s.late.n > 0 && (s.client == nil || !s.client.behind) {
 			return fmt.Errorf("session %q: messages are late for nobody", id)
 		}
-		queuedBytes += int64(s.queue.bytes)
+		_, bytes := s.inMemory()
+		queuedBytes += int64(bytes)
 		if w := s.delayed(); w != nil {
 			holders[w.msg]++
 			if s.client != nil || w.session != s {
@@ -44,12 +45,21 @@ func (r *Router) CheckInvariants() error {
 			}
 		}
 	}
+	for _, g := range r.graves {
+		n.subs += g.left
+	}
 	for c := r.clients.head; c != nil; c = c.next {
 		n.clients++
 		if c.will != nil {
 			holders[c.will.msg]++
 		}
 	}
+	waiting, bytes, err := r.checkEstates(holders, &disk)
+	if err != nil {
+		return fmt.Errorf("sessions that have ended: %w", err)
+	}
+	n.queued += waiting
+	queuedBytes += int64(bytes)
 	retainedBytes := r.holdRetained(holders)
 	return firstError(
 		differs("subscriptions in the index", r.index.Len()-len(r.shares)+r.sharedSubs, n.subs),
@@ -62,9 +72,10 @@ func (r *Router) CheckInvariants() error {
 		differs("messages in flight", r.stats.Inflight, n.inflight),
 		differs("retained bytes", r.stats.RetainedBytes, retainedBytes),
 		differs("live messages", r.messages.live, len(holders)),
+		differs("armed timers", r.timers.Len(), r.armedTimers()),
 		differs("bytes of payloads", int(r.messages.payloadBytes), payloadsOf(holders)),
 		checkHolders(holders),
-		checkWritten(holders, written),
+		r.checkDisk(holders, &disk),
 		r.checkShares(),
 		differs("entries of the idle flow", r.idle.out.open+len(r.idle.out.ring)+int(r.idle.out.next)+r.idle.queue.n+len(r.idle.replays), 0),
 		r.index.CheckInvariants(),
@@ -84,12 +95,17 @@ func payloadsOf(holders map[*Message]int32) (bytes int) {
 func (r *Router) checkSession(s *Session, holders map[*Message]int32) error {
 	bytes := 0
 	for i := range s.queue.n {
-		d := s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
+		d := s.queue.at(i)
 		holders[d.msg]++
 		bytes += d.msg.bytes()
 	}
+	if t := s.onShelf(); t != nil {
+		for i := range t.fresh.n {
+			holders[t.fresh.at(i).msg]++
+		}
+	}
 	for i := range s.late.n {
-		holders[s.late.ring[(s.late.head+i)&(len(s.late.ring)-1)].msg]++
+		holders[s.late.at(i).msg]++
 	}
 	ids := map[uint16]bool{}
 	for i := range s.out.open {
@@ -143,7 +159,7 @@ func (r *Router) checkShares() error {
 			return fmt.Errorf("group %q: %d members, turn %d", key, len(g.members), g.turn)
 		}
 		for _, sub := range g.members {
-			if sub.group() != g || r.sessions[sub.session.id] != sub.session || sub.session.subs.find([]byte(key)) != sub {
+			if sub.group() != g || r.sessions[sub.session.id] != sub.session && !sub.session.gone() || sub.session.subs.find([]byte(key)) != sub {
 				return fmt.Errorf("group %q: a member of %q does not belong to it", key, sub.session.id)
 			}
 		}
@@ -177,8 +193,9 @@ func firstError(errs ...error) error {
 }
 
 // Waiting tells of each message that waits for a session, oldest first: for its
-// PacketID to be durable, or in the queue. The slices are views. It is for tests
-// and for people who look.
+// PacketID to be durable, or in the queue. The slices are views. It reads what
+// is on disk only, and waits for that; what is damaged is left out. It is for
+// tests.
 func (r *Router) Waiting(clientID string, each func(topic, payload []byte, qos byte)) {
 	s := r.sessions[clientID]
 	if s == nil {
@@ -190,7 +207,43 @@ func (r *Router) Waiting(clientID string, each func(topic, payload []byte, qos b
 		}
 	}
 	for i := range s.queue.n {
-		d := &s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
+		d := s.queue.at(i)
 		each(d.msg.Topic(), d.msg.Payload(), d.qos)
+	}
+	if t := s.onShelf(); t != nil {
+		r.eachShelved(t, func(d *delivery, err error) {
+			if err == nil {
+				each(d.msg.Topic(), d.msg.Payload(), d.qos)
+			}
+		})
+	}
+}
+
+// eachShelved reads what waits on disk only, and goes on to what joins it there.
+func (r *Router) eachShelved(t *shelf, each func(*delivery, error)) {
+	t.cold.each(func(w stub) bool {
+		values := r.keep.store.Fetch([]uint64{recordKey(tableMessages, w.message), recordKey(tableEntries, w.entry)})
+		d, err := r.keep.revive(t.s, w, values[:w.records()])
+		each(&d, err)
+		if err == nil {
+			r.release(d.msg)
+		}
+		return true
+	})
+	for i := range t.fresh.n {
+		each(t.fresh.at(i), nil)
+	}
+}
+
+// Late is Waiting for QoS 0 messages that wait for room in the output; bytes is
+// what the limit counts of one.
+func (r *Router) Late(clientID string, each func(topic, payload []byte, bytes int)) {
+	s := r.sessions[clientID]
+	if s == nil {
+		return
+	}
+	for i := range s.late.n {
+		m := s.late.ring[(s.late.head+i)&(len(s.late.ring)-1)].msg
+		each(m.Topic(), m.Payload(), m.bytes())
 	}
 }

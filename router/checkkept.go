@@ -2,9 +2,18 @@ package router
 
 import "fmt"
 
+// onDisk is what a walk over all sessions finds of what waits on disk only.
+type onDisk struct {
+	n     int
+	bytes int
+	held  int
+	fresh int            // in memory behind it
+	entry map[uint64]int // by number of the message
+}
+
 // checkKept holds what a session has against what is written down of it, and
 // counts the entries of each message.
-func (s *Session) checkKept(written map[*Message]int32) (err error) {
+func (s *Session) checkKept(found *onDisk) (err error) {
 	durable := s.kept != nil
 	seen := map[uint64]bool{}
 	entry := func(d *delivery) {
@@ -17,11 +26,19 @@ func (s *Session) checkKept(written map[*Message]int32) (err error) {
 		}
 		seen[d.key] = true
 		if durable && d.msg != nil && !none {
-			written[d.msg]++
+			found.entry[d.msg.key]++
 		}
 	}
+	last := uint64(0)
 	for i := range s.queue.n {
-		entry(&s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)])
+		d := s.queue.at(i)
+		entry(d)
+		if durable && d.key != 0 {
+			if d.key <= last {
+				err = fmt.Errorf("entry %d waits behind entry %d", d.key, last)
+			}
+			last = d.key
+		}
 	}
 	for i := range s.out.open {
 		entry(&s.out.at(i).delivery)
@@ -31,15 +48,91 @@ func (s *Session) checkKept(written map[*Message]int32) (err error) {
 			err = fmt.Errorf("filter %q: record %d, durable session %v", sub.filter, sub.key, durable)
 		}
 	})
+	if t := s.onShelf(); t != nil && err == nil {
+		if t.ended || t.s != s || t.cold.n+t.fresh.n == 0 && !t.reading && !t.hungry {
+			return fmt.Errorf("nothing waits behind the window, or for somebody else")
+		}
+		if s.queue.n == 0 && !t.reading && !t.hungry && s.takes() {
+			return fmt.Errorf("%d messages wait on disk and nothing reads them", t.cold.n)
+		}
+		err = t.check(last, found)
+	}
 	return err
 }
 
-// checkWritten holds messages against the entries that name them.
-func checkWritten(holders, written map[*Message]int32) error {
-	for m := range holders {
-		if m.entries != written[m] || (m.key != 0) != (m.entries > 0) {
-			return fmt.Errorf("message on %q: record %d, %d entries, %d found", m.Topic(), m.key, m.entries, written[m])
+// takes tells whether s would be sent a message now.
+func (s *Session) takes() bool {
+	c := s.client
+	return c != nil && !c.closing && !c.muted() && s.windowOpen() && (c.rare == nil || c.rare.stuck == nil)
+}
+
+// check walks what waits behind entry last.
+func (t *shelf) check(last uint64, found *onDisk) (err error) {
+	r, n, bytes := t.s.r, 0, 0
+	t.cold.each(func(b stub) bool {
+		n, bytes = n+1, bytes+b.size
+		found.entry[b.message]++
+		if b.entry <= last || b.entry > r.keep.durable {
+			err = fmt.Errorf("entry %d is on disk only, behind entry %d; durable are those up to %d", b.entry, last, r.keep.durable)
+		}
+		last = b.entry
+		return true
+	})
+	found.n, found.bytes, found.held = found.n+n, found.bytes+bytes, found.held+t.cold.held
+	for i := range t.fresh.n {
+		d := t.fresh.at(i)
+		found.fresh += d.msg.bytes()
+		if d.key == 0 {
+			continue
+		}
+		found.entry[d.msg.key]++
+		if d.key <= last {
+			err = fmt.Errorf("entry %d waits behind entry %d", d.key, last)
+		}
+		last = d.key
+	}
+	return firstError(err, differs("messages on disk", t.cold.n, n), differs("their bytes", t.cold.bytes, bytes))
+}
+
+// checkDisk holds the counters against what was found.
+func (r *Router) checkDisk(holders map[*Message]int32, found *onDisk) error {
+	k := r.keep
+	if k == nil {
+		return nil
+	}
+	for n, entries := range found.entry {
+		if k.named.of(n) != entries {
+			return fmt.Errorf("message %d: %d entries, %d found", n, k.named.of(n), entries)
 		}
 	}
-	return nil
+	for m := range holders {
+		if m.key > k.messages {
+			return fmt.Errorf("message on %q: record %d of %d", m.Topic(), m.key, k.messages)
+		}
+	}
+	return firstError(
+		differs("messages with entries", k.named.live, len(found.entry)),
+		differs("messages on disk only", r.stats.QueuedOnDisk, found.n),
+		differs("bytes on disk only", int(r.stats.QueuedDiskBytes), found.bytes),
+		differs("memory of stubs", int(k.shelfBytes), found.held),
+	)
+}
+
+// checkEstates adds what ended sessions have left.
+func (r *Router) checkEstates(holders map[*Message]int32, found *onDisk) (waiting, bytes int, err error) {
+	if r.keep == nil {
+		return 0, 0, nil
+	}
+	for _, t := range r.keep.estates {
+		before := found.fresh
+		if err = t.check(0, found); err != nil {
+			break
+		}
+		for i := range t.fresh.n {
+			holders[t.fresh.at(i).msg]++
+		}
+		waiting += t.cold.n + t.fresh.n
+		bytes += found.fresh - before
+	}
+	return waiting, bytes, err
 }

@@ -43,6 +43,7 @@ type Client struct {
 const (
 	pausedByMemory = 1 << iota
 	pausedByRate
+	pausedByWork // its packet is done in pieces
 )
 
 // rarely is what few connections have.
@@ -87,17 +88,13 @@ type peer5 struct {
 // CONNECT has not come yet, and the time for it goes on.
 func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
 
-// visitsMax is how many subscriptions the packets of one client are matched
-// with before others have their turn: some 20 ms. A read holds two thousand
-// small messages, and each may meet all that the broker has.
-const visitsMax = 1 << 20
-
 // Data handles the packets in view and returns how many bytes they had.
 //
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
-	for visited := c.r.visited; !c.closing && !c.waiting && c.paused == 0; {
-		if c.r.visited-visited > visitsMax {
+	r := c.r
+	for toil, visited := r.next(); !c.closing && !c.waiting && c.paused == 0; {
+		if r.toil > toil || r.visited > visited {
 			c.conn.Pause() // the rest comes in the next pass, after everybody else
 			c.conn.Resume()
 			break
@@ -110,8 +107,9 @@ func (c *Client) Data(view []byte) (used int, err error) {
 			break
 		}
 		used += n
-		c.seenAt = c.r.now
-		c.r.stats.PacketsIn++
+		c.seenAt = r.now
+		r.toil++
+		r.stats.PacketsIn++
 		if err := c.handle(&k); err != nil {
 			return used, c.fail(c.stranger(view, err))
 		}

@@ -56,18 +56,21 @@ type batches struct {
 type batchList struct {
 	clients  []*Client
 	sessions []*Session
+	shelves  []*shelf
 }
 
 func (l *batchList) take(o *batchList) {
 	l.clients = append(l.clients, o.clients...)
 	l.sessions = append(l.sessions, o.sessions...)
+	l.shelves = append(l.shelves, o.shelves...)
 	o.reset()
 }
 
 func (l *batchList) reset() {
 	clear(l.clients)
 	clear(l.sessions)
-	l.clients, l.sessions = l.clients[:0], l.sessions[:0]
+	clear(l.shelves)
+	l.clients, l.sessions, l.shelves = l.clients[:0], l.sessions[:0], l.shelves[:0]
 }
 
 // retry wakes the loop when a full store is to be tried again, or lazy records
@@ -103,6 +106,8 @@ func (k *keeper) mark() uint64 {
 // endBatch ends the pass for the store, and reads again from publishers for
 // whose messages there is room now.
 func (r *Router) endBatch() {
+	r.keep.feed()
+	r.keep.settleEstates()
 	r.keep.commit()
 	if len(r.memory.heldBack) > 0 && r.memory.level < memoryHold && !r.keep.crowded() {
 		r.letGo()
@@ -190,6 +195,7 @@ func (k *keeper) seal() {
 		return // somebody else's commit; the next pass tries again
 	}
 	k.inFlight = true
+	k.sealed, k.estateDone = k.entries, 0
 	k.open++
 	k.lazyBytes, k.lazySince = 0, 0
 	if len(k.lazy) > 0 { // there was no room
@@ -203,7 +209,7 @@ func (k *keeper) committed(n uint64, err error) {
 	k.inFlight = false
 	switch {
 	case err == nil:
-		k.err, k.done = nil, n
+		k.err, k.done, k.durable = nil, n, k.sealed
 		k.lookAtWear()
 		k.release()
 	case errors.Is(err, ErrStoreFull): // what waits, waits for the next
@@ -240,7 +246,10 @@ func (k *keeper) release() {
 			k.r.pump(s)
 		}
 	}
-	if len(k.flying.clients)+len(k.flying.sessions) == 0 { // for the next
+	for _, t := range list.shelves {
+		t.settle()
+	}
+	if len(k.flying.clients)+len(k.flying.sessions)+len(k.flying.shelves) == 0 { // for the next
 		list.reset()
 		k.flying = list
 	}

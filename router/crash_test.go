@@ -24,7 +24,9 @@ func TestCrashesLoseNothing(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 3))
 			k := &talk{rng: rng, d: startDurable(t, router.Config{
-				Limits: router.Limits{InflightMax: 1 + rng.IntN(8), QueuedMessagesMax: 100_000},
+				Limits: router.Limits{
+					InflightMax: 1 + rng.IntN(8), QueuedMessagesMax: 100_000, QueuedWindowMax: 1 + rng.IntN(10),
+				},
 				Durability: []router.DurabilityRule{
 					{Filter: "t/lazy", Class: router.DurabilityLazy}, {Filter: "t/none", Class: router.DurabilityNone},
 				},
@@ -53,9 +55,11 @@ func TestCrashesLoseNothing(t *testing.T) {
 					k.d.pass(func() { k.d.mem.Complete(store.ErrFull) })
 				case n < 300:
 					k.d.commit()
+				case n < 310:
+					k.d.answer()
 				case n >= 1000-noise:
 					k.noise()
-				case n < 320:
+				case n < 330:
 					k.d.sleep(rng.Float64() * 2)
 				default:
 					k.all[rng.IntN(4)].step()
@@ -102,6 +106,7 @@ func (k *talk) heal() {
 		}
 		k.d.sleep(1.1)
 		busy = k.d.commit() || busy
+		busy = k.d.answer() || busy
 		if st := k.d.r.Stats(); !busy && st.Queued+st.Inflight == 0 {
 			return
 		}

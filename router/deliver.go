@@ -156,7 +156,7 @@ func (r *Router) sendUnacked(s *Session, d *delivery) bool {
 // ready reports whether the session's next message with QoS > 0 may leave at
 // once: it is connected, nothing is before it and the window has room.
 func (s *Session) ready() bool {
-	return s.queue.n == 0 && (s.out.resend == s.out.next || s.kept != nil) && s.windowOpen()
+	return s.queue.n == 0 && s.onShelf() == nil && (s.out.resend == s.out.next || s.kept != nil) && s.windowOpen()
 }
 
 // mustHold tells whether a message opens a flight that does not leave at once:
@@ -216,10 +216,10 @@ func (r *Router) enqueue(s *Session, d delivery) {
 		r.drop(s, DropTooLarge, d.msg.Topic())
 		return
 	}
-	for s.queue.n >= l.QueuedMessagesMax {
+	for s.waiting() >= l.QueuedMessagesMax {
 		r.dropOldest(s, LimitQueuedMessages)
 	}
-	for s.queue.bytes+size > most {
+	for s.waitingBytes()+size > most {
 		r.dropOldest(s, LimitQueuedBytes)
 	}
 	if c := s.client; c != nil && !c.closing && s.out.open > 0 && !s.windowOpen() {
@@ -229,17 +229,7 @@ func (r *Router) enqueue(s *Session, d delivery) {
 	if s.kept != nil {
 		r.keepEntry(s, &d, 0)
 	}
-	s.queue.push(d)
-	r.stats.Queued++
-	r.stats.QueuedBytes += int64(size)
-}
-
-func (r *Router) dropOldest(s *Session, limit LimitID) {
-	r.hit(limit)
-	r.drop(s, DropQueueFull, s.queue.front().msg.Topic())
-	d := s.dequeue()
-	r.dropEntry(&d)
-	r.release(d.msg)
+	s.wait(d)
 }
 
 // dequeue takes the oldest waiting message; the hold passes to the caller.
@@ -274,13 +264,17 @@ func (r *Router) pumpAcked(s *Session, c *Client) bool {
 	if !r.resend(s, c) && s.kept == nil { // a durable one opens flights that wait, within its window
 		return s.out.open >= int(c.window) // then it is acknowledgements that are missing
 	}
-	for s.queue.n > 0 && s.windowOpen() {
-		if !r.sendNew(s, s.queue.front()) {
-			return false // Drained comes
+	for {
+		for s.queue.n > 0 && s.windowOpen() {
+			if !r.sendNew(s, s.queue.front()) {
+				return false // Drained comes
+			}
+			r.release(s.dequeue().msg) // in flight it is held once more
 		}
-		r.release(s.dequeue().msg) // in flight it is held once more
+		if !r.refill(s) || !s.windowOpen() {
+			return true
+		}
 	}
-	return true
 }
 
 // resend repeats what was sent on an earlier connection and is still open, as

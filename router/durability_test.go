@@ -22,20 +22,10 @@ func classed(t *testing.T) *durable {
 	}}, store.NewMem(), 1_700_000_000e9)
 }
 
-// away is a durable session that has subscribed to # with QoS 2 and left.
-func (d *durable) away(id string) {
-	d.t.Helper()
-	s := d.session(id)
-	s.send("82 06 00 01 00 01 '#' 02")
-	d.flush()
-	s.reset()
-	d.flush()
-}
-
 func TestClassOfATopicIsTheFirstThatMatches(t *testing.T) {
 	for name, class := range map[string]string{"lazy/sync": "sync", "lazy/a": "lazy", "none/a": "none", "none/late": "none", "x": "sync"} {
 		d := classed(t)
-		d.away("s")
+		d.away("s", "#")
 		p := d.connect("p", true)
 		p.take()
 		p.feed(packet(0x32, str(name), "\x00\x01", "a"))
@@ -52,7 +42,7 @@ func TestClassOfATopicIsTheFirstThatMatches(t *testing.T) {
 
 func TestLazyIsWrittenWithinTheInterval(t *testing.T) {
 	d := classed(t)
-	d.away("s")
+	d.away("s", "#")
 	p := d.connect("p", true)
 	p.take()
 	p.feed(packet(0x33, str("lazy/a"), "\x00\x01", "1"))
@@ -77,7 +67,7 @@ func TestLazyIsWrittenWithinTheInterval(t *testing.T) {
 
 func TestSyncTakesLazyAlong(t *testing.T) {
 	d := classed(t)
-	d.away("s")
+	d.away("s", "#")
 	p := d.connect("p", true)
 	p.take()
 	p.feed(packet(0x33, str("lazy/a"), "\x00\x01", "1"))
@@ -116,7 +106,7 @@ func TestLazyDeliveredInTimeIsNeverWritten(t *testing.T) {
 
 func TestNoneIsNeverWritten(t *testing.T) {
 	d := classed(t)
-	d.away("s")
+	d.away("s", "#")
 	d.sleep(2)
 	d.flush()
 	before := d.mem.Stats()
@@ -163,7 +153,7 @@ func TestNoneKeepsPacketIDs(t *testing.T) {
 
 func TestNoneIsTakenWhenTheStoreIsFull(t *testing.T) {
 	d := classed(t)
-	d.away("s")
+	d.away("s", "#")
 	p := d.connect("p", true)
 	p.take()
 	p.feed(packet(0x32, str("x"), "\x00\x01", "1"))
@@ -199,7 +189,7 @@ func TestWillFollowsItsClass(t *testing.T) {
 // more, and what is in queues stays what it was.
 func TestReloadedClass(t *testing.T) {
 	d := newDurable(t, router.Limits{})
-	d.away("s")
+	d.away("s", "#")
 	p := d.connect("p", true)
 	p.take()
 	p.feed(packet(0x33, str("t"), "\x00\x01", "1"))

@@ -33,13 +33,43 @@ func (m memStore) Seal(done func(error)) bool {
 }
 
 func (m memStore) Load(each func(key uint64, value []byte) error) error {
-	return m.Mem.Load(func(k store.Key, _ int, value []byte) error {
-		if k.Table() >= store.Cold {
-			m.Read([]store.Key{k}, func(v []store.Value) { value = v[0].Data })
-			m.Answer()
+	return m.Mem.Load(func(k store.Key, _ int, value []byte) error { return each(uint64(k), value) })
+}
+
+func (m memStore) Read(keys []uint64, done func([]router.StoreValue)) bool {
+	return m.Mem.Read(storeKeys(keys), func(values []store.Value) { done(inRouterWords(values)) })
+}
+
+func storeKeys(keys []uint64) []store.Key {
+	list := make([]store.Key, len(keys))
+	for i, k := range keys {
+		list[i] = store.Key(k)
+	}
+	return list
+}
+
+func inRouterWords(values []store.Value) []router.StoreValue {
+	answer := make([]router.StoreValue, len(values))
+	for i, v := range values {
+		answer[i].Data = v.Data
+		if v.Err != nil {
+			answer[i].Err = fmt.Errorf("%w: %w", router.ErrLost, v.Err)
 		}
-		return each(uint64(k), value)
-	})
+	}
+	return answer
+}
+
+func (m memStore) Memory() int64 { return 0 }
+
+// Fetch does not stand in the row of reads.
+func (m memStore) Fetch(keys []uint64) (answer []router.StoreValue) {
+	memStore{m.Crash(store.FlightLost)}.readAll(keys, func(v []router.StoreValue) { answer = v })
+	return answer
+}
+
+func (m memStore) readAll(keys []uint64, done func([]router.StoreValue)) {
+	m.Read(keys, done)
+	m.Answer()
 }
 
 // durable is a world with a disk and a wall clock.
@@ -76,9 +106,16 @@ func (d *durable) commit() bool {
 	return any
 }
 
-// flush commits until nothing is on its way.
+// answer lets the disk answer a read, and tells whether there was one.
+func (d *durable) answer() bool {
+	any := false
+	d.pass(func() { any = d.mem.Answer() })
+	return any
+}
+
+// flush commits and reads until nothing is on its way.
 func (d *durable) flush() {
-	for d.pass(func() {}); d.commit(); {
+	for d.pass(func() {}); d.commit() || d.answer(); {
 	}
 }
 
@@ -95,20 +132,23 @@ func TestRandomCrashes(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 2))
 			d := newDurable(t, router.Limits{
-				InflightMax: 1 + r.IntN(4), QueuedMessagesMax: 1 + r.IntN(6), QueuedBytesMax: 20 + r.IntN(200),
+				InflightMax: 1 + r.IntN(4), QueuedMessagesMax: 1 + r.IntN(9), QueuedBytesMax: 20 + r.IntN(200),
+				QueuedWindowMax: 1 + r.IntN(4), QueuedWindowBytesMax: 1 + r.IntN(100),
 				SubscriptionsMax: 3, RetainedMessagesMax: 3, RetainedBytesMax: 100, RetainedPassMax: 1 + r.IntN(3),
 				TopicLevelsMax: 4, SessionExpiry: time.Hour, ReceiveMaximum: 1 + r.IntN(3), TopicAliasMax: 3, TopicAliasOutMax: 2,
 			})
 			v := &visitors{w: d.world, r: r}
 			for range 200 {
 				v.step()
-				switch r.IntN(12) {
+				switch r.IntN(14) {
 				case 0, 1, 2, 3:
 					d.commit()
 				case 4:
 					d.pass(func() { d.mem.Complete(store.ErrFull) })
 				case 5:
 					d.compare()
+				case 7, 8:
+					d.answer()
 				case 6:
 					if r.IntN(4) == 0 {
 						d = d.crash(store.Flight(r.IntN(2)), 100*r.Float64())
@@ -124,7 +164,7 @@ func TestRandomCrashes(t *testing.T) {
 // compare starts from what the disk has once all is written.
 func (d *durable) compare() {
 	d.t.Helper()
-	for range 10 { // also what nobody waits for, and what found no room
+	for i := 0; i < 10 || d.mem.Pending() > 0 && i < 20; i++ { // also what nobody waits for, and what found no room
 		d.sleep(1.1)
 		d.flush()
 	}

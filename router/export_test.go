@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/loopmq/loopmq/internal/timer"
 )
 
 // Picture describes all that should outlive the process: equal pictures mean
@@ -63,11 +65,13 @@ func (r *Router) paintSession(b *strings.Builder, s *Session) {
 		fmt.Fprintf(b, "  flight %d state %d %s\n", e.packetID(), e.state, r.paintDelivery(&e.delivery))
 	}
 	for i := range s.queue.n {
-		d := &s.queue.ring[(s.queue.head+i)&(len(s.queue.ring)-1)]
-		if r.keep.class(d.msg) == DurabilityNone {
-			continue
+		d := s.queue.at(i)
+		if r.keep.class(d.msg) != DurabilityNone {
+			fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(d))
 		}
-		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(d))
+	}
+	if t := s.onShelf(); t != nil {
+		r.paintShelf(b, t)
 	}
 	for id := range packetIDs {
 		if s.received != nil && s.received.has(uint16(id)) && !(s.kept.unwritten != nil && s.kept.unwritten.has(uint16(id))) {
@@ -83,11 +87,24 @@ func (r *Router) paintSession(b *strings.Builder, s *Session) {
 	}
 }
 
+// paintShelf reads what waits on disk only.
+func (r *Router) paintShelf(b *strings.Builder, t *shelf) {
+	r.eachShelved(t, func(d *delivery, err error) {
+		if err != nil {
+			fmt.Fprintf(b, "  waits %v\n", err)
+			return
+		}
+		if r.keep.class(d.msg) != DurabilityNone {
+			fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(d))
+		}
+	})
+}
+
 func (r *Router) paintDelivery(d *delivery) string {
 	origin := ""
 	if o := d.from; o != nil {
 		origin = fmt.Sprint(o.ids)
-		if o.group != nil && r.shares[o.group.key] != nil {
+		if o.group != nil {
 			origin += o.group.key
 		}
 	}
@@ -104,3 +121,6 @@ func (r *Router) paintMessage(m *Message) string {
 	}
 	return fmt.Sprintf("%s %q props %x expiry %s", m.Topic(), m.Payload(), m.props(), end)
 }
+
+// ArmNobodys arms a timer that belongs to nothing.
+func (r *Router) ArmNobodys() { r.timers.Set(new(timer.Timer), &retainedEnd{r: r}, 1<<62) }

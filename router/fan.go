@@ -159,6 +159,7 @@ func (r *Router) fanOut(sets [][]*Subscription) {
 	case 1: // one filter: no session twice
 		r.fanOutOne(sets[0])
 	default:
+		r.toil += uint64(len(sets) / setsOfToil)
 		r.fanOutOverlapping(sets)
 	}
 }
@@ -339,9 +340,12 @@ func (r *Router) deliverOwn(c *Client, retain bool, o *origin) putResult {
 // deliverAcked sends the fan's PUBLISH with QoS 1 or 2 if the session may get
 // it now, and queues it otherwise.
 func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putResult {
+	c := s.client
+	if c == nil && s.gone() {
+		return putAbsent
+	}
 	s.own()
 	d := delivery{msg: r.message(), from: o, qos: qos, retain: retain}
-	c := s.client
 	if c == nil || !s.ready() {
 		r.enqueue(s, d)
 		return putSent

@@ -20,11 +20,23 @@ type keeper struct {
 	// The last numbers given.
 	sessions, subscriptions, retained, entries, messages uint64
 
+	named counts // entries of each message
+
 	classes classes
 	wear    wear
 	dirty   []dirtyRetained // came with QoS 0 and wait for a batch
 	lazy    []dirtyRetained // of class lazy: the last of a row is written when a batch leaves
 	scratch []byte
+
+	// What waits on disk only, see shelf.go.
+	durable    uint64   // entries up to it are durable
+	sealed     uint64   // and up to it those of the batch that is being committed
+	shelfBytes int64    // memory that stubs take
+	keys       []uint64 // scratch of reads
+	hungry     []*shelf // could not read, because too many did
+	unreadable int      // messages that could not be read
+	estates    []*shelf // of sessions that have ended
+	estateDone int      // messages of estates in the open batch
 
 	batches
 }
@@ -37,6 +49,7 @@ type kept struct {
 	release uint64 // batch that holds the last "PUBREC seen"
 	listed  uint64 // batch whose list it is on
 	will    bool   // there is a record of a will
+	shelf   *shelf // what waits behind the window; nil: nothing does
 
 	unwritten *packetSet // QoS 2 PacketIDs received with messages that are not of class sync
 }
@@ -62,7 +75,7 @@ func newKeeper(r *Router, cfg *Config) *keeper {
 			return &Identity{User: string(saved)}
 		}
 	}
-	k.open = 1
+	k.open, k.named = 1, newCounts()
 	return k
 }
 
@@ -302,7 +315,7 @@ func (r *Router) keepReleased(s *Session, e *flight) {
 func (k *keeper) putEntry(s *Session, d *delivery, flight uint64, u urgency) {
 	rec := entryRecord{session: s.kept.number, flight: flight, qos: d.qos, retain: d.retain}
 	if d.msg != nil {
-		rec.message = d.msg.key
+		rec.message, rec.size = d.msg.key, d.msg.bytes()
 	}
 	if o := d.from; o != nil {
 		rec.ids = o.ids
@@ -327,27 +340,33 @@ func (r *Router) dropEntry(d *delivery) {
 
 // hold writes m down for its first entry.
 func (k *keeper) hold(m *Message) {
-	m.entries++
-	if m.entries > 1 {
+	if m.key != 0 && k.named.of(m.key) > 0 {
+		k.named.add(m.key, 1)
 		return
 	}
 	k.messages++
 	k.wear.count(m, k.publisher(m))
 	m.key = k.messages
+	k.named.add(m.key, 1)
 	rec := k.body(m)
 	k.put(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m.Payload(), urgencyOf(k.class(m)))
 }
 
 // letGo takes m away with its last entry.
 func (k *keeper) letGo(m *Message) {
-	if m.class == DurabilityNone {
-		return // it was never written
-	}
-	m.entries--
-	if m.entries == 0 {
-		k.delete(recordKey(tableMessages, m.key), later)
+	if m.class != DurabilityNone && k.forget(m.key) { // of class none nothing was written
 		m.key = 0
 	}
+}
+
+// forget takes an entry of message n out of the count, and with the last one its
+// record.
+func (k *keeper) forget(n uint64) (last bool) {
+	if k.named.add(n, -1) > 0 {
+		return false
+	}
+	k.delete(recordKey(tableMessages, n), later)
+	return true
 }
 
 // keepRetained writes down the message that a topic has now. One that came with

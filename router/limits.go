@@ -27,6 +27,11 @@ type Limits struct {
 	// QueuedBytesMax is how many bytes of topics and payloads wait for one
 	// session.
 	QueuedBytesMax int
+	// QueuedWindowMax is how many of a durable session's queued messages are in
+	// memory; the rest are on disk only.
+	QueuedWindowMax int
+	// QueuedWindowBytesMax is how many bytes of topics and payloads these have.
+	QueuedWindowBytesMax int
 	// TopicBytesMax is the longest topic name or filter.
 	TopicBytesMax int
 	// TopicLevelsMax is the deepest topic name or filter.
@@ -77,30 +82,32 @@ type Limits struct {
 // DefaultLimits are the limits in force where nothing else is said.
 func DefaultLimits() Limits {
 	return Limits{
-		PacketBytesMax:      2_000_000,
-		ConnectBytesMax:     256 << 10,
-		ConnectTimeout:      10 * time.Second,
-		ClientIDBytesMax:    256,
-		InflightMax:         64,
-		QueuedMessagesMax:   1_000,
-		QueuedBytesMax:      8 << 20,
-		TopicBytesMax:       4096,
-		TopicLevelsMax:      128,
-		SubscriptionsMax:    10_000,
-		SessionsMax:         100_000,
-		SessionExpiry:       14 * 24 * time.Hour,
-		ReceiveMaximum:      256,
-		TopicAliasMax:       32,
-		TopicAliasOutMax:    32,
-		KeepAliveMax:        20 * time.Minute,
-		RetainedMessagesMax: 1_000_000,
-		RetainedBytesMax:    256 << 20,
-		LateBytesMax:        256 << 10,
-		SlowTimeout:         time.Minute,
-		AckTimeout:          time.Minute,
-		TakeoversMax:        5,
-		SysInterval:         10 * time.Second,
-		RetainedPassMax:     256,
+		PacketBytesMax:       2_000_000,
+		ConnectBytesMax:      256 << 10,
+		ConnectTimeout:       10 * time.Second,
+		ClientIDBytesMax:     256,
+		InflightMax:          64,
+		QueuedMessagesMax:    1_000,
+		QueuedBytesMax:       8 << 20,
+		QueuedWindowMax:      256,
+		QueuedWindowBytesMax: 256 << 10,
+		TopicBytesMax:        4096,
+		TopicLevelsMax:       128,
+		SubscriptionsMax:     10_000,
+		SessionsMax:          100_000,
+		SessionExpiry:        14 * 24 * time.Hour,
+		ReceiveMaximum:       256,
+		TopicAliasMax:        32,
+		TopicAliasOutMax:     32,
+		KeepAliveMax:         20 * time.Minute,
+		RetainedMessagesMax:  1_000_000,
+		RetainedBytesMax:     256 << 20,
+		LateBytesMax:         256 << 10,
+		SlowTimeout:          time.Minute,
+		AckTimeout:           time.Minute,
+		TakeoversMax:         5,
+		SysInterval:          10 * time.Second,
+		RetainedPassMax:      256,
 	}
 }
 
@@ -130,6 +137,8 @@ const (
 	LimitInflight
 	LimitQueuedMessages
 	LimitQueuedBytes
+	LimitQueuedWindow
+	LimitQueuedWindowBytes
 	LimitTopicBytes
 	LimitTopicLevels
 	LimitSubscriptions
@@ -161,6 +170,8 @@ func LimitRows() []LimitRow {
 		{LimitInflight, "inflight-max", func(l *Limits) any { return &l.InflightMax }, 65_535, "delivery waits in the queue", "enough for a fast link, small enough that a reconnect repeats little"},
 		{LimitQueuedMessages, "queued-messages-max", func(l *Limits) any { return &l.QueuedMessagesMax }, 0, "oldest message dropped", "a week of one message every ten minutes"},
 		{LimitQueuedBytes, "queued-bytes-max", func(l *Limits) any { return &l.QueuedBytesMax }, 0, "oldest message dropped", "a thousand messages of 8 kB"},
+		{LimitQueuedWindow, "queued-window-max", func(l *Limits) any { return &l.QueuedWindowMax }, 0, "the rest waits on disk only", "used with a state directory; four windows of messages in flight, so that the next are read while these leave"},
+		{LimitQueuedWindowBytes, "queued-window-bytes-max", func(l *Limits) any { return &l.QueuedWindowBytesMax }, 0, "the rest waits on disk only", "used with a state directory; a message has a place, however long"},
 		{LimitTopicBytes, "topic-bytes-max", func(l *Limits) any { return &l.TopicBytesMax }, 65_535, "PUBLISH: disconnect; SUBSCRIBE: SUBACK 0x80", "far above any naming scheme in use"},
 		{LimitTopicLevels, "topic-levels-max", func(l *Limits) any { return &l.TopicLevelsMax }, 65_536, "PUBLISH: disconnect; SUBSCRIBE: SUBACK 0x80", "bounds the walk through the index"},
 		{LimitSubscriptions, "subscriptions-max", func(l *Limits) any { return &l.SubscriptionsMax }, 0, "SUBACK 0x80", "per session; a bridge may want thousands, a device does not"},

@@ -90,14 +90,21 @@ func (s diskStore) Seal(done func(error)) bool {
 }
 
 func (s diskStore) Load(each func(key uint64, value []byte) error) error {
-	return s.Store.Load(func(k store.Key, _ int, value []byte) error {
-		if k.Table() >= store.Cold {
-			s.Read([]store.Key{k}, func(v []store.Value) { value = v[0].Data })
-			(<-s.m.posted)()
-		}
-		return each(uint64(k), value)
-	})
+	return s.Store.Load(func(k store.Key, _ int, value []byte) error { return each(uint64(k), value) })
 }
+
+func (s diskStore) Read(keys []uint64, done func([]router.StoreValue)) bool {
+	return s.Store.Read(storeKeys(keys), func(values []store.Value) { done(inRouterWords(values)) })
+}
+
+// Fetch is for a start, when nothing else is posted.
+func (s diskStore) Fetch(keys []uint64) (answer []router.StoreValue) {
+	s.Read(keys, func(v []router.StoreValue) { answer = v })
+	(<-s.m.posted)()
+	return answer
+}
+
+func (s diskStore) Memory() int64 { return s.Stats().IndexBytes }
 
 // survival says of each unsynced thing whether it survived a power cut.
 func survival(rng *rand.Rand) func() bool {

@@ -29,6 +29,7 @@ const (
 	sessionBytes     = 600
 	filterBytes      = 250
 	messageOverBytes = 100
+	onDiskBytes      = 32 // what is in memory of a message on disk only: mostly the store's index
 )
 
 // memory is the account.
@@ -43,7 +44,11 @@ type memory struct {
 // counted exactly, and rough costs of the rest.
 func (r *Router) MemoryUsed() int64 {
 	s := &r.stats
-	return r.pool.InUse() + s.QueuedBytes + s.LateBytes + int64(s.RetainedBytes) + r.memory.elsewhere +
+	kept := int64(0)
+	if k := r.keep; k != nil {
+		kept = k.shelfBytes + k.named.bytes() + k.store.Memory()
+	}
+	return kept + r.pool.InUse() + s.QueuedBytes + s.LateBytes + int64(s.RetainedBytes) + r.memory.elsewhere +
 		int64(r.messages.live)*messageOverBytes + int64(r.clients.n)*clientBytes +
 		int64(len(r.sessions))*sessionBytes + int64(r.index.Len()+r.sharedSubs)*filterBytes
 }
@@ -109,7 +114,8 @@ func (r *Router) trim(excess int64) {
 	}
 	var largest []backlog
 	for _, s := range r.sessions {
-		if b := s.late.bytes + s.queue.bytes + (s.late.n+s.queue.n)*messageOverBytes; b > 0 {
+		n, waiting := s.inMemory()
+		if b := s.late.bytes + waiting + (s.late.n+n)*messageOverBytes + (s.waiting()-n)*onDiskBytes; b > 0 {
 			largest = append(largest, backlog{s, b})
 		}
 	}
@@ -145,23 +151,43 @@ func compareText(a, b string) int {
 	return 0
 }
 
-// cutOne drops the message that s can do without most easily, and returns the
-// bytes that it had.
+// cutOne drops the message that s can do without most easily, or puts on disk
+// only what is there, and returns the bytes that it had.
 func (r *Router) cutOne(s *Session) int {
 	var d delivery
 	switch {
 	case s.late.n > 0:
 		d = r.popLate(s)
+	case s.kept != nil && r.keep.accepts() == nil: // what is not durable yet will be at the next look
+		if n := r.shelveWindow(s); n > 0 || r.memory.level < memoryRefuse {
+			return n
+		}
+		return r.cutCold(s)
 	case s.queue.n > 0:
 		d = s.dequeue()
+	case s.onShelf() != nil && s.onShelf().fresh.n > 0 && s.onShelf().cold.n == 0:
+		d = r.popFresh(s.onShelf())
 	default:
 		return 0
 	}
 	n := d.msg.bytes() + messageOverBytes
-	r.drop(s, DropMemory, d.msg.Topic())
-	r.dropEntry(&d)
-	r.release(d.msg)
+	r.dropWaiting(s, DropMemory, d)
+	s.clearShelf()
 	return n
+}
+
+// cutCold drops the oldest message of s that is on disk only, for the little that
+// it takes: its client may not even be let in any more.
+func (r *Router) cutCold(s *Session) int {
+	t := s.onShelf()
+	if t == nil || t.cold.n == 0 || r.keep.estateRoom() <= 0 {
+		return 0
+	}
+	r.drop(s, DropMemory, nil)
+	r.keep.unwrite(r.takeCold(t))
+	r.keep.estateDone++
+	s.clearShelf()
+	return onDiskBytes
 }
 
 // slowDown stops reading from a publisher of QoS 1 or 2 until there is memory

@@ -17,7 +17,6 @@ type Message struct {
 	more     *messageMore // nil: neither properties nor expiry
 	key      uint64       // of its record; 0 = there is none
 	holders  int32
-	entries  int32 // holders that are written down
 	topicLen uint16
 	class    Durability // see keeper.class
 }
@@ -129,7 +128,7 @@ func (r *Router) cloneMessage(p *publication) *Message {
 	if len(p.props) > 0 || p.expireAt != 0 || p.writer != nil || p.owner != nil {
 		m.more = &messageMore{props: append([]byte(nil), p.props...), expireAt: p.expireAt, writer: p.writer, owner: p.owner}
 	}
-	m.holders = 1
+	m.holders, m.key = 1, 0
 	r.messages.live++
 	r.messages.payloadBytes += int64(len(p.payload))
 	return m

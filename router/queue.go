@@ -40,6 +40,9 @@ func (q *queue) push(d delivery) {
 
 func (q *queue) front() *delivery { return &q.ring[q.head] }
 
+// at returns the i-th oldest.
+func (q *queue) at(i int) *delivery { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
+
 func (q *queue) pop() delivery {
 	d := q.ring[q.head]
 	q.ring[q.head] = delivery{}

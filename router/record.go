@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/router/topic"
 )
 
@@ -19,13 +20,17 @@ import (
 //	retained      number              flags | body
 //	received      session<<16 | id    nothing: a QoS 2 PacketID that waits for PUBREL
 //	entries       number              session | message, 0 = PUBREC seen | flight + 1, 0 = waits |
-//	                                  flags | group | count, Subscription Identifiers
+//	                                  flags | group | count, Subscription Identifiers |
+//	                                  bytes that the message counts, from version 2 on
 //	messages      number              body
 //	body          time of expiry 8, 0 = none | identity of the writer | properties | topic | payload, to the end
 //
 // Entries are numbered in the order in which messages came, so a session's
 // entries that wait are in order; those in flight are in order of their flight.
-const recordVersion = 1
+const (
+	recordVersion = 1
+	entryVersion  = 2
+)
 
 // Tables of the state, the top byte of keys. What has a table from 0x80 up may
 // be left on disk by a store that knows how to fetch it.
@@ -201,23 +206,30 @@ type entryRecord struct {
 	retain  bool
 	group   []byte
 	ids     []uint32
+	size    int // of the message; 0 = not known
 }
 
 func (e *entryRecord) append(b []byte) []byte {
-	b = binary.AppendUvarint(append(b, recordVersion), e.session)
+	b = binary.AppendUvarint(append(b, entryVersion), e.session)
 	b = binary.AppendUvarint(b, e.message)
 	b = binary.AppendUvarint(b, e.flight)
 	b = append(b, e.qos|flagIf(e.retain, flagRetain))
 	b = appendBytes(b, e.group)
-	return appendIDs(b, e.ids)
+	return binary.AppendUvarint(appendIDs(b, e.ids), uint64(e.size))
 }
 
 func (e *entryRecord) decode(b []byte) error {
-	f := fieldsOf(b)
+	f := fieldsUpTo(entryVersion, b)
 	e.session, e.message, e.flight = f.number(), f.number(), f.number()
 	flags := f.flags()
 	e.qos, e.retain = flags&flagQoS, flags&flagRetain != 0
-	e.group, e.ids = f.bytes(), f.ids()
+	e.group, e.ids, e.size = f.bytes(), f.ids(), 0
+	if f.version > 1 {
+		e.size = int(f.number())
+	}
+	if e.size < 0 || e.size > codec.MaxPacketBytes {
+		f.wrong()
+	}
 	if e.qos == 0 || e.message == 0 && (e.flight == 0 || e.qos != 2) {
 		f.wrong()
 	}
@@ -244,13 +256,16 @@ func appendIDs(b []byte, ids []uint32) []byte {
 
 // fields reads a record. After the first mistake it yields nothing any more.
 type fields struct {
-	left []byte
-	err  error
+	left    []byte
+	err     error
+	version byte
 }
 
-func fieldsOf(b []byte) *fields {
+func fieldsOf(b []byte) *fields { return fieldsUpTo(recordVersion, b) }
+
+func fieldsUpTo(version byte, b []byte) *fields {
 	f := &fields{left: b}
-	if f.byte() > recordVersion {
+	if f.version = f.byte(); f.version > version {
 		f.fail(errRecordNewer)
 	}
 	return f

@@ -46,8 +46,8 @@ func records() []struct {
 			"01 01 0100000000000000 0177 00 03612f62",
 		},
 		{
-			"entry", &entryRecord{session: 1, message: 2, flight: 3, qos: 2, retain: true, group: []byte("$share/g/a"), ids: []uint32{1}}, new(entryRecord),
-			"01 01 02 03 06 0a2473686172652f672f61 01 01",
+			"entry", &entryRecord{session: 1, message: 2, flight: 3, qos: 2, retain: true, group: []byte("$share/g/a"), ids: []uint32{1}, size: 300}, new(entryRecord),
+			"02 01 02 03 06 0a2473686172652f672f61 01 01 ac02",
 		},
 	}
 }
@@ -69,7 +69,7 @@ func TestRecordFormat(t *testing.T) {
 				t.Errorf("%s: the first %d bytes are taken for whole", row.name, n)
 			}
 		}
-		want[0] = recordVersion + 1
+		want[0] = entryVersion + 1
 		if err := row.empty.decode(want); !errors.Is(err, errRecordNewer) {
 			t.Errorf("%s of a newer version: %v", row.name, err)
 		}
@@ -80,6 +80,7 @@ func TestRecordFormat(t *testing.T) {
 type mapStore struct {
 	keys   []uint64
 	values [][]byte
+	reads  []func()
 }
 
 func (m *mapStore) Put(uint64, []byte, []byte) {}
@@ -88,13 +89,35 @@ func (m *mapStore) DeleteRange(uint64, uint64) {}
 func (m *mapStore) Room(int) bool              { return true }
 func (m *mapStore) Err() error                 { return nil }
 func (m *mapStore) Seal(func(error)) bool      { return true }
+func (m *mapStore) Read(keys []uint64, done func([]StoreValue)) bool {
+	m.reads = append(m.reads, func() { done(m.Fetch(keys)) })
+	return true
+}
+
+func (m *mapStore) Memory() int64 { return 0 }
+
+func (m *mapStore) Fetch(keys []uint64) []StoreValue {
+	answer := make([]StoreValue, len(keys))
+	for i, k := range keys {
+		answer[i].Err = ErrLost
+		if at := slices.Index(m.keys, k); at >= 0 {
+			answer[i] = StoreValue{Data: m.values[at]}
+		}
+	}
+	return answer
+}
+
 func (m *mapStore) add(key uint64, value []byte) {
 	m.keys, m.values = append(m.keys, key), append(m.values, value)
 }
 
 func (m *mapStore) Load(each func(uint64, []byte) error) error {
 	for i, k := range m.keys {
-		if err := each(k, m.values[i]); err != nil {
+		value := m.values[i]
+		if k>>tableShift >= 0x80 {
+			value = nil
+		}
+		if err := each(k, value); err != nil {
 			return err
 		}
 	}
@@ -139,6 +162,10 @@ func FuzzRestore(f *testing.F) {
 				t.Fatal(err)
 			}
 			r.BeginPass(r.now + 1e9)
+			for _, answer := range m.reads {
+				answer()
+			}
+			m.reads = nil
 			r.EndPass()
 		}
 	})

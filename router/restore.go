@@ -3,6 +3,7 @@ package router
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/loopmq/loopmq/codec"
@@ -16,7 +17,7 @@ type Restored struct {
 	Queued        int // messages that wait for sessions
 	Inflight      int // messages that were sent and not finished
 	Expired       int // sessions whose time was over
-	Lost          int // records without what they belong to, which a repair leaves behind
+	Lost          int // records without what they belong to, which a repair leaves behind, or a crash while a session ended
 }
 
 // restoring is what is known while records are read. They come by table, so
@@ -28,8 +29,10 @@ type restoring struct {
 	beat     int64 // wall clock of the last beat; 0 = none
 	sessions map[uint64]*Session
 	awayAt   map[*Session]int64 // wall clock; 0 = connected
-	entries  []restoredEntry
+	flights  []restoredEntry
+	sent     map[uint64]bool // messages of flights: whether there is a record
 	messages map[uint64]*Message
+	estate   *shelf // of sessions that are gone; nil: there is none
 }
 
 type restoredEntry struct {
@@ -48,7 +51,7 @@ func (r *Router) Restore(now int64) (Restored, error) {
 	r.now, k.now = now, k.wall()
 	g := &restoring{
 		r: r, k: k, sessions: make(map[uint64]*Session), awayAt: make(map[*Session]int64),
-		messages: make(map[uint64]*Message),
+		sent: make(map[uint64]bool), messages: make(map[uint64]*Message),
 	}
 	err := k.store.Load(func(key uint64, value []byte) error {
 		if err := g.record(byte(key>>tableShift), key&numberMask, value); err != nil {
@@ -59,8 +62,12 @@ func (r *Router) Restore(now int64) (Restored, error) {
 	if err != nil {
 		return Restored{}, fmt.Errorf("restore state: %w", err)
 	}
-	g.joinEntries()
+	if err := g.fetchMessages(); err != nil {
+		return Restored{}, fmt.Errorf("restore state: %w", err)
+	}
+	g.joinFlights()
 	g.leaveMessages()
+	k.durable = k.entries
 	g.leave()
 	g.found.Sessions, g.found.Subscriptions = len(r.sessions), r.Stats().Subscriptions
 	g.found.Retained, g.found.Queued, g.found.Inflight = r.retained.Len(), r.stats.Queued, r.stats.Inflight
@@ -88,16 +95,9 @@ func (g *restoring) record(table byte, n uint64, value []byte) error {
 	case tableReceived:
 		return g.received(n)
 	case tableEntries:
-		e := restoredEntry{key: n}
-		g.k.entries = max(g.k.entries, n)
-		if err := e.decode(value); err != nil {
-			return err
-		}
-		e.group, e.ids = slices.Clone(e.group), slices.Clone(e.ids)
-		g.entries = append(g.entries, e)
-		return nil
+		return g.entry(n, value)
 	case tableMessages:
-		return g.message(n, value)
+		return g.message(n)
 	}
 	return fmt.Errorf("%w: table %d", errRecordNewer, table)
 }
@@ -136,8 +136,8 @@ func (g *restoring) will(n uint64, value []byte) error {
 	if s == nil {
 		return g.lose(tableWills, n)
 	}
-	w := &will{msg: g.cloneBody(&rec.body), qos: rec.qos, retain: rec.retain, delay: rec.delay, expiry: rec.expiry, id: s.id}
-	w.session, w.writer = s, g.writer(rec.body.writer)
+	w := &will{msg: g.k.cloneBody(&rec.body), qos: rec.qos, retain: rec.retain, delay: rec.delay, expiry: rec.expiry, id: s.id}
+	w.session, w.writer = s, g.k.writerOf(rec.body.writer)
 	w.due, w.msg.class = rec.due, DurabilitySync // whatever the rules say by now
 	s.seldom().will, s.kept.will = w, true
 	return nil
@@ -150,8 +150,9 @@ func (g *restoring) subscription(n uint64, value []byte) error {
 	}
 	g.k.subscriptions = max(g.k.subscriptions, n)
 	s := g.sessions[rec.session]
-	if s == nil {
-		return g.lose(tableSubscriptions, n)
+	if s == nil { // the session had ended, and the process did before its last filter was taken away
+		g.k.delete(recordKey(tableSubscriptions, n), promised)
+		return nil
 	}
 	f := codec.Filter{Name: rec.filter, QoS: rec.qos, NoLocal: rec.noLocal, RetainAsPublished: rec.rap, RetainHandling: 2}
 	if err := checkFilter(&f); err != nil {
@@ -176,7 +177,7 @@ func (g *restoring) retained(n uint64, value []byte) error {
 	}
 	r := g.r
 	g.k.retained = max(g.k.retained, n)
-	m := &retainedMessage{msg: g.cloneBody(&rec.body), qos: rec.qos, key: n}
+	m := &retainedMessage{msg: g.k.cloneBody(&rec.body), qos: rec.qos, key: n}
 	if _, had := r.retained.Get(rec.body.topic); had || m.msg.expired(r.now) {
 		r.release(m.msg)
 		g.k.delete(recordKey(tableRetained, n), promised)
@@ -201,49 +202,96 @@ func (g *restoring) received(n uint64) error {
 	return nil
 }
 
-func (g *restoring) message(n uint64, value []byte) error {
-	body, err := decodeMessage(value)
-	if err != nil {
+// entry takes what a session is owed. What waits stays where it is: memory gets
+// no more of it than if it had been on disk only before.
+func (g *restoring) entry(n uint64, value []byte) error {
+	e := restoredEntry{key: n}
+	k := g.k
+	if err := e.decode(value); err != nil {
 		return err
 	}
-	g.k.messages = max(g.k.messages, n)
-	m := g.cloneBody(&body)
-	m.key = n
-	g.messages[n] = m
+	k.entries, k.messages = max(k.entries, n), max(k.messages, e.message)
+	if e.flight != 0 {
+		if e.message != 0 {
+			g.sent[e.message] = false
+		}
+		e.group, e.ids = slices.Clone(e.group), slices.Clone(e.ids)
+		g.flights = append(g.flights, e)
+		return nil
+	}
+	t := g.estate
+	switch s := g.sessions[e.session]; {
+	case s != nil:
+		t = s.shelf()
+	case t == nil: // it ended, and the power went before its estate was settled
+		t = &shelf{s: &Session{r: g.r, flow: &g.r.idle}, ended: true}
+		g.estate, k.estates = t, append(k.estates, t)
+	}
+	if t.ended {
+		g.found.Lost++
+	}
+	k.named.add(e.message, 1)
+	t.pushCold(e.stub())
+	g.r.stats.Queued++
 	return nil
 }
 
-// cloneBody makes the message of a record. The caller is its first holder.
-func (g *restoring) cloneBody(b *bodyRecord) *Message {
-	return g.r.cloneMessage(&publication{
-		topic: b.topic, payload: b.payload, props: b.props,
-		expireAt: g.k.instantOf(b.expireAt), writer: g.writer(b.writer),
-	})
+func (e *restoredEntry) stub() stub {
+	b := stub{entry: e.key, message: e.message, size: e.size, flags: e.qos | flagIf(e.retain, stubRetain)}
+	if len(e.ids)+len(e.group) > 0 {
+		b.flags |= stubOrigin | flagIf(len(e.group) > 0, stubGroup)
+	}
+	return b
 }
 
-// writer is whose right to publish is looked at again.
-func (g *restoring) writer(saved []byte) *Identity {
-	if len(saved) == 0 {
+// message takes note of a body, which is not read.
+func (g *restoring) message(n uint64) error {
+	g.k.messages = max(g.k.messages, n)
+	if _, sent := g.sent[n]; sent {
+		g.sent[n] = true
 		return nil
 	}
-	id := g.k.load(saved, "")
-	if id == nil || id.Access == nil {
-		return nil
+	if g.k.named.of(n) == 0 {
+		return g.lose(tableMessages, n)
 	}
-	g.r.guard(id)
-	return id
+	return nil
 }
 
-// joinEntries gives sessions what they are owed: first what was in flight, in
-// the order of sending, then what waits, in the order in which it came.
-func (g *restoring) joinEntries() {
-	slices.SortFunc(g.entries, func(a, b restoredEntry) int {
-		return cmp.Or(cmp.Compare(a.session, b.session), flightOrder(a.flight, b.flight), cmp.Compare(a.key, b.key))
+// fetchMessages reads the bodies of what is in flight.
+func (g *restoring) fetchMessages() error {
+	var numbers []uint64
+	for _, n := range slices.Sorted(maps.Keys(g.sent)) {
+		if g.sent[n] {
+			numbers = append(numbers, n)
+		}
+	}
+	for part := range slices.Chunk(numbers, unshelveMax) {
+		keys := make([]uint64, len(part))
+		for i, n := range part {
+			keys[i] = recordKey(tableMessages, n)
+		}
+		for i, v := range g.k.store.Fetch(keys) {
+			body, err := decodeMessage(v.Data)
+			if err = cmp.Or(v.Err, err); err != nil {
+				return fmt.Errorf("record %d/%d: %w", tableMessages, part[i], err)
+			}
+			m := g.k.cloneBody(&body)
+			m.key = part[i]
+			g.messages[part[i]] = m
+		}
+	}
+	return nil
+}
+
+// joinFlights gives sessions what was in flight, in the order of sending.
+func (g *restoring) joinFlights() {
+	slices.SortFunc(g.flights, func(a, b restoredEntry) int {
+		return cmp.Or(cmp.Compare(a.session, b.session), cmp.Compare(a.flight, b.flight), cmp.Compare(a.key, b.key))
 	})
-	for i := range g.entries {
-		e := &g.entries[i]
+	for i := range g.flights {
+		e := &g.flights[i]
 		s, m := g.sessions[e.session], g.messages[e.message]
-		if s == nil || m == nil && e.message != 0 || e.flight != 0 && e.flight <= s.out.next {
+		if s == nil || m == nil && e.message != 0 || e.flight <= s.out.next {
 			_ = g.lose(tableEntries, e.key)
 			continue
 		}
@@ -251,26 +299,12 @@ func (g *restoring) joinEntries() {
 	}
 }
 
-// flightOrder puts what was in flight before what waits.
-func flightOrder(a, b uint64) int { return cmp.Compare(a-1, b-1) } // 0 becomes the largest
-
 func (g *restoring) join(s *Session, m *Message, e *restoredEntry) {
-	r := g.r
 	s.own()
-	d := delivery{msg: m, key: e.key, qos: e.qos, retain: e.retain, from: g.origin(s, e)}
-	if m != nil {
-		m.hold()
-		m.entries++
-	}
-	if e.flight == 0 {
-		s.queue.push(d)
-		r.stats.Queued++
-		r.stats.QueuedBytes += int64(m.bytes())
-		return
-	}
 	s.out.next = e.flight - 1
 	f := s.out.add()
-	f.delivery, f.sent = d, true
+	f.delivery = delivery{msg: m, key: e.key, qos: e.qos, retain: e.retain, from: g.k.origin(s, &e.entryRecord)}
+	f.sent = true
 	switch {
 	case m == nil:
 		f.state = flightPubcomp
@@ -279,32 +313,19 @@ func (g *restoring) join(s *Session, m *Message, e *restoredEntry) {
 	default:
 		f.state = flightPuback
 	}
+	if m != nil {
+		m.hold()
+		g.k.named.add(m.key, 1)
+	}
 	s.kept.settled = s.out.next
-	r.stats.Inflight++
-}
-
-// origin is what a delivery owes to its subscription, that of today if it is
-// the same.
-func (g *restoring) origin(s *Session, e *restoredEntry) *origin {
-	if len(e.ids) == 0 && len(e.group) == 0 {
-		return nil
-	}
-	if sub := s.subs.find(e.group); sub != nil && len(e.group) > 0 && slices.Equal(sub.opts.ids, e.ids) {
-		return sub.origin()
-	}
-	o := &origin{ids: e.ids}
-	if len(e.group) > 0 {
-		o.group = g.r.shares[string(e.group)]
-	}
-	return o
+	g.r.stats.Inflight++
 }
 
 // leaveMessages lets go of the hold that reading has on messages.
 func (g *restoring) leaveMessages() {
 	for n, m := range g.messages {
-		if m.entries == 0 {
+		if g.k.named.of(n) == 0 {
 			_ = g.lose(tableMessages, n)
-			m.key = 0
 		}
 		g.r.release(m)
 	}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/loopmq/loopmq/internal/timer"
@@ -32,8 +33,8 @@ func (e *retainedEnd) Due(int64) {
 // replay is the delivery of retained messages to one new subscription. It goes
 // at the session's pace, in pieces, and survives a reconnect.
 type replay struct {
-	cursor *topic.Cursor[*retainedMessage]
-	filter string
+	cursor *topic.Cursor[*retainedMessage] // nil: called off
+	n      uint32                          // Subscription.owed; later ones have larger numbers
 	from   *origin
 	before uint64 // stamps from here on were delivered as they came
 	qos    byte
@@ -127,24 +128,37 @@ func (r *Router) forget(m *retainedMessage) {
 // addReplay notes that a subscription is owed what is retained. A newer one
 // for the same filter takes the place of an older.
 func (r *Router) addReplay(s *Session, sub *Subscription) {
-	r.dropReplays(s, sub.filter)
+	s.callOff(sub)
 	if r.retained.Len() == 0 {
 		return
 	}
 	s.own()
+	if len(s.replays) > 2*s.subs.len()+replaysSlack { // most were called off
+		s.replays = slices.DeleteFunc(s.replays, func(p replay) bool { return p.cursor == nil })
+	}
+	s.lastReplay++
+	sub.owed = s.lastReplay
 	s.replays = append(s.replays, replay{
-		cursor: r.retained.Cursor(sub.filter), filter: sub.filter, from: sub.origin(), before: r.stored, qos: sub.qos,
+		cursor: r.retained.Cursor(sub.filter), n: sub.owed, from: sub.origin(), before: r.stored, qos: sub.qos,
 	})
 }
 
-func (r *Router) dropReplays(s *Session, filter string) {
-	for i := range s.replays {
-		if s.replays[i].filter == filter {
-			s.replays[i].cursor.Close()
-			s.replays = slices.Delete(s.replays, i, i+1)
-			return
-		}
+// replaysSlack is how many replays that were called off may stand among the
+// others.
+const replaysSlack = 64
+
+// callOff forgets what of the retained messages is still owed to sub.
+func (s *Session) callOff(sub *Subscription) {
+	if sub.owed == 0 || len(s.replays) == 0 {
+		return
 	}
+	first := s.replays[0].n // numbers may begin anew after four billion
+	i, found := slices.BinarySearchFunc(s.replays, sub.owed-first, func(p replay, n uint32) int { return cmp.Compare(p.n-first, n) })
+	if found && s.replays[i].cursor != nil {
+		s.replays[i].cursor.Close()
+		s.replays[i] = replay{n: sub.owed}
+	}
+	sub.owed = 0
 }
 
 // startReplay delivers the first piece at once, behind the SUBACK: some
@@ -199,14 +213,22 @@ func rotate(list []*Session, n int) {
 	slices.Reverse(list)
 }
 
-// advance delivers up to max retained messages to s. It reports whether it
+// advance looks at up to max retained messages for s. It reports whether it
 // could go on at once; false when all is delivered or the session must first
 // read, acknowledge or come back, which pump notices.
 func (r *Router) advance(s *Session, max int) (more bool) {
 	for len(s.replays) > 0 {
 		p := &s.replays[0]
-		blocked := false
-		done := p.cursor.Next(max, func(m *retainedMessage) bool {
+		if max == 0 {
+			return true
+		}
+		if p.cursor == nil {
+			max--
+			s.replays = s.replays[1:]
+			continue
+		}
+		blocked, done := false, false
+		max, done = p.cursor.Walk(max, func(m *retainedMessage) bool {
 			if m.stamp >= p.before || m.msg.expired(r.now) {
 				return true
 			}
@@ -220,7 +242,8 @@ func (r *Router) advance(s *Session, max int) (more bool) {
 			return true
 		}
 		p.cursor.Close()
-		s.replays = slices.Delete(s.replays, 0, 1)
+		s.replays[0] = replay{}
+		s.replays = s.replays[1:]
 	}
 	s.replays = nil
 	return false

@@ -63,7 +63,9 @@ type Router struct {
 	propsScratch []byte        // scratch of properties that travel
 	messages     messagePool
 	stats        Stats
-	visited      uint64 // subscriptions that messages were matched with, see visitsMax
+	turns
+	filings []*filing // packets that are done in pieces
+	graves  []*grave  // subscriptions of sessions that have ended
 }
 
 // New makes a Router. It panics when Rand is missing.
@@ -130,6 +132,7 @@ func (r *Router) Limits() Limits { return r.limits }
 // BeginPass starts a pass at now, in nanoseconds of a monotonic clock.
 func (r *Router) BeginPass(now int64) {
 	r.now = now
+	r.turns.beginPass()
 	if r.keep != nil {
 		r.keep.now = r.keep.wall()
 	}
@@ -142,13 +145,15 @@ func (r *Router) BeginPass(now int64) {
 // EndPass does what is due and returns when it wants to be called next, in the
 // clock of BeginPass; 0 means not before something arrives.
 func (r *Router) EndPass() (wake int64) {
-	ran := r.timers.Run(r.now, passTimersMax)
-	more := r.replayRetained()
+	more := r.runTimers()
+	more = r.fileOn() || more
+	more = r.dig() || more
+	more = r.replayRetained() || more
 	again := r.checkMemory()
 	if r.keep != nil {
 		r.endBatch()
 	}
-	if more || ran == passTimersMax {
+	if more || r.keep != nil && r.keep.estatesWait() {
 		return r.now
 	}
 	wake = r.timers.Next()

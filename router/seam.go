@@ -83,8 +83,23 @@ type Store interface {
 	// called on the loop when it is durable, or is not: see ErrStoreFull. False:
 	// a commit is in flight.
 	Seal(done func(error)) bool
-	// Load calls each for every record, in the order of keys. value is a view.
+	// Load calls each for every record, in the order of keys. value is a view, and
+	// nil for tables from 0x80 up, which stay where they are.
 	Load(each func(key uint64, value []byte) error) error
+	// Read fetches what is durable: done is called on the loop with an answer for
+	// each key, in their order. False: too many reads wait, the end of one makes
+	// room.
+	Read(keys []uint64, done func([]StoreValue)) bool
+	// Fetch is Read for a start: it waits.
+	Fetch(keys []uint64) []StoreValue
+	// Memory is what the store itself takes for what it holds, in bytes.
+	Memory() int64
+}
+
+// StoreValue is the answer of a Store for one key.
+type StoreValue struct {
+	Data []byte // belongs to who asked; with Err what is there all the same, or nil
+	Err  error  // wraps ErrLost where trying again is of no use
 }
 
 // Config is what a Router is made of.

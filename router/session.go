@@ -14,7 +14,7 @@ type Session struct {
 	subs     subscriptions
 	*flow          // Router.idle until own
 	kept     *kept // nil: it ends with the process
-	expiry   int64 // ns; 0 = ends with its connection
+	expiry   int64 // ns; 0 = ends with its connection, sessionGone = it has ended
 	rare     *sessionRarely
 	timer    timer.Timer
 
@@ -89,12 +89,13 @@ func (s *Session) losses() uint64 {
 // flow is what a session has under way. Most sessions have nothing, and share
 // the router's idle one, which is never written to.
 type flow struct {
-	out       inflight
-	queue     queue
-	late      queue      // QoS 0 that did not fit into the output
-	received  *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
-	replays   []replay   // retained messages owed
-	replaying bool       // is in Router.replays
+	out        inflight
+	queue      queue
+	late       queue      // QoS 0 that did not fit into the output
+	received   *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
+	replays    []replay   // retained messages owed
+	replaying  bool       // is in Router.replays
+	lastReplay uint32     // number of the newest
 }
 
 // own gives s a flow of its own, to write to.
@@ -192,8 +193,8 @@ func (r *Router) endSession(s *Session) {
 	}
 	r.timers.Stop(&s.timer)
 	delete(r.sessions, s.id)
-	s.subs.each(r.unsubscribe)
-	s.subs = subscriptions{}
+	r.dropFilters(s)
+	r.toil += uint64(toilOfMessage * (s.out.open + s.queue.n))
 	for s.out.open > 0 {
 		e := s.out.at(0)
 		if e.msg != nil {
@@ -208,8 +209,11 @@ func (r *Router) endSession(s *Session) {
 		r.dropEntry(&d)
 		r.release(d.msg)
 	}
+	r.bequeath(s)
 	for i := range s.replays {
-		s.replays[i].cursor.Close()
+		if c := s.replays[i].cursor; c != nil {
+			c.Close()
+		}
 	}
 	r.keepEnd(s)
 	s.flow = &r.idle

@@ -67,8 +67,13 @@ func (r *Router) deliverShared(g *shareGroup) {
 // queue keeps the message until they come. nil: nobody can take it.
 func (g *shareGroup) pick(topic []byte, qos byte) *Subscription {
 	best, place := 0, -1
-	for k := range min(len(g.members), shareProbesMax) {
+	probes := min(len(g.members), shareProbesMax)
+	for k := 0; k < probes; k++ {
 		i := (g.turn + k) % len(g.members)
+		if g.members[i].session.gone() { // it will be taken out soon
+			probes = min(len(g.members), probes+1)
+			continue
+		}
 		if fit := g.members[i].fitness(topic, qos); fit > best {
 			best, place = fit, i
 			if fit == fitNow {

@@ -176,7 +176,7 @@ func (r *Router) stillStuck(c *Client) bool {
 		case !k.told && r.now-k.ackAt >= r.limits.AckTimeout.Nanoseconds():
 			k.told = true
 			r.hit(LimitAckTimeout)
-			r.event(&Event{Kind: EventUnacked, ClientID: c.id, Peer: c.peer, Count: uint64(s.out.open), Waiting: s.queue.n})
+			r.event(&Event{Kind: EventUnacked, ClientID: c.id, Peer: c.peer, Count: uint64(s.out.open), Waiting: s.waiting()})
 		}
 	}
 	return k.outputAt != 0 || k.ackAt != 0

@@ -39,11 +39,14 @@ type Stats struct {
 	Subscriptions int   // filters of all sessions
 	Retained      int   // topics with a retained message
 	RetainedBytes int   // their topics and payloads
-	QueuedBytes   int64 // topics and payloads waiting in all sessions' queues
+	QueuedBytes   int64 // topics and payloads waiting in all sessions' queues, in memory
 	LateBytes     int64 // topics and payloads of QoS 0 messages waiting for slow clients
 	Late          int   // QoS 0 messages waiting for slow clients
 	Queued        int   // messages waiting in all sessions' queues
 	Inflight      int   // messages sent and not yet acknowledged
+
+	QueuedOnDisk    int   // of those waiting: on disk only
+	QueuedDiskBytes int64 // their topics and payloads
 }
 
 // DropReason says why a message did not reach a session.
@@ -60,6 +63,7 @@ const (
 	DropMemory                           // the broker came near its memory limit
 	DropNoRight                          // the session may not receive it, or its writer may no longer publish it
 	DropNoMember                         // QoS 0 and no member of the shared subscription could take it
+	DropUnreadable                       // the store cannot read it any more
 	dropCount
 )
 
@@ -98,6 +102,8 @@ func (d DropReason) String() string {
 		return "no right to it any more"
 	case DropNoMember:
 		return "no member of the group could take it"
+	case DropUnreadable:
+		return "cannot be read from the store"
 	}
 	return "unknown"
 }

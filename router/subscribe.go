@@ -14,6 +14,7 @@ type Subscription struct {
 	opts    *subOptions   // nil: none, as in all of 3.x
 	next    *Subscription // of the session's few, see subscriptions
 	key     uint64        // of its record; 0 = there is none
+	owed    uint32        // number of the replay of retained messages for it; 0 = none
 	qos     byte
 }
 
@@ -48,48 +49,76 @@ func (sub *Subscription) group() *shareGroup {
 //	enter them, answer with one SUBACK [MQTT-3.8.4-4]
 //	then, in the same pass, the first of the retained messages
 func (c *Client) handleSubscribe(k *codec.Packet) error {
-	var p codec.Subscribe
-	if err := p.Decode(k, c.version); err != nil {
+	return c.file(k, new(subscribing))
+}
+
+// subscribing is a SUBSCRIBE that is being handled.
+type subscribing struct {
+	p, unchecked codec.Subscribe
+	ack          codec.Suback
+	refused      error
+	mark         uint64
+}
+
+func (f *subscribing) decode(c *Client, k *codec.Packet) error {
+	if err := f.p.Decode(k, c.version); err != nil {
 		return err
 	}
-	check := p
-	for f, ok := check.Next(); ok; f, ok = check.Next() {
-		if err := checkFilter(&f); err != nil {
-			return fmt.Errorf("SUBSCRIBE: %w", err)
+	f.unchecked = f.p
+	return nil
+}
+
+func (f *subscribing) check(*Client) (more bool, err error) {
+	filter, ok := f.unchecked.Next()
+	if !ok {
+		return false, nil
+	}
+	if err := checkFilter(&filter); err != nil {
+		return false, fmt.Errorf("SUBSCRIBE: %w", err)
+	}
+	return true, nil
+}
+
+func (f *subscribing) begin(c *Client) {
+	c.r.stored++ // what is retained from here on reaches the session as it comes
+	f.mark = c.r.keep.mark()
+	f.ack = codec.Suback{PacketID: f.p.PacketID, Codes: make([]byte, 0, 16)}
+}
+
+func (f *subscribing) enter(c *Client) (more bool, err error) {
+	filter, ok := f.p.Next()
+	if !ok {
+		return false, nil
+	}
+	err = c.maySubscribe(&filter)
+	if err == nil {
+		err = c.r.subscribe(c.session, &filter, f.p.Props.SubscriptionIDs)
+	}
+	code := filter.QoS
+	if err != nil {
+		f.refused = err
+		code = byte(reasonOf(err))
+		if c.v5 == nil {
+			code = codec.SubackFailure
 		}
 	}
-	s, r := c.session, c.r
-	a := codec.Suback{PacketID: p.PacketID, Codes: make([]byte, 0, 16)}
-	var refused error
-	r.stored++ // what is retained from here on reaches the session as it comes
-	mark := r.keep.mark()
-	for f, ok := p.Next(); ok; f, ok = p.Next() {
-		err := c.maySubscribe(&f)
-		if err == nil {
-			err = r.subscribe(s, &f, p.Props.SubscriptionIDs)
-		}
-		code := f.QoS
-		if err != nil {
-			refused = err
-			code = byte(reasonOf(err))
-			if c.v5 == nil {
-				code = codec.SubackFailure
-			}
-		}
-		a.Codes = append(a.Codes, code)
-	}
+	f.ack.Codes = append(f.ack.Codes, code)
+	return true, nil
+}
+
+func (f *subscribing) finish(c *Client) error {
 	text := ""
-	if refused != nil {
-		text = refused.Error()
+	if f.refused != nil {
+		text = f.refused.Error()
 	}
-	c.slowDown(mark)
-	c.awaitSince(mark)
-	err := c.answerFitting(&a.Props, text, func(dst []byte) []byte { return codec.AppendSuback(dst, c.version, &a) })
+	c.slowDown(f.mark)
+	c.awaitSince(f.mark)
+	err := c.answerFitting(&f.ack.Props, text, func(dst []byte) []byte { return codec.AppendSuback(dst, c.version, &f.ack) })
 	if err != nil {
 		return err
 	}
-	if len(s.replays) > 0 {
-		r.startReplay(s)
+	if len(c.session.replays) > 0 {
+		c.r.startReplay(c.session)
 	}
 	return nil
 }
@@ -203,115 +232,4 @@ func (r *Router) unsubscribe(sub *Subscription) {
 		return
 	}
 	r.index.Remove(sub.filter, sub)
-}
-
-// handleUnsubscribe removes filters and answers, whether there were any or not
-// [MQTT-3.10.4-5].
-func (c *Client) handleUnsubscribe(k *codec.Packet) error {
-	var p codec.Unsubscribe
-	if err := p.Decode(k, c.version); err != nil {
-		return err
-	}
-	check := p
-	for name, ok := check.Next(); ok; name, ok = check.Next() {
-		if err := checkFilter(&codec.Filter{Name: name}); err != nil {
-			return fmt.Errorf("UNSUBSCRIBE: %w", err)
-		}
-	}
-	s, r := c.session, c.r
-	a := codec.Unsuback{PacketID: p.PacketID}
-	mark := r.keep.mark()
-	for name, ok := p.Next(); ok; name, ok = p.Next() {
-		if c.undurable() { // a start would bring it back
-			if c.v5 == nil {
-				return errStoreFailed
-			}
-			a.Codes = append(a.Codes, byte(codec.ImplementationSpecificError))
-			continue
-		}
-		sub := s.subs.find(name)
-		if sub == nil {
-			c.awaitAll()
-			a.Codes = append(a.Codes, byte(codec.NoSubscriptionExisted))
-			continue
-		}
-		r.unsubscribe(sub)
-		s.subs.remove(sub)
-		r.dropReplays(s, sub.filter)
-		a.Codes = append(a.Codes, byte(codec.Success))
-	}
-	c.slowDown(mark)
-	c.awaitSince(mark)
-	r.scratch = codec.AppendUnsuback(r.scratch[:0], c.version, &a)
-	return c.answer(r.scratch)
-}
-
-// subscriptionsListMax is the number of filters up to which a session's are
-// searched one by one: devices have few, and a map costs each of them more
-// than it saves.
-const subscriptionsListMax = 16
-
-// subscriptions are the filters of one session: a few in a chain through
-// Subscription.next, more in a map.
-type subscriptions struct {
-	first *Subscription
-	byKey map[string]*Subscription // nil while there are few; then first is nil
-}
-
-func (t *subscriptions) len() int {
-	n := len(t.byKey)
-	for s := t.first; s != nil; s = s.next {
-		n++
-	}
-	return n
-}
-
-func (t *subscriptions) find(filter []byte) *Subscription {
-	if t.byKey != nil {
-		return t.byKey[string(filter)]
-	}
-	s := t.first
-	for s != nil && s.filter != string(filter) {
-		s = s.next
-	}
-	return s
-}
-
-func (t *subscriptions) add(s *Subscription) {
-	if t.byKey == nil && t.len() < subscriptionsListMax {
-		s.next, t.first = t.first, s
-		return
-	}
-	if t.byKey == nil {
-		t.byKey = make(map[string]*Subscription, 2*subscriptionsListMax)
-		for old := t.first; old != nil; old = t.first {
-			t.byKey[old.filter] = old
-			t.first, old.next = old.next, nil
-		}
-	}
-	t.byKey[s.filter] = s
-}
-
-func (t *subscriptions) remove(s *Subscription) {
-	if t.byKey != nil {
-		delete(t.byKey, s.filter)
-		return
-	}
-	for at := &t.first; *at != nil; at = &(*at).next {
-		if *at == s {
-			*at, s.next = s.next, nil
-			return
-		}
-	}
-}
-
-// each calls do for every filter. The order is not defined, so do must not
-// send anything, and must not change which filters there are.
-func (t *subscriptions) each(do func(*Subscription)) {
-	for s := t.first; s != nil; s = s.next {
-		do(s)
-	}
-	for _, s := range t.byKey {
-		do(s)
-	}
 }

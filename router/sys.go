@@ -158,8 +158,12 @@ func (s *sys) send() {
 	number("publish/messages/received", published)
 	number("publish/messages/sent", delivered)
 	number("publish/messages/dropped", dropped)
-	number("packet/out/count", uint64(st.Queued+st.Late))
+	number("packet/out/count", uint64(st.Queued-st.QueuedOnDisk+st.Late))
 	number("packet/out/bytes", uint64(st.QueuedBytes+st.LateBytes))
+	if r.keep != nil {
+		number("packet/disk/count", uint64(st.QueuedOnDisk))
+		number("packet/disk/bytes", uint64(st.QueuedDiskBytes))
+	}
 	number("connections/socket/count", t.Sockets)
 	s.putLoads([...]uint64{
 		st.PacketsIn, delivered + st.Answers, dropped, published, delivered, t.BytesIn, t.BytesOut, t.Accepted, st.Connects,

@@ -8,7 +8,7 @@ import (
 // Value is the answer for one key of a Read.
 type Value struct {
 	Key  Key
-	Data []byte // owned by who asked
+	Data []byte // owned by who asked; of a damaged record what stands there now, or nil
 	Err  error  // ErrNotFound, or what is wrong with the disk
 }
 
@@ -34,7 +34,7 @@ func (w *wal) value(k Key) ([]byte, error) {
 		now, still := w.index.get(k)
 		w.mu.RUnlock()
 		if still && now == l {
-			return nil, err
+			return v, err
 		}
 	}
 }
@@ -51,8 +51,11 @@ func (w *wal) valueAt(s *segment, k Key, l location) ([]byte, error) {
 // valueOf is the value in raw, a view.
 func (w *wal) valueOf(raw []byte, s *segment, k Key, l location) ([]byte, error) {
 	r, n := nextRecord(raw)
-	if n == 0 || r.op != opPut || r.key != k || units(n) != l.units || !checkRecord(raw[:n], w.seed) {
+	if n == 0 || r.op != opPut || r.key != k || units(n) != l.units {
 		return nil, s.damage(int64(l.off), "the record of key %v is broken", k)
+	}
+	if !checkRecord(raw[:n], w.seed) {
+		return r.value, s.damage(int64(l.off), "the record of key %v is broken", k)
 	}
 	return r.value, nil
 }

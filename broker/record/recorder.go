@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	chunkBytes  = 64 << 10                      // handed to the writer at once
-	chunksMax   = 4096                          // that wait for it
+	chunkBytes  = 256 << 10                     // handed to the writer at once, and what the file is aligned to
+	chunkRoom   = chunkBytes + 80<<10           // of a buffer: what one read of a connection adds stays in it
+	sparesMax   = 32                            // buffers kept for reuse
+	piecesMax   = 1024                          // that wait for the writer
 	flushNanos  = int64(100 * time.Millisecond) // after which less is handed over
 	waitingMax  = 64 << 20                      // bytes that wait for it: a disk may take its time now and then
 	bytesMaxDef = 256 << 20
@@ -36,17 +38,19 @@ type Options struct {
 
 // Recorder writes down what happens to one router. All methods but Start and Close are for the loop goroutine.
 type Recorder struct {
-	opts    Options
-	w       io.Writer
-	on      bool
-	why     error // why it ended
-	buf     []byte
-	written int64
-	passAt  int64 // of the last kindPass
-	sentAt  int64 // when the last chunk was handed over
-	now     int64
+	opts   Options
+	w      io.WriterAt
+	on     bool
+	why    error  // why it ended
+	buf    []byte // what stands in the file from base on
+	base   int64
+	handed int   // bytes of buf that the writer has got already
+	whole  int   // where the event ends that began before base
+	passAt int64 // of the last kindPass
+	sentAt int64 // when something was handed over
+	now    int64
 
-	ch      chan []byte
+	ch      chan piece
 	spare   chan []byte
 	done    chan struct{}
 	failed  atomic.Pointer[error] // what the writer ran into
@@ -58,20 +62,28 @@ type Recorder struct {
 	listeners map[*router.Listener]uint64
 }
 
-// New prepares a recording into w and changes rc, of which the router is to be made, so that what it asks goes into it.
-func New(w io.Writer, rc *router.Config, o Options) *Recorder {
+// piece is something to write. The loop goes on behind what it has handed over.
+type piece struct {
+	b    []byte
+	at   int64
+	from int  // what is before was handed over earlier
+	last bool // whole chunks: nobody writes to b any more
+}
+
+// New prepares a recording into w, from its beginning, and changes rc, of which the router is to be made, so that what it asks goes into it.
+func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 	if o.BytesMax == 0 {
 		o.BytesMax = bytesMaxDef
 	}
 	r := &Recorder{
-		opts: o, w: w, on: true, ch: make(chan []byte, chunksMax), spare: make(chan []byte, 16), done: make(chan struct{}),
+		opts: o, w: w, on: true, ch: make(chan piece, piecesMax), spare: make(chan []byte, sparesMax), done: make(chan struct{}),
 		listeners: map[*router.Listener]uint64{},
 	}
 	h := Header{
 		Started: o.Started, Redacted: o.Redact.String(), Settings: settingsOf(rc), AuthMethods: slices.Sorted(maps.Keys(rc.AuthMethods)),
 		Identifies: rc.Identify != nil,
 	}
-	r.buf = h.line()
+	r.buf = append(make([]byte, 0, chunkRoom), h.line()...)
 	r.listenIn(rc)
 	return r
 }
@@ -80,16 +92,20 @@ func New(w io.Writer, rc *router.Config, o Options) *Recorder {
 func (r *Recorder) Start() {
 	go func() {
 		defer close(r.done)
-		for b := range r.ch {
-			if _, err := r.w.Write(b); err != nil && r.failed.Load() == nil {
+		for p := range r.ch {
+			b, at := p.b, p.at
+			if !p.last {
+				b, at = b[p.from:], at+int64(p.from)
+			} // otherwise whole, even what is there already: it lies as File likes it
+			if _, err := r.w.WriteAt(b, at); err != nil && r.failed.Load() == nil {
 				r.failed.Store(&err)
 			}
-			r.waiting.Add(-int64(len(b)))
-			if cap(b) > 4*chunkBytes {
+			r.waiting.Add(int64(p.from - len(p.b)))
+			if !p.last || cap(p.b) > 2*chunkRoom {
 				continue
 			}
 			select {
-			case r.spare <- b[:0]:
+			case r.spare <- p.b[:0]:
 			default:
 			}
 		}
@@ -105,7 +121,7 @@ func (r *Recorder) Close() error {
 	if r.why == nil || errors.Is(r.why, ErrFull) {
 		r.buf = appendString(append(r.buf, byte(kindOver)), why)
 	}
-	r.ch <- r.buf
+	r.ch <- piece{b: r.buf, at: r.base, from: r.handed}
 	close(r.ch)
 	<-r.done
 	if err := r.failed.Load(); err != nil {
@@ -151,28 +167,45 @@ func (r *Recorder) EndPass(wake int64) int64 {
 	return wake
 }
 
-// flush hands the buffer to the writer. It holds whole events, so that a recording may end between any two.
+// flush hands over what is there, whole chunks of it where there is one: then the event that crosses its end goes on
+// in the next.
 func (r *Recorder) flush() {
 	const over = 100 // bytes for the end
-	if r.written+int64(len(r.buf))+over > r.opts.BytesMax {
-		r.buf = r.buf[:0]
-		r.end(ErrFull)
+	if r.base+int64(len(r.buf))+over > r.opts.BytesMax {
+		r.giveUp(ErrFull)
 		return
 	}
-	if len(r.ch) == cap(r.ch) || r.waiting.Load() > waitingMax { // nobody else sends: there will still be a place
-		r.buf = r.buf[:0]
-		r.end(ErrSlow)
+	if len(r.ch) >= cap(r.ch)-1 || r.waiting.Load() > waitingMax { // nobody else sends: there will still be a place
+		r.giveUp(ErrSlow)
 		return
 	}
-	r.waiting.Add(int64(len(r.buf)))
-	r.ch <- r.buf
-	r.written += int64(len(r.buf))
 	r.sentAt = r.now
-	select {
-	case r.buf = <-r.spare:
-	default:
-		r.buf = make([]byte, 0, 2*chunkBytes)
+	n := len(r.buf) / chunkBytes * chunkBytes
+	p := piece{b: r.buf, at: r.base, from: r.handed}
+	if p.last = n > 0; p.last {
+		p.b = r.buf[:n]
 	}
+	r.waiting.Add(int64(len(p.b) - p.from))
+	r.ch <- p
+	if !p.last {
+		r.handed = len(r.buf)
+		return
+	}
+	var next []byte
+	select {
+	case next = <-r.spare:
+	default:
+		next = make([]byte, 0, chunkRoom)
+	}
+	r.buf = append(next, r.buf[n:]...)
+	r.base += int64(n)
+	r.handed, r.whole = 0, len(r.buf)
+}
+
+// giveUp ends the recording with the last event that the file has some of.
+func (r *Recorder) giveUp(why error) {
+	r.buf = r.buf[:max(r.handed, r.whole)]
+	r.end(why)
 }
 
 // Stopping is to be called after the router's.

@@ -37,7 +37,7 @@ func TestTorture(t *testing.T) {
 	addr := lowAddr(t, rng)
 	args := []string{
 		"--listen", "mqtt://" + addr, "--state-dir", filepath.Join(t.TempDir(), "state"), "--log-level", "warn",
-		"--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000",
+		"--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000", "--queued-window-max", "30",
 	}
 	w := &torture{addr: addr, stop: make(chan struct{})}
 	for i := range 3 {

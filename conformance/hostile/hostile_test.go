@@ -21,6 +21,7 @@ import (
 
 var (
 	all  = flag.Bool("all", false, "run the rows that take their time, too, and print figures")
+	each = flag.Bool("each", false, "run the rows one after the other, and print those that the witness felt most")
 	only = flag.String("rows", "", "run only rows whose name matches this regular `expression`")
 )
 
@@ -75,7 +76,7 @@ type row struct {
 
 func table() []attack {
 	return slices.Concat(cutRows(), headerRows(), connectRows(), rows4(), rows5(), topicRows(), webSocketRows(), tlsRows(),
-		garbageRows(), slowRows(), stormRows(), bombRows())
+		garbageRows(), slowRows(), stormRows(), floodRows(), crowdRows(), bombRows())
 }
 
 // TestHostile: whatever is sent, its sender gets what is due to it, and nobody else notices.
@@ -106,8 +107,12 @@ func TestHostile(t *testing.T) {
 		}
 		w.mu.Unlock()
 	}
+	if *each {
+		s.witness = w
+	}
 	knocks, rows, failed := s.run(t, table())
 	trips, err := w.take()
+	trips = append(trips, s.tell(t)...)
 	if err != nil {
 		t.Error("somebody else noticed:", err)
 	}
@@ -161,6 +166,7 @@ func (s *server) run(t *testing.T, rows []attack) (knocks, count, failed int64) 
 		}
 		count++
 		do := func() {
+			defer s.felt(a.name)
 			for d := range doors {
 				if !doors[d].is(a.door) || d > 0 && a.door == "" && !*all && i%7 != 0 {
 					continue // the ordinary run has a seventh of the rows at the other doors
@@ -174,7 +180,7 @@ func (s *server) run(t *testing.T, rows []attack) (knocks, count, failed int64) 
 				s.end(a.name)
 			}
 		}
-		if a.crowd != nil {
+		if a.crowd != nil || *each {
 			do()
 		} else {
 			work <- do

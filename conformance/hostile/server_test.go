@@ -75,6 +75,9 @@ type server struct {
 	t     *testing.T
 	mu    sync.Mutex
 	doing map[string]bool // rows in progress
+
+	witness *witness // set with -each
+	told    []told
 }
 
 func startServer(t *testing.T) *server {

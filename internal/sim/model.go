@@ -154,7 +154,9 @@ type side struct {
 	aliasIn    [][]byte
 	aliasMax   int
 	aliasOut   [][]byte
-	told       int // reason of the DISCONNECT that the router sent; -1: none
+	late       []*direct // QoS 0 that waits for room
+	lateSent   bool      // some of it was sent in this step
+	told       int       // reason of the DISCONNECT that the router sent; -1: none
 }
 
 // direct is a QoS 0 message that must be sent in this step.

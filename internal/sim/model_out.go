@@ -113,7 +113,7 @@ func (m *model) sentPublish(c *conn, p *packet) {
 	case p.dup:
 		m.sentAgain(c, s, p)
 	case p.qos == 0:
-		if !m.tookDirect(c, p) && m.tookReplay(s, c, p) == nil && m.tookLimbo(s, c, p) == nil {
+		if !m.tookLate(c, p) && !m.tookDirect(c, p) && m.tookReplay(s, c, p) == nil && m.tookLimbo(s, c, p) == nil {
 			m.unexpected(s, c, p)
 		}
 	default:
@@ -273,6 +273,7 @@ func (m *model) tookDirect(c *conn, p *packet) bool {
 				return false // out of order
 			}
 		}
+		m.passLate(c, len(c.late))
 		d.done = true
 		return true
 	}

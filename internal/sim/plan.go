@@ -95,6 +95,7 @@ func Draw(seed uint64) *Plan {
 	if p.Shared > 0 { // which member's queue has lost a message could not be told
 		p.Limits.QueuedMessagesMax, p.Limits.QueuedBytesMax = 0, 0
 	}
+	p.drawLate()
 	if r.percent(40) {
 		p.OutputBytes = r.between(40, 600)
 		p.ControlBytes = r.of(50, 200, 1000)

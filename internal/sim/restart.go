@@ -18,6 +18,7 @@ func DrawDurable(seed uint64) *Plan {
 	r := &rng{seed ^ 0x5705e}
 	p.Store, p.Batches, p.Stop = true, false, false
 	p.Limits.QueuedMessagesMax, p.Limits.QueuedBytesMax = 0, 0 // what waits for the disk is not in the queue
+	p.Limits.QueuedWindowMax = r.between(1, 8)
 	for range r.between(1, 6) {
 		p.Ops = slices.Insert(p.Ops, r.n(len(p.Ops)), Op{opRestart, 0, uint32(r.next())})
 	}
@@ -34,14 +35,32 @@ func (m memStore) DeleteRange(first, last uint64) {
 }
 
 func (m memStore) Load(each func(key uint64, value []byte) error) error {
-	return m.Mem.Load(func(k store.Key, _ int, value []byte) error {
-		if k.Table() >= store.Cold {
-			m.Read([]store.Key{k}, func(v []store.Value) { value = v[0].Data })
-			m.Answer()
+	return m.Mem.Load(func(k store.Key, _ int, value []byte) error { return each(uint64(k), value) })
+}
+
+func (m memStore) Read(keys []uint64, done func([]router.StoreValue)) bool {
+	list := make([]store.Key, len(keys))
+	for i, k := range keys {
+		list[i] = store.Key(k)
+	}
+	return m.Mem.Read(list, func(values []store.Value) {
+		answer := make([]router.StoreValue, len(values))
+		for i, v := range values {
+			answer[i] = router.StoreValue{Data: v.Data, Err: v.Err}
 		}
-		return each(uint64(k), value)
+		done(answer)
 	})
 }
+
+// Fetch does not stand in the row of reads.
+func (m memStore) Fetch(keys []uint64) (answer []router.StoreValue) {
+	durable := m.Crash(store.FlightLost)
+	memStore{durable}.Read(keys, func(v []router.StoreValue) { answer = v })
+	durable.Answer()
+	return answer
+}
+
+func (m memStore) Memory() int64 { return 0 }
 
 // start makes a router, of what the store has if there is one.
 func (w *World) start() {
@@ -66,7 +85,7 @@ func (w *World) commit() {
 	for {
 		w.wake = w.router.EndPass()
 		w.keepPromises()
-		if !w.mem.Complete(nil) {
+		if !w.mem.Complete(nil) && !w.mem.Answer() {
 			return
 		}
 		w.router.BeginPass(w.now)

@@ -118,6 +118,9 @@ func (w *World) unhealed() string {
 			return cl.name + " has bytes on the way"
 		}
 	}
+	if w.late() {
+		return "something is late"
+	}
 	for _, s := range w.model.sessions {
 		if s.conn == nil {
 			continue

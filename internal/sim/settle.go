@@ -18,10 +18,12 @@ func (m *model) settle() {
 		}
 	}
 	for _, d := range m.direct {
-		if !d.done && !d.conn.refusedNow && m.fits(d.delivery, d.conn) == fitsSurely {
+		blocked := d.conn.refusedNow || m.limits.LateBytesMax > lateOverBytes && (d.conn.refused || m.mayKeepLate(d.delivery))
+		if !d.done && !blocked && m.fits(d.delivery, d.conn) == fitsSurely {
 			w.fail("conn %d was not sent %q with QoS 0, and refused nothing", d.conn.id, d.payload)
 		}
 	}
+	m.settleLate()
 	m.settleLimbo()
 	m.settleFresh()
 	m.settleLost()
@@ -90,7 +92,9 @@ func (m *model) full(s *session) bool {
 // waits without a reason.
 func (m *model) settleSession(s *session) {
 	m.is = m.is[:0]
-	m.w.router.Waiting(s.id, func(topic, payload []byte, qos byte) { m.is = append(m.is, waiting{topic, payload, qos}) })
+	m.w.router.Waiting(s.id, func(topic, payload []byte, qos byte) {
+		m.is = append(m.is, waiting{bytes.Clone(topic), bytes.Clone(payload), qos})
+	})
 	if m.w.mem != nil {
 		m.dropReplayed(s)
 	}

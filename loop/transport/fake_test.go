@@ -109,6 +109,7 @@ type packets struct {
 	calls   int
 	perCall int  // packets taken in one call, 0 for all
 	pauses  bool // pause behind each call that took one
+	yields  bool // likewise, and resume at once
 	echo    bool
 	err     error // returned behind the first packet
 	drained int
@@ -134,8 +135,11 @@ func (p *packets) Data(view []byte) (used int, err error) {
 			return used, p.err
 		}
 	}
-	if p.pauses && took > 0 {
+	if (p.pauses || p.yields) && took > 0 {
 		p.c.Pause()
+	}
+	if p.yields && took > 0 {
+		p.c.Resume()
 	}
 	return used, nil
 }

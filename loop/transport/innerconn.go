@@ -93,7 +93,7 @@ func (c *innerConn) Pause() {
 
 // Resume implements loop.Conn.
 func (c *innerConn) Resume() {
-	c.paused = false
+	c.paused, c.yielded = false, true
 	c.outer.Resume()
 }
 

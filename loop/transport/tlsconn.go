@@ -48,6 +48,9 @@ const (
 	// barrenMax is how many records, or frames of a WebSocket, may bring nothing in one pass; the others wait for the
 	// next one. New keys cost about 10 µs, a ping 0.1 µs, and nobody needs them often.
 	barrenMax = 64
+	// recordsTurn is how many records of one connection are decrypted before others have their turn: short ones, that
+	// is, of the longest a read has four.
+	recordsTurn = 512
 	// backlogBytesMax is how many bytes may wait for that: more than an engine reads at a time that then stops reading.
 	backlogBytesMax       = 1 << 20
 	backlogFramesBytesMax = 256 << 10 // the same for frames, which need no handshake
@@ -90,7 +93,8 @@ func (t *TLS) input(view []byte) (used int, err error) {
 	end := t.kept.plain
 	raw := end + t.kept.gap
 	barren := 0 // records with nothing for the handler
-	for t.broken == nil && t.owed < owedBytesMax && barren < barrenMax {
+	left := recordsTurn
+	for ; t.broken == nil && t.owed < owedBytesMax && barren < barrenMax && left > 0; left-- {
 		n := recordLen(view[raw:])
 		if n == 0 {
 			break
@@ -110,8 +114,13 @@ func (t *TLS) input(view []byte) (used int, err error) {
 	}
 	t.wire.in = nil
 	t.partial = raw < len(view) && t.broken == nil
-	if barren == barrenMax && t.broken == nil {
+	switch {
+	case t.broken != nil:
+	case barren == barrenMax:
 		t.later(len(view) - raw)
+	case left == 0:
+		t.outer.Pause()
+		t.steer()
 	}
 	if t.owed >= owedBytesMax && !t.held {
 		t.partial = false

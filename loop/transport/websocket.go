@@ -28,6 +28,7 @@ type WebSocket struct {
 	kept     kept // the beginning of the next view, see above
 	searched int  // bytes of the request that have no end in them
 	paused   bool
+	yielded  bool // the handler inside wants to be called again, after others
 	closed   bool
 }
 
@@ -93,7 +94,7 @@ func (w *WebSocket) shake(view []byte) (used int, err error) {
 func (w *WebSocket) input(view []byte) (used int, err error) {
 	start, end := 0, w.kept.plain
 	raw := end + w.kept.gap
-	w.frames.barren = 0
+	w.frames.barren, w.yielded = 0, false
 	for told := 0; !w.closed && !w.paused; {
 		var h ws.Header
 		var n int
@@ -111,7 +112,7 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 			}
 		}
 		switch {
-		case w.closed || w.paused:
+		case w.closed || w.paused || w.yielded:
 			return w.kept.keep(view, start, end, raw), nil
 		case err != nil:
 			return start, w.broken(err)

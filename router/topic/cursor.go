@@ -29,17 +29,23 @@ func (t *Retained[M]) Cursor(filter string) *Cursor[M] {
 	return c
 }
 
-// Next goes on with the walk: it visits at most max nodes, which bounds its time, and calls yield for each message
-// found; done reports that the walk is over. When yield returns false, Next returns and the message counts as not
+// Next is Walk without the count.
+func (c *Cursor[M]) Next(max int, yield func(m M) bool) (done bool) {
+	_, done = c.Walk(max, yield)
+	return done
+}
+
+// Walk goes on with the walk: it visits at most max nodes, which bounds its time, and calls yield for each message
+// found; left is how many of max were not needed, done reports that the walk is over. When yield returns false, Next returns and the message counts as not
 // delivered: the next call starts with it, or with the one that its topic has by then. yield may change the
 // Retained, but must not call methods of c.
-func (c *Cursor[M]) Next(max int, yield func(m M) bool) (done bool) {
+func (c *Cursor[M]) Walk(max int, yield func(m M) bool) (left int, done bool) {
 	for ; max > 0 && c.slot >= 0; max-- {
 		if !c.visit(yield) {
-			return false
+			return max, false
 		}
 	}
-	return c.slot < 0
+	return max, c.slot < 0
 }
 
 // Close ends the walk. It may be called more than once, and after the end.

@@ -1,0 +1,114 @@
+package router
+
+// An estate is what a session that has ended had on disk only. It is taken away
+// in pieces, so that one of millions of messages does not hold the loop; those
+// of shared subscriptions are read and go to other members. A start takes up
+// what was left of one.
+
+const (
+	estatePassMax  = 4096 // messages of estates in one pass
+	estateBatchMax = 8192 // in one batch
+)
+
+// bequeath leaves what s had behind its window to the passes that come.
+func (r *Router) bequeath(s *Session) {
+	t := s.onShelf()
+	if t == nil {
+		return
+	}
+	s.kept.shelf = nil
+	t.ended = true
+	r.keep.estates = append(r.keep.estates, t)
+}
+
+// settleEstates does a piece of what is left.
+func (k *keeper) settleEstates() {
+	budget := min(estatePassMax, k.estateRoom())
+	kept := k.estates[:0]
+	for _, t := range k.estates {
+		budget = k.settleEstate(t, budget)
+		if t.reading || t.cold.n+t.fresh.n > 0 {
+			kept = append(kept, t)
+		}
+	}
+	clear(k.estates[len(kept):])
+	k.estates = kept
+}
+
+// estateRoom is how many messages of estates have a place in the open batch.
+func (k *keeper) estateRoom() int {
+	if k.failed { // nothing is written any more
+		return estatePassMax
+	}
+	return estateBatchMax - k.estateDone
+}
+
+// estatesWait tells whether the next piece can follow at once.
+func (k *keeper) estatesWait() bool {
+	if k.estateRoom() <= 0 {
+		return false // a commit comes
+	}
+	for _, t := range k.estates {
+		if !t.reading && !t.hungry {
+			return true
+		}
+	}
+	return false
+}
+
+// settleEstate goes on with t as far as budget allows, and returns what is left
+// of that.
+func (k *keeper) settleEstate(t *shelf, budget int) int {
+	r, s := k.r, t.s
+	for !t.reading && !t.hungry && budget > 0 && t.cold.n > 0 {
+		if t.cold.peek().has(stubGroup) {
+			t.readInherited()
+			break
+		}
+		r.drop(s, DropSession, nil)
+		k.unwrite(r.takeCold(t))
+		k.estateDone++
+		budget--
+	}
+	for budget > 0 && t.cold.n == 0 && t.fresh.n > 0 {
+		d := r.popFresh(t)
+		r.passOn(&d, false)
+		r.dropWaiting(s, DropSession, d)
+		k.estateDone++
+		budget--
+	}
+	return budget
+}
+
+// readInherited fetches the next messages of shared subscriptions.
+func (t *shelf) readInherited() {
+	var list []stub
+	bytes := 0
+	t.cold.each(func(b stub) bool {
+		if !b.has(stubGroup) || len(list) == unshelveMax || len(list) > 0 && bytes+b.size > t.s.r.limits.QueuedWindowBytesMax {
+			return false
+		}
+		list = append(list, b)
+		bytes += b.size
+		return true
+	})
+	t.fetch(list, t.inherited)
+}
+
+// inherited passes on what was read.
+func (t *shelf) inherited(list []stub, values []StoreValue) {
+	r, s := t.s.r, t.s
+	for _, b := range list {
+		mine := values[:b.records()]
+		values = values[b.records():]
+		d, err := r.keep.revive(s, b, mine)
+		r.takeCold(t)
+		if err != nil {
+			r.unreadable(s, b, mine[0].Data, err)
+			continue
+		}
+		r.passOn(&d, false)
+		r.dropWaiting(s, DropSession, d)
+		r.keep.estateDone++
+	}
+}

@@ -1,0 +1,206 @@
+//go:build linux
+
+package router_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// worst times what a peer can make the router do at one go: each call of Data,
+// Closed and EndPass by itself.
+type worst struct {
+	tb     testing.TB
+	r      *router.Router
+	now    int64
+	most   time.Duration
+	calls  int
+	joined int
+}
+
+func newWorst(tb testing.TB, l router.Limits) *worst {
+	w := &worst{tb: tb, now: 1, r: router.New(router.Config{Rand: func() uint64 { return 1 }, Limits: l})}
+	w.r.BeginPass(w.now)
+	return w
+}
+
+// time runs f, which is one turn that nobody else gets.
+func (w *worst) time(f func()) {
+	from := processorTime(w.tb)
+	f()
+	w.most = max(w.most, processorTime(w.tb)-from)
+	w.calls++
+}
+
+// processorTime is that of this thread, which the test is locked to: what others
+// do on the machine does not count, nor does the collector on other threads.
+func processorTime(tb testing.TB) time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(t.Nano())
+}
+
+// data hands over bytes as a loop would, again and again until all are taken.
+func (w *worst) data(c *router.Client, b []byte) {
+	for len(b) > 0 {
+		n, err := 0, error(nil)
+		w.time(func() { n, err = c.Data(b) })
+		b = b[n:]
+		if err != nil {
+			w.tb.Fatal(err)
+		}
+		w.pass()
+	}
+}
+
+// pass ends the pass and those that follow at once.
+func (w *worst) pass() {
+	for wake := w.now; wake == w.now; w.r.BeginPass(w.now) {
+		w.time(func() { wake = w.r.EndPass() })
+	}
+}
+
+// later moves the clock.
+func (w *worst) later(d time.Duration) {
+	w.now += d.Nanoseconds()
+	w.r.BeginPass(w.now)
+	w.pass()
+}
+
+func (w *worst) join(flags byte, more ...byte) *router.Client {
+	w.joined++
+	id := fmt.Sprintf("%07d", w.joined)
+	c := w.r.Attach(new(sinkConn), router.Peer{})
+	w.data(c, longPacket(0x10, append([]byte("\x00\x04MQTT\x04"), flags, 0, 0), []byte("\x00\x07"+id), more))
+	return c
+}
+
+// subscribe fills the session with n filters, a thousand at a time.
+func (w *worst) subscribe(c *router.Client, n int) {
+	for i := 0; i < n; i += 1000 {
+		w.data(c, longPacket(0x82, []byte{0, 1}, filters(i, min(1000, n-i), "\x01")))
+	}
+}
+
+// unmeasured forgets what was seen so far.
+func (w *worst) unmeasured() { w.most, w.calls = 0, 0 }
+
+// BenchmarkWorst is the longest turn that a peer can take from the others, for
+// each handler whose work grows with what it is sent or with what it holds;
+// tidy:long because it is a table.
+func BenchmarkWorst(b *testing.B) {
+	many := router.Limits{SubscriptionsMax: 1_000_000}
+	rows := []struct {
+		name   string
+		limits router.Limits
+		do     func(w *worst)
+	}{
+		{"SUBSCRIBE of 220,000 filters", many, func(w *worst) {
+			w.data(w.join(2), longPacket(0x82, []byte{0, 1}, filters(0, 220_000, "\x01")))
+		}},
+		{"SUBSCRIBE of 220,000 filters, 10,000 allowed", router.Limits{}, func(w *worst) {
+			w.data(w.join(2), longPacket(0x82, []byte{0, 1}, filters(0, 220_000, "\x01")))
+		}},
+		{"SUBSCRIBE of 10,000 filters again, something retained", router.Limits{}, func(w *worst) {
+			c := w.join(2)
+			w.data(c, []byte("\x31\x04\x00\x01t!"))
+			w.data(c, longPacket(0x82, []byte{0, 1}, filters(0, 10_000, "\x01")))
+			w.data(c, longPacket(0x82, []byte{0, 1}, filters(0, 10_000, "\x01")))
+		}},
+		{"UNSUBSCRIBE of 220,000 filters", many, func(w *worst) {
+			c := w.join(2)
+			w.subscribe(c, 220_000)
+			w.unmeasured()
+			w.data(c, longPacket(0xa2, []byte{0, 1}, filters(0, 220_000, "")))
+		}},
+		{"end of a session with 1,000,000 filters", many, func(w *worst) {
+			c := w.join(2)
+			w.subscribe(c, 1_000_000)
+			w.unmeasured()
+			w.time(func() { c.Closed(nil) })
+			w.pass()
+		}},
+		{"CONNECT with Clean Session over 1,000,000 filters", many, func(w *worst) {
+			c := w.join(0)
+			w.subscribe(c, 1_000_000)
+			w.time(func() { c.Closed(nil) })
+			w.unmeasured()
+			w.joined--
+			w.join(2)
+			w.pass()
+		}},
+		{"expiry of 1,000 sessions with 1,000 filters each", router.Limits{SessionExpiry: time.Hour}, func(w *worst) {
+			for range 1000 {
+				c := w.join(0)
+				w.subscribe(c, 1000)
+				w.time(func() { c.Closed(nil) })
+			}
+			w.unmeasured()
+			w.later(2 * time.Hour)
+		}},
+		{"keep alive of 1,000 clients with wills for 1,000 subscribers", router.Limits{}, func(w *worst) {
+			for range 1000 {
+				w.data(w.join(2), []byte("\x82\x06\x00\x01\x00\x01w\x00"))
+			}
+			var all []*router.Client
+			for range 1000 {
+				all = append(all, w.join(6, []byte("\x00\x01w\x00\x01x")...))
+			}
+			w.unmeasured()
+			for _, c := range all {
+				w.time(func() { c.Closed(fmt.Errorf("gone")) })
+			}
+			w.pass()
+		}},
+		{"# on 1,000,000 retained messages", router.Limits{}, func(w *worst) {
+			c := w.join(2)
+			for i := range 1_000_000 {
+				w.data(c, longPacket(0x31, filters(i, 1, "x")))
+			}
+			w.unmeasured()
+			w.data(w.join(2), []byte("\x82\x06\x00\x01\x00\x01#\x00"))
+		}},
+		{"64 KiB of PINGREQ", router.Limits{}, func(w *worst) {
+			ping := make([]byte, 64<<10)
+			for i := 0; i < len(ping); i += 2 {
+				ping[i] = 0xc0
+			}
+			w.data(w.join(2), ping)
+		}},
+		{"64 KiB of PUBLISH for 10,000 subscribers", router.Limits{}, func(w *worst) {
+			for range 10_000 {
+				w.data(w.join(2), []byte("\x82\x06\x00\x01\x00\x01t\x00"))
+			}
+			p := w.join(2)
+			var all []byte
+			for len(all) < 64<<10 {
+				all = append(all, "\x30\x03\x00\x01t"...)
+			}
+			w.unmeasured()
+			w.data(p, all)
+		}},
+	}
+	for _, row := range rows {
+		b.Run(row.name, func(b *testing.B) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			most := time.Duration(0)
+			calls := 0
+			for b.Loop() {
+				w := newWorst(b, row.limits)
+				row.do(w)
+				most, calls = max(most, w.most), w.calls
+			}
+			b.ReportMetric(float64(most.Microseconds())/1000, "ms/longest")
+			b.ReportMetric(float64(calls), "turns")
+		})
+	}
+}
