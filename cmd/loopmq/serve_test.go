@@ -241,6 +241,9 @@ func TestServeFromAMosquittoConf(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, log := startServe(t, "--mosquitto-conf", path, "--log-format", "logfmt")
+	if line := waitLine(t, log, "state="); !strings.Contains(line, "in memory only") { // it has no persistence
+		t.Error(line)
+	}
 	waitLine(t, log, "listening on mqtt://127.0.0.1:"+port)
 	if out, err := exec.Command("mosquitto_pub", "-h", "127.0.0.1", "-p", port, "-t", "t", "-m", "x", "-q", "1").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

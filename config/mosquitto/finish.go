@@ -66,7 +66,9 @@ func (c *converter) absolute(file string) {
 			*path = filepath.Join(c.dir, *path)
 		}
 	}
-	abs(&c.f.StateDir)
+	if c.persistence {
+		abs(&c.f.StateDir)
+	}
 	if strings.Contains(c.f.Log.To, "/") {
 		abs(&c.f.Log.To)
 	}
