@@ -4,11 +4,11 @@ import "fmt"
 
 // onDisk is what a walk over all sessions finds of what waits on disk only.
 type onDisk struct {
-	n     int
-	bytes int
-	held  int
-	fresh int            // in memory behind it
-	entry map[uint64]int // by number of the message
+	n      int
+	bytes  int
+	held   int
+	behind int            // in memory behind it
+	entry  map[uint64]int // by number of the message
 }
 
 // checkKept holds what a session has against what is written down of it, and
@@ -68,8 +68,12 @@ func (s *Session) takes() bool {
 
 // check walks what waits behind entry last.
 func (t *shelf) check(last uint64, found *onDisk) (err error) {
-	r, n, bytes := t.s.r, 0, 0
+	r, n, here, bytes := t.s.r, 0, 0, 0
 	t.cold.each(func(b stub) bool {
+		if b.stays() {
+			here++
+			return true
+		}
 		n, bytes = n+1, bytes+b.size
 		found.entry[b.message]++
 		if b.entry <= last || b.entry > r.keep.durable {
@@ -79,9 +83,18 @@ func (t *shelf) check(last uint64, found *onDisk) (err error) {
 		return true
 	})
 	found.n, found.bytes, found.held = found.n+n, found.bytes+bytes, found.held+t.cold.held
+	found.behind += t.here.bytes
+	if t.cold.n > 0 && t.void > 0 && t.cold.peek().stays() {
+		err = fmt.Errorf("the oldest place is of nobody")
+	}
+	for i := range t.here.n {
+		if d := t.here.at(i); d.key != 0 || d.msg.class != DurabilityNone {
+			err = fmt.Errorf("entry %d of class %v stays in memory", d.key, d.msg.class)
+		}
+	}
 	for i := range t.fresh.n {
 		d := t.fresh.at(i)
-		found.fresh += d.msg.bytes()
+		found.behind += d.msg.bytes()
 		if d.key == 0 {
 			continue
 		}
@@ -91,7 +104,7 @@ func (t *shelf) check(last uint64, found *onDisk) (err error) {
 		}
 		last = d.key
 	}
-	return firstError(err, differs("messages on disk", t.cold.n, n), differs("their bytes", t.cold.bytes, bytes))
+	return firstError(err, differs("messages on disk", t.cold.n-here, n), differs("messages that stay", here, t.here.n+t.void), differs("their bytes", t.cold.bytes, bytes))
 }
 
 // checkDisk holds the counters against what was found.
@@ -124,15 +137,22 @@ func (r *Router) checkEstates(holders map[*Message]int32, found *onDisk) (waitin
 		return 0, 0, nil
 	}
 	for _, t := range r.keep.estates {
-		before := found.fresh
+		before := found.behind
 		if err = t.check(0, found); err != nil {
 			break
 		}
-		for i := range t.fresh.n {
-			holders[t.fresh.at(i).msg]++
-		}
-		waiting += t.cold.n + t.fresh.n
-		bytes += found.fresh - before
+		t.holders(holders)
+		waiting += t.cold.n - t.void + t.fresh.n
+		bytes += found.behind - before
 	}
 	return waiting, bytes, err
+}
+
+// holders counts for each message how often t holds it.
+func (t *shelf) holders(holders map[*Message]int32) {
+	for _, q := range []*queue{&t.here, &t.fresh} {
+		for i := range q.n {
+			holders[q.at(i).msg]++
+		}
+	}
 }

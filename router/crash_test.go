@@ -31,7 +31,7 @@ func TestCrashesLoseNothing(t *testing.T) {
 					{Filter: "t/lazy", Class: router.DurabilityLazy}, {Filter: "t/none", Class: router.DurabilityNone},
 				},
 			}, store.NewMem(), 1_700_000_000e9)}
-			noise := int(seed%3) * 30
+			noise := int(seed%3) * 60
 			for i := range 2 {
 				k.all = append(k.all, &talker{k: k, id: fmt.Sprint("p", i)})
 			}
@@ -77,6 +77,8 @@ type talk struct {
 	d    *durable
 	all  []*talker
 	last bool // nothing new is published
+
+	noises int
 }
 
 func (k *talk) crash() {
@@ -91,7 +93,8 @@ func (k *talk) crash() {
 func (k *talk) noise() {
 	c := k.d.connect("noise", true)
 	name := [2]string{"t/lazy", "t/none"}[k.rng.IntN(2)]
-	c.feed(packet(0x32+byte(k.rng.IntN(2))<<1, str(name), "\x00\x01", "0"))
+	k.noises++
+	c.feed(packet(0x32+byte(k.rng.IntN(2))<<1, str(name), "\x00\x01", strconv.Itoa(k.noises)))
 	c.reset()
 }
 
@@ -127,19 +130,30 @@ func (k *talk) judge(t *testing.T) {
 	if total == 0 {
 		t.Error("nothing was published")
 	}
+	for _, s := range k.all[2:] {
+		for _, from := range []string{"lazy 1", "lazy 2", "none 1", "none 2"} {
+			if got := s.got[from]; !slices.IsSorted(firsts(got)) || from[5] == '2' && len(firsts(got)) < len(got) {
+				t.Errorf("%s got of %s: %v", s.id, from, got)
+			}
+		}
+	}
+}
+
+// firsts leaves out copies.
+func firsts(list []int) (first []int) {
+	for _, n := range list {
+		if !slices.Contains(first, n) {
+			first = append(first, n)
+		}
+	}
+	return first
 }
 
 // compare holds what s got of p against what p sent.
 func (c *talker) compare(t *testing.T, s *talker, qos int) {
 	got := s.got[fmt.Sprint(c.id, " ", qos)]
 	if qos == 1 { // copies may come again, after the first of each came in order
-		var first []int
-		for _, n := range got {
-			if !slices.Contains(first, n) {
-				first = append(first, n)
-			}
-		}
-		got = first
+		got = firsts(got)
 	}
 	for i := range max(c.sent[qos], len(got)) {
 		if i >= len(got) || got[i] != i+1 {
