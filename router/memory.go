@@ -1,7 +1,7 @@
 package router
 
 import (
-	"slices"
+	"sort"
 )
 
 // memoryLevel says how near the broker is to Limits.MemoryBytesMax, and what is
@@ -119,11 +119,12 @@ func (r *Router) trim(excess int64) {
 			largest = append(largest, backlog{s, b})
 		}
 	}
-	slices.SortFunc(largest, func(a, b backlog) int {
+	sort.Slice(largest, func(i, j int) bool {
+		a, b := &largest[i], &largest[j]
 		if a.bytes != b.bytes {
-			return b.bytes - a.bytes
+			return a.bytes > b.bytes
 		}
-		return compareText(a.s.id, b.s.id) // the same in every run
+		return compareText(a.s.id, b.s.id) < 0 // the same in every run
 	})
 	for _, b := range largest[:min(len(largest), memoryTrimMost)] {
 		r.stats.Trims++

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 
 	"github.com/loopmq/loopmq/codec"
 )
@@ -285,8 +286,9 @@ func (g *restoring) fetchMessages() error {
 
 // joinFlights gives sessions what was in flight, in the order of sending.
 func (g *restoring) joinFlights() {
-	slices.SortFunc(g.flights, func(a, b restoredEntry) int {
-		return cmp.Or(cmp.Compare(a.session, b.session), cmp.Compare(a.flight, b.flight), cmp.Compare(a.key, b.key))
+	sort.Slice(g.flights, func(i, j int) bool {
+		a, b := &g.flights[i], &g.flights[j]
+		return cmp.Or(cmp.Compare(a.session, b.session), cmp.Compare(a.flight, b.flight), cmp.Compare(a.key, b.key)) < 0
 	})
 	for i := range g.flights {
 		e := &g.flights[i]
