@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -207,6 +208,26 @@ func TestReloadedClass(t *testing.T) {
 	}
 }
 
+// TestNoneGoesOnWithAFailedStore to its end: nobody waits for what is not written.
+func TestNoneGoesOnWithAFailedStore(t *testing.T) {
+	d := classed(t)
+	p := d.connect("p", false)
+	d.flush()
+	p.take()
+	d.session("s").send("82 06 00 01 00 01 '#' 02")
+	d.pass(func() { d.mem.Complete(errors.New("input/output error")) })
+	p = d.connect("p", false)
+	p.expect("20 02 01 00")
+	p.feed(packet(0x34, str("none/a"), "\x00\x01", "a"))
+	p.expect("50 02 00 01")
+	p.feed(packet(0x3c, str("none/a"), "\x00\x01", "a"))
+	p.expect("50 02 00 01")
+	p.send("62 02 00 01")
+	p.expect("70 02 00 01")
+	p.send("62 02 00 02") // of what may have been written before
+	p.expect("")
+}
+
 // TestRandomClasses is TestRandomCrashes with classes.
 func TestRandomClasses(t *testing.T) {
 	for seed := range uint64(150) {
@@ -214,7 +235,7 @@ func TestRandomClasses(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 8))
 			v := &visitors{r: r}
 			cfg := router.Config{Limits: router.Limits{
-				InflightMax: 1 + r.IntN(4), QueuedMessagesMax: 1 + r.IntN(6), SubscriptionsMax: 3, RetainedMessagesMax: 3,
+				InflightMax: 1 + r.IntN(4), QueuedMessagesMax: 1 + r.IntN(12), QueuedWindowMax: 1 + r.IntN(4), SubscriptionsMax: 3, RetainedMessagesMax: 3,
 				SessionExpiry: time.Hour, ReceiveMaximum: 1 + r.IntN(3), TopicAliasMax: 3, TopicAliasOutMax: 2,
 			}}
 			rules := func() (list []router.DurabilityRule) {
@@ -245,6 +266,8 @@ func TestRandomClasses(t *testing.T) {
 						d.cfg.Durability = rules()
 						d.pass(func() { d.r.Change(d.cfg) })
 					}
+				case 8:
+					d.answer()
 				}
 			}
 			d.compare()

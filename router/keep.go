@@ -261,6 +261,11 @@ func (s *Session) keepReceived(id uint16, class Durability) {
 	}
 }
 
+// unwritten tells whether id was received with a message that may be lost.
+func (s *Session) unwritten(id uint16) bool {
+	return s.kept != nil && s.kept.unwritten != nil && s.kept.unwritten.has(id)
+}
+
 func (s *Session) dropReceived(id uint16) {
 	if s.kept == nil || s.kept.unwritten != nil && s.kept.unwritten.remove(id) {
 		return

@@ -34,7 +34,7 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	}
 	if p.QoS == 2 && c.session.received != nil && c.session.received.has(p.PacketID) {
 		r.stats.Duplicates++
-		if c.undurable() {
+		if c.undurable() && !(c.session.unwritten(p.PacketID) && r.keep.classes.of(p.Topic) == DurabilityNone) {
 			return nil // nobody knows whether it is on the disk; the client repeats it after a restart
 		}
 		c.awaitAll()
