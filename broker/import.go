@@ -1,8 +1,11 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/loopmq/loopmq/broker/mosquittodb"
@@ -26,27 +29,79 @@ type Imported struct {
 // importBytes is about how much goes into one batch.
 const importBytes = 1 << 20
 
-// ImportMosquitto writes what data, a mosquitto.db, has into a new state
-// directory. An error that wraps *mosquittodb.Error is about data.
+// ImportMosquitto makes a state directory of what data, a mosquitto.db, has. dir
+// must be new, or empty; it has everything or is not touched. An error that wraps
+// *mosquittodb.Error is about data.
 func ImportMosquitto(dir string, data []byte) (*Imported, error) {
 	file, err := mosquittodb.Parse(data)
 	if err != nil {
 		return nil, err
 	}
+	var found *Imported
+	if err := replaceDir(dir, func(fresh string) (err error) {
+		found, err = importInto(fresh, file)
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("import into %s: %w", dir, err)
+	}
+	return found, nil
+}
+
+// replaceDir has fill make a directory beside dir, which then takes its place.
+func replaceDir(dir string, fill func(fresh string) error) error {
+	dir = filepath.Clean(dir)
+	if target, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = target
+	}
+	switch files, err := os.ReadDir(dir); {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return err
+	case len(files) > 0:
+		return errors.New("there is something already; give a new directory")
+	}
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return err
+	}
+	fresh, err := os.MkdirTemp(parent, filepath.Base(dir)+".import-") // mode 0700
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh)
+	if err := fill(fresh); err != nil {
+		return err
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) { // Rename would not replace it
+		return err
+	}
+	if err := os.Rename(fresh, dir); err != nil {
+		return err
+	}
+	return syncDir(parent)
+}
+
+// syncDir makes the names in dir durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+func importInto(dir string, file *mosquittodb.File) (*Imported, error) {
 	i := &importer{file: file, posts: make(chan func(), 1), known: make(map[uint64]*importedMessage)}
 	i.found.Version = file.Version
 	i.state = newState(dir, StateOptions{}, func(f func()) { i.posts <- f })
 	if err := i.state.open(); err != nil {
 		return nil, err
 	}
-	err = i.run()
+	err := i.run()
 	if e := i.state.Close(); err == nil && e != nil {
 		err = fmt.Errorf("last commit: %w", e)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("import into %s: %w", dir, err)
-	}
-	return &i.found, nil
+	return &i.found, err
 }
 
 // importer drives a router without connections.
@@ -93,11 +148,8 @@ func (i *importer) run() error {
 		Limits: most, Rand: newRand(), Store: importStore{i.state, i}, SaveIdentity: none.saveIdentity,
 		Wall: func() int64 { return i.now.UnixNano() },
 	})
-	switch there, err := i.r.Restore(1); {
-	case err != nil:
+	if _, err := i.r.Restore(1); err != nil {
 		return err
-	case there.Sessions+there.Retained+there.Expired+there.Lost > 0:
-		return fmt.Errorf("there are %d sessions and %d retained messages already; give a new directory", there.Sessions, there.Retained)
 	}
 	i.r.BeginPass(1)
 	for _, step := range []func() error{i.sessions, i.subscriptions, i.messages, i.entries, i.retained, i.received} {

@@ -20,6 +20,12 @@ func TestStoreImport(t *testing.T) {
 	expect(1, "no such file", filepath.Join(dir, "nowhere"), dir)
 	expect(0, "2 retained messages", real, dir) // one session ends some day
 	expect(1, "give a new directory", real, dir)
+	expect(1, "not a directory", real, filepath.Join(real, "state"))
+	empty := t.TempDir()
+	expect(0, "2 retained messages", real, empty)
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "*.import-*")); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
 	bad := filepath.Join(t.TempDir(), "mosquitto.db")
 	data, err := os.ReadFile(real)
 	if err != nil {
