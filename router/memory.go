@@ -160,7 +160,10 @@ func (r *Router) cutOne(s *Session) int {
 	case s.late.n > 0:
 		d = r.popLate(s)
 	case s.kept != nil && r.keep.accepts() == nil: // what is not durable yet will be at the next look
-		if n := r.shelveWindow(s); n > 0 || r.memory.level < memoryRefuse {
+		if n := r.shelveWindow(s); n > 0 {
+			return n
+		}
+		if n := r.cutNone(s); n > 0 || r.memory.level < memoryRefuse {
 			return n
 		}
 		return r.cutCold(s)
@@ -169,7 +172,7 @@ func (r *Router) cutOne(s *Session) int {
 	case s.onShelf() != nil && s.onShelf().fresh.n > 0 && s.onShelf().cold.n == 0:
 		d = r.popFresh(s.onShelf())
 	default:
-		return 0
+		return r.cutNone(s)
 	}
 	n := d.msg.bytes() + messageOverBytes
 	r.dropWaiting(s, DropMemory, d)
@@ -183,6 +186,9 @@ func (r *Router) cutCold(s *Session) int {
 	t := s.onShelf()
 	if t == nil || t.cold.n == 0 || r.keep.estateRoom() <= 0 {
 		return 0
+	}
+	if t.cold.peek().stays() {
+		return r.cutNone(s)
 	}
 	r.drop(s, DropMemory, nil)
 	r.keep.unwrite(r.takeCold(t))

@@ -106,7 +106,7 @@ func (g *restoring) record(table byte, n uint64, value []byte) error {
 // lose drops a record that belongs to nothing.
 func (g *restoring) lose(table byte, n uint64) error {
 	g.found.Lost++
-	g.k.delete(recordKey(table, n), true)
+	g.k.delete(recordKey(table, n), promised)
 	return nil
 }
 
@@ -139,7 +139,7 @@ func (g *restoring) will(n uint64, value []byte) error {
 	}
 	w := &will{msg: g.k.cloneBody(&rec.body), qos: rec.qos, retain: rec.retain, delay: rec.delay, expiry: rec.expiry, id: s.id}
 	w.session, w.writer = s, g.k.writerOf(rec.body.writer)
-	w.due = rec.due
+	w.due, w.msg.class = rec.due, DurabilitySync // whatever the rules say by now
 	s.seldom().will, s.kept.will = w, true
 	return nil
 }
@@ -152,7 +152,7 @@ func (g *restoring) subscription(n uint64, value []byte) error {
 	g.k.subscriptions = max(g.k.subscriptions, n)
 	s := g.sessions[rec.session]
 	if s == nil { // the session had ended, and the process did before its last filter was taken away
-		g.k.delete(recordKey(tableSubscriptions, n), true)
+		g.k.delete(recordKey(tableSubscriptions, n), promised)
 		return nil
 	}
 	f := codec.Filter{Name: rec.filter, QoS: rec.qos, NoLocal: rec.noLocal, RetainAsPublished: rec.rap, RetainHandling: 2}
@@ -181,7 +181,7 @@ func (g *restoring) retained(n uint64, value []byte) error {
 	m := &retainedMessage{msg: g.k.cloneBody(&rec.body), qos: rec.qos, key: n}
 	if _, had := r.retained.Get(rec.body.topic); had || m.msg.expired(r.now) {
 		r.release(m.msg)
-		g.k.delete(recordKey(tableRetained, n), true)
+		g.k.delete(recordKey(tableRetained, n), promised)
 		return nil
 	}
 	r.retained.Set(rec.body.topic, m)
