@@ -32,7 +32,7 @@ export CGO_ENABLED := 0
 export PATH := $(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy \
+.PHONY: help build run test test-deps check fmt fmt-check vet staticcheck fix-check tidy size \
 	bench bench-peers bench-durable bench-doors bench-baseline bench-diff bench-compare pgo torture fuzz sim faults hostile soak docs cover cross clean
 
 help: ## list the targets
@@ -52,7 +52,7 @@ test-deps: ## install mosquitto and its clients, peers of the tests (Debian, as 
 	@scripts/test-deps.sh
 
 # `make check test` runs the tests once: make builds a target once.
-check: fmt-check vet staticcheck fix-check tidy test ## what must hold before a commit: format, linters, house rules, tests
+check: fmt-check vet staticcheck fix-check tidy size test ## what must hold before a commit: format, linters, house rules, tests
 
 fmt: ## format and modernise all Go files
 	$(TOOL) gofumpt -w .
@@ -74,6 +74,10 @@ staticcheck: ## staticcheck, with and without the invariant checks
 
 fix-check: ## what go fix would modernise (make fmt does it)
 	$(GO) fix -diff ./...
+
+size: build
+	@size=$$(wc -c <$(BIN)/loopmq); if [ $$size -gt 12582912 ]; then \
+		echo "bin/loopmq has $$size bytes, 12 MiB (12582912) are allowed: see Size in ARCHITECTURE.md"; exit 1; fi
 
 tidy: ## house rules over the source: imports, forbidden calls, sizes, docs
 	$(GO) test -count=1 ./internal/tidy

@@ -36,7 +36,7 @@ type Target struct {
 func LoopMQ(name, binary string, args ...string) Target {
 	return Target{Name: name, Command: func(addr netip.AddrPort, _ string) ([]string, error) {
 		command := []string{
-			binary, "serve", "--listen", "mqtt://" + addr.String(), "--log-level", "error",
+			binary, "serve", "--state-dir", "", "--listen", "mqtt://" + addr.String(), "--log-level", "error",
 			"--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000", "--subscriptions-max", "1000000",
 		}
 		return append(command, args...), nil

@@ -84,7 +84,8 @@ func New(cfg Config) (*Broker, error) {
 	rc.Rand, rc.Events, rc.Pool, rc.AuthMethods = newRand(), b.log.event, b.pool, cfg.AuthMethods
 	rc.Identify = b.identify
 	rc.Version, rc.Traffic = cfg.Version, b.traffic
-	if b.state = newState(cfg.StateDir, b.engine.Complete); b.state != nil {
+	if b.state = newState(cfg.StateDir, cfg.State, b.engine.Complete); b.state != nil {
+		rc.Written = b.state.written
 		rc.Store, rc.Wall = b.state, func() int64 { return time.Now().UnixNano() }
 		rc.SaveIdentity, rc.LoadIdentity = b.saveIdentity, b.loadIdentity
 	}
@@ -102,6 +103,7 @@ func (s *settings) routerConfig() router.Config {
 	return router.Config{
 		Limits: s.cfg.Limits, ServerReference: s.cfg.ServerReference, ServerMoved: s.cfg.ServerMoved,
 		ResponsePrefix: s.prefix, ValidatePayloads: s.cfg.ValidatePayloads, DenyCloses: s.cfg.DenyCloses,
+		Durability: s.cfg.Durability, LazyInterval: s.cfg.LazyInterval, WrittenPerDayWarn: uint64(max(0, s.cfg.State.WrittenPerDayWarn)),
 	}
 }
 
@@ -122,7 +124,7 @@ func (b *Broker) traffic() router.Traffic {
 	s := b.engine.Stats()
 	return router.Traffic{
 		BytesIn: s.BytesIn, BytesOut: s.BytesOut, Sockets: s.Conns, Accepted: s.Accepted, Heap: heap[0].Value.Uint64(),
-		Listeners: b.facts(),
+		Listeners: b.facts(), State: b.state.traffic(),
 	}
 }
 

@@ -84,12 +84,44 @@ type Config struct {
 	// the end of the process; "" keeps them in memory only. It is made if need
 	// be, and belongs to one broker at a time.
 	StateDir string
+	// State says how the state directory is used.
+	State StateOptions
+	// Durability gives topics a class: sync, lazy or none. The first rule that
+	// matches counts; without any it is sync.
+	Durability []DurabilityRule
+	// LazyInterval is how long what nobody waits for may stay in memory; 0 means
+	// one second.
+	LazyInterval time.Duration
 	// Version is what $SYS/broker/version says.
 	Version string
 	// ShutdownTimeout is the time that clients get to read what is queued for
 	// them when the broker stops; 0 means 5 s.
 	ShutdownTimeout time.Duration
 }
+
+// StateOptions say how a state directory is used.
+type StateOptions struct {
+	// SegmentBytes is the size of its files, a multiple of 4096; 0 chooses by the
+	// size of the file system: 16 MiB, or less.
+	SegmentBytes int64
+	// BytesMax bounds what they take together; 0 leaves it to the file system.
+	BytesMax int64
+	// WrittenPerDayWarn is how many bytes may be written in a day (UTC) before the
+	// log says so, once a day; 0: it never does.
+	WrittenPerDayWarn int64
+}
+
+// DurabilityRule gives the topics that match a filter a class.
+type DurabilityRule = router.DurabilityRule
+
+// Durability is what an acknowledgement of a message promises.
+type Durability = router.Durability
+
+// ParseDurability is the class with a name: sync, lazy or none.
+func ParseDurability(name string) (Durability, error) { return router.ParseDurability(name) }
+
+// Durabilities are the names of the classes.
+func Durabilities() []string { return router.Durabilities() }
 
 // Quota bounds what a client may do in a second, and hold.
 type Quota = router.Quota

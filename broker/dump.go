@@ -56,6 +56,10 @@ func (b *Broker) Dump(ctx context.Context) error {
 	}
 	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "passes", ls.Passes, "wakeups", ls.Wakeups,
 		"memory_of_clients", used, "memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine())
+	if st := b.state.traffic(); st != nil {
+		log.Info("state: disk", "dir", b.state.dir, "bytes_put", st.Put, "bytes_written", st.Written, "bytes_copied", st.Copied, "commits", st.Commits,
+			"flushes", st.Flushes, "records", st.Records, "elided", st.Elided, "live", st.Live, "disk", st.Disk)
+	}
 	for listener, of := range byListener(facts) {
 		log.Info("state: listener", append([]any{"listener", listener}, of...)...)
 	}

@@ -14,7 +14,7 @@ import (
 // Reload puts cfg in force instead of what the broker was made with: all of it,
 // or, with an error that says what is wrong, nothing. Listeners that stay keep
 // their connections, new ones are opened before anything changes. Engine,
-// StateDir, LoopLimits, Log and AuthMethods cannot change while the broker runs.
+// StateDir, the sizes in State, LoopLimits, Log and AuthMethods cannot change while the broker runs.
 //
 // Clients follow the new access rules, quotas and limits from their next message
 // on. Who could no longer log in, because his name is gone, anonymous clients are
@@ -27,6 +27,9 @@ func (b *Broker) Reload(cfg Config) error {
 	}
 	if cfg.StateDir != b.cfg.StateDir {
 		return fmt.Errorf("state directory %q instead of %q: restart the broker for that", cfg.StateDir, b.cfg.StateDir)
+	}
+	if a, b := cfg.State, b.cfg.State; a.SegmentBytes != b.SegmentBytes || a.BytesMax != b.BytesMax {
+		return fmt.Errorf("state segments of %d bytes, at most %d in all, instead of %d and %d: restart the broker for that", a.SegmentBytes, a.BytesMax, b.SegmentBytes, b.BytesMax)
 	}
 	next, err := b.prepare(cfg)
 	if err != nil {
@@ -76,6 +79,11 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 	}
 	if len(cfg.Listeners) == 0 {
 		cfg.Listeners = LoopbackListeners(DefaultPort)
+	}
+	for i := range cfg.Durability {
+		if err := cfg.Durability[i].Validate(); err != nil {
+			return nil, err
+		}
 	}
 	s := &settings{cfg: cfg}
 	var err error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -22,22 +23,23 @@ var ErrState = errors.New("state")
 // Load.
 type state struct {
 	dir      string
+	options  StateOptions
 	complete func(func()) // brings commits back to the loop
 	*store.Store
 	loading atomic.Bool
 	arrived chan func() // what the store posts while there is no loop
 }
 
-func newState(dir string, complete func(func())) *state {
+func newState(dir string, o StateOptions, complete func(func())) *state {
 	if dir == "" {
 		return nil
 	}
-	return &state{dir: dir, complete: complete, arrived: make(chan func(), 1)}
+	return &state{dir: dir, options: o, complete: complete, arrived: make(chan func(), 1)}
 }
 
 // open opens the store.
 func (s *state) open() (err error) {
-	s.Store, err = store.Open(s.dir, store.Options{Post: s.post})
+	s.Store, err = store.Open(s.dir, store.Options{Post: s.post, SegmentBytes: s.options.SegmentBytes, BytesMax: s.options.BytesMax})
 	return err
 }
 
@@ -66,6 +68,21 @@ func (s *state) Err() error { return inRouterWords(s.Store.Err()) }
 // Seal implements router.Store.
 func (s *state) Seal(done func(error)) bool {
 	return s.Store.Seal(func(err error) { done(inRouterWords(err)) })
+}
+
+// written is how many bytes went to the disk since the start.
+func (s *state) written() uint64 { return s.Store.Written() }
+
+// traffic is what the store has done, for $SYS; nil: there is none.
+func (s *state) traffic() *router.StateTraffic {
+	if s == nil || s.Store == nil {
+		return nil
+	}
+	st := s.Stats()
+	return &router.StateTraffic{
+		Put: st.BytesPut, Written: st.BytesWritten, Copied: st.BytesCopied, Commits: st.Commits, Flushes: st.Syncs,
+		Records: st.Records, Elided: st.Elided, Live: uint64(st.LiveBytes), Disk: uint64(st.DiskBytes),
+	}
 }
 
 func inRouterWords(err error) error {
@@ -136,6 +153,9 @@ func (b *Broker) restore() error {
 		"took", time.Since(start).Round(10*time.Microsecond).String())
 	if found.Left > 0 {
 		b.logger().Info("messages of sessions that have ended are cleared away", "messages", found.Left)
+	}
+	if info, err := os.Stat(b.state.dir); err == nil && info.Mode()&0o077 != 0 {
+		b.logger().Warn("other users may look into the state directory, which has messages in it: chmod 700", "dir", b.state.dir, "mode", info.Mode().Perm().String())
 	}
 	if found.Lost > 0 {
 		b.logger().Warn("records belonged to nothing any more and are cleared away", "records", found.Lost)

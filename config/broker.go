@@ -19,8 +19,16 @@ import (
 
 // Broker is the configuration as package broker takes it, without a log.
 func (f *File) Broker() (broker.Config, error) {
+	rules, err := f.durability()
+	if err != nil {
+		return broker.Config{}, err
+	}
 	cfg := broker.Config{
-		Engine: f.Engine, StateDir: f.StateDir, Limits: f.Limits,
+		Durability: rules, LazyInterval: f.LazyInterval,
+		State: broker.StateOptions{
+			SegmentBytes: (int64(f.StateSegmentBytes) + 4095) &^ 4095, BytesMax: int64(f.StateBytesMax), WrittenPerDayWarn: int64(f.StateBytesPerDayWarn),
+		},
+		Engine: f.Engine, Limits: f.Limits,
 		ServerReference: f.ServerReference, ServerMoved: f.ServerMoved,
 		ResponsePrefix: f.ResponsePrefix, ValidatePayloads: f.ValidatePayloads,
 		PasswordFile: f.Auth.PasswordFile, ACLFile: f.Auth.ACLFile, DenyCloses: f.Auth.DenyCloses,
@@ -29,6 +37,9 @@ func (f *File) Broker() (broker.Config, error) {
 		ShutdownTimeout: max(f.ShutdownTimeout, 1),
 	}
 	cfg.Limits.SysInterval = f.SysInterval
+	if f.StateDir != StateDirAuto && f.StateDir != StateDirNone { // loopmq serve knows what auto is
+		cfg.StateDir = f.StateDir
+	}
 	for i := range f.Listeners {
 		l, err := f.Listeners[i].broker()
 		if err != nil {

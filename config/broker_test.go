@@ -13,12 +13,26 @@ import (
 	"github.com/loopmq/loopmq/broker"
 )
 
+func class(t *testing.T, name string) broker.Durability {
+	t.Helper()
+	d, err := broker.ParseDurability(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // TestBroker: a file becomes the settings of a broker, which serves them.
 func TestBroker(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "acl", "topic #\n")
 	f := load(t, write(t, dir, "loopmq.toml", `
 shutdown_timeout = "0s"
+lazy_interval = "2s"
+state_segment_bytes = "1000KiB"
+state_bytes_max = "64MiB"
+state_bytes_per_day_warn = "1GB"
+durability = [{ filter = "telemetry/#", class = "lazy" }, { filter = "debug/#", class = "none" }]
 response_prefix = "-"
 limits.inflight_max = 5
 [[listener]]
@@ -58,6 +72,8 @@ bans.client_ids = ["bad"]
 		Bans: []guard.Ban{
 			{Kind: guard.Network, Network: netip.MustParsePrefix("192.0.2.0/24")}, {Kind: guard.User, Name: "mallory"}, {Kind: guard.ClientID, Name: "bad"},
 		},
+		LazyInterval: 2 * time.Second, State: broker.StateOptions{SegmentBytes: 1000 << 10, BytesMax: 64 << 20, WrittenPerDayWarn: 1e9},
+		Durability:      []broker.DurabilityRule{{Filter: "telemetry/#", Class: class(t, "lazy")}, {Filter: "debug/#", Class: class(t, "none")}},
 		ShutdownTimeout: 1, ResponsePrefix: "-", Limits: broker.DefaultLimits(), ACLFile: filepath.Join(dir, "acl"), Anonymous: &on,
 		Listeners: []broker.Listener{
 			{

@@ -49,6 +49,7 @@ func (in *reader) check(f *File) {
 		in.wrong("limits.memory_limit", quote(formatSize(n))+" is less than the broker needs", "write "+quote(formatSize(memoryLimitMin))+" or more")
 	}
 	in.checkStateDir(f.StateDir)
+	in.checkState(f)
 	if strings.Contains(f.Log.To, "/") {
 		in.directory("log.to", filepath.Dir(f.Log.To))
 	}
@@ -67,7 +68,7 @@ func (in *reader) check(f *File) {
 const memoryLimitMin = 16 << 20
 
 func (in *reader) checkStateDir(dir string) {
-	if dir == "" {
+	if dir == "" || dir == StateDirAuto || dir == StateDirNone {
 		return
 	}
 	switch info, err := in.stat(dir); {
@@ -77,6 +78,39 @@ func (in *reader) checkStateDir(dir string) {
 		in.directory("state_dir", filepath.Dir(filepath.Clean(dir)))
 	case err != nil:
 		in.wrong("state_dir", reason(err), "")
+	}
+}
+
+// Sizes of the state directory that make no sense below.
+const (
+	stateSegmentMin   = 256 << 10
+	stateBytesMin     = 4 << 20
+	stateSegmentsMost = 7 // that a limit must have room for
+)
+
+// checkState holds the sizes of the state directory and the classes of topics.
+func (in *reader) checkState(f *File) {
+	segment, most := f.StateSegmentBytes, f.StateBytesMax
+	if segment > 0 && segment < stateSegmentMin {
+		in.wrong("state_segment_bytes", quote(formatSize(segment))+" is too small", "write "+quote(formatSize(stateSegmentMin))+" or more, or 0")
+	}
+	switch least := max(stateBytesMin, stateSegmentsMost*segment); {
+	case most > 0 && most < stateBytesMin:
+		in.wrong("state_bytes_max", quote(formatSize(most))+" is too small", "write "+quote(formatSize(stateBytesMin))+" or more, or 0")
+	case most > 0 && most < least:
+		in.wrong("state_bytes_max", quote(formatSize(most))+" has no room for seven files of state_segment_bytes", "write "+quote(formatSize(least))+" or more")
+	}
+	for i, d := range f.Durability {
+		key := "durability." + strconv.Itoa(i)
+		if !in.set(key + ".filter") {
+			in.wrong(key+".filter", "there is none", `write filter = "TOPIC/#"`)
+		}
+		for _, e := range f.Durability[:i] {
+			if in.set(key+".filter") && e.Filter == d.Filter {
+				in.wrong(key+".filter", quote(d.Filter)+" is in an earlier table, which counts", "leave one of the two out")
+				break
+			}
+		}
 	}
 }
 

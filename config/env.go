@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -34,7 +35,7 @@ func (l *loader) environment(root *value) {
 		}
 	}
 	// Listeners in the order of their numbers.
-	slices.SortStableFunc(set, func(a, b variable) int { return slices.CompareFunc(a.path, b.path, comparePart) })
+	sort.SliceStable(set, func(i, j int) bool { return slices.CompareFunc(set[i].path, set[j].path, comparePart) < 0 })
 	for _, v := range set {
 		l.overlay(root, new(File).rows(), "", v.path, v.value, place{source: "environment variable " + v.name})
 	}

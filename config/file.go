@@ -9,20 +9,25 @@ import (
 
 // File is a whole configuration. What a field means is told by its row.
 type File struct {
-	Include          []string
-	Engine           string
-	StateDir         string
-	ShutdownTimeout  time.Duration
-	ServerReference  string
-	ServerMoved      bool
-	ResponsePrefix   string
-	ValidatePayloads bool
-	SysInterval      time.Duration // in Limits for the broker
-	Log              Log
-	Listeners        []Listener
-	Limits           broker.Limits
-	Auth             Auth
-	Quotas           []Quota
+	Include              []string
+	Engine               string
+	StateDir             string // "auto": see loopmq serve; "" or "none": in memory only
+	StateSegmentBytes    int
+	StateBytesMax        int
+	StateBytesPerDayWarn int
+	LazyInterval         time.Duration
+	ShutdownTimeout      time.Duration
+	ServerReference      string
+	ServerMoved          bool
+	ResponsePrefix       string
+	ValidatePayloads     bool
+	SysInterval          time.Duration // in Limits for the broker
+	Log                  Log
+	Listeners            []Listener
+	Limits               broker.Limits
+	Auth                 Auth
+	Quotas               []Quota
+	Durability           []Durability
 
 	origins  []origin
 	warnings []string

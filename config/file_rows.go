@@ -14,8 +14,16 @@ func (f *File) rows() []*row {
 			`More files, with wildcards: ["conf.d/*.toml"]. They are read in the order of their names after this one: a value that is set again replaces the one before, listeners are added. An included file includes none.`),
 		choiceRow(&f.Engine, "engine", "", []string{"", "epoll", "evio"}, Restart,
 			`The event loop; "" is the best one of the platform.`).flag("engine"),
-		pathRow(&f.StateDir, "state_dir", Restart,
-			`The directory that keeps sessions and messages over a restart; "" keeps them in memory only.`).flag("state-dir"),
+		stateDirRow(&f.StateDir, "state_dir", Restart,
+			`The directory that keeps sessions and messages over a restart. "auto" is the one that systemd gives a service with StateDirectory=; otherwise, for root, /var/lib/loopmq if it is there and can be written to; otherwise none. "none" or "" keeps all in memory only.`).flag("state-dir"),
+		sizeRow(&f.StateSegmentBytes, "state_segment_bytes", 0, Restart,
+			"The size of the files in the state directory, of which three are made at the first start, rounded up to 4 KiB; 0 chooses 16 MiB, or less on a file system below 1.5 GiB.").between(0, 1<<30).flag("state-segment-bytes"),
+		sizeRow(&f.StateBytesMax, "state_bytes_max", 0, Restart,
+			"What the files of the state directory may take together; 0 leaves it to the file system. At three quarters of it no more messages are kept, and publishers are held up or told so.").between(0, 0).flag("state-bytes-max"),
+		sizeRow(&f.StateBytesPerDayWarn, "state_bytes_per_day_warn", 0, Live,
+			"How much may be written to the state directory in a day (UTC) before the log says so, once that day, with the topics and clients that caused most; 0 never does.").between(0, 0).flag("state-bytes-per-day-warn"),
+		durationRow(&f.LazyInterval, "lazy_interval", time.Second, time.Millisecond, Live,
+			"How long messages of class lazy, and news that nobody waits for, may stay in memory before they are written. A kilobyte is written as often as this in the quiet case.").flag("lazy-interval"),
 		durationRow(&f.ShutdownTimeout, "shutdown_timeout", 5*time.Second, 0, Live,
 			"How long clients get to read what is queued for them when the broker stops.").flag("shutdown-timeout"),
 		textRow(&f.ServerReference, "server_reference", "", Live,
@@ -36,6 +44,8 @@ func (f *File) rows() []*row {
 		tableRow("auth", f.Auth.rows(), "Who may connect, and do what."),
 		tablesRow(&f.Quotas, "quota", (*Quota).rows,
 			"How much some clients may do; where several hold for a client the tightest counts."),
+		tablesRow(&f.Durability, "durability", (*Durability).rows,
+			"How sure to be of the messages of some topics when there is a state directory; the first whose filter matches counts, and sync where none does."),
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -59,8 +60,9 @@ func inOrder(problems []Problem) {
 			order[p.File] = i
 		}
 	}
-	slices.SortStableFunc(problems, func(a, b Problem) int {
-		return cmp.Or(order[a.File]-order[b.File], a.Line-b.Line, a.Column-b.Column)
+	sort.SliceStable(problems, func(i, j int) bool {
+		a, b := &problems[i], &problems[j]
+		return cmp.Or(order[a.File]-order[b.File], a.Line-b.Line, a.Column-b.Column) < 0
 	})
 }
 

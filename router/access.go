@@ -60,7 +60,7 @@ func (c *Client) refuseUnauthorized(p *codec.Publish, rule fmt.Stringer) error {
 	case 1:
 		return c.acknowledge(codec.TypePuback, p.PacketID)
 	case 2:
-		c.session.markReceived(p.PacketID)
+		c.session.markReceived(p.PacketID, DurabilitySync)
 		return c.acknowledge(codec.TypePubrec, p.PacketID)
 	}
 	return nil

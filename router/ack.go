@@ -104,7 +104,7 @@ func (c *Client) handlePubrel(k *codec.Packet) error {
 	if err := a.Decode(k, c.version); err != nil {
 		return err
 	}
-	if c.undurable() {
+	if c.undurable() && !c.session.unwritten(a.PacketID) {
 		return nil // the client repeats PUBREL after a restart, which knows the PacketID
 	}
 	if set := c.session.received; set == nil || !set.remove(a.PacketID) {

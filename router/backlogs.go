@@ -1,6 +1,6 @@
 package router
 
-import "slices"
+import "sort"
 
 // Backlog is what waits for one session, in memory or on disk.
 type Backlog struct {
@@ -21,14 +21,15 @@ func (r *Router) Backlogs(n int) (list []Backlog) {
 			list = append(list, b)
 		}
 	}
-	slices.SortFunc(list, func(a, b Backlog) int {
+	sort.Slice(list, func(i, j int) bool {
+		a, b := &list[i], &list[j]
 		switch {
 		case a.Bytes != b.Bytes:
-			return b.Bytes - a.Bytes
+			return a.Bytes > b.Bytes
 		case a.Inflight != b.Inflight:
-			return b.Inflight - a.Inflight
+			return a.Inflight > b.Inflight
 		}
-		return compareText(a.ClientID, b.ClientID)
+		return compareText(a.ClientID, b.ClientID) < 0
 	})
 	return list[:min(n, len(list))]
 }

@@ -100,9 +100,7 @@ func (r *Router) checkSession(s *Session, holders map[*Message]int32) error {
 		bytes += d.msg.bytes()
 	}
 	if t := s.onShelf(); t != nil {
-		for i := range t.fresh.n {
-			holders[t.fresh.at(i).msg]++
-		}
+		t.holders(holders)
 	}
 	for i := range s.late.n {
 		holders[s.late.at(i).msg]++
@@ -221,7 +219,14 @@ func (r *Router) Waiting(clientID string, each func(topic, payload []byte, qos b
 
 // eachShelved reads what waits on disk only, and goes on to what joins it there.
 func (r *Router) eachShelved(t *shelf, each func(*delivery, error)) {
+	here := -t.void
 	t.cold.each(func(w stub) bool {
+		if w.stays() {
+			if here++; here > 0 {
+				each(t.here.at(here-1), nil)
+			}
+			return true
+		}
 		values := r.keep.store.Fetch([]uint64{recordKey(tableMessages, w.message), recordKey(tableEntries, w.entry)})
 		d, err := r.keep.revive(t.s, w, values[:w.records()])
 		each(&d, err)

@@ -4,11 +4,11 @@ import "fmt"
 
 // onDisk is what a walk over all sessions finds of what waits on disk only.
 type onDisk struct {
-	n     int
-	bytes int
-	held  int
-	fresh int            // in memory behind it
-	entry map[uint64]int // by number of the message
+	n      int
+	bytes  int
+	held   int
+	behind int            // in memory behind it
+	entry  map[uint64]int // by number of the message
 }
 
 // checkKept holds what a session has against what is written down of it, and
@@ -17,11 +17,15 @@ func (s *Session) checkKept(found *onDisk) (err error) {
 	durable := s.kept != nil
 	seen := map[uint64]bool{}
 	entry := func(d *delivery) {
+		none := d.msg != nil && d.msg.class == DurabilityNone
+		if d.key == 0 && durable && none {
+			return
+		}
 		if (d.key != 0) != durable || durable && seen[d.key] {
 			err = fmt.Errorf("entry %d: durable session %v, seen before %v", d.key, durable, seen[d.key])
 		}
 		seen[d.key] = true
-		if durable && d.msg != nil {
+		if durable && d.msg != nil && !none {
 			found.entry[d.msg.key]++
 		}
 	}
@@ -29,10 +33,12 @@ func (s *Session) checkKept(found *onDisk) (err error) {
 	for i := range s.queue.n {
 		d := s.queue.at(i)
 		entry(d)
-		if durable && d.key <= last {
-			err = fmt.Errorf("entry %d waits behind entry %d", d.key, last)
+		if durable && d.key != 0 {
+			if d.key <= last {
+				err = fmt.Errorf("entry %d waits behind entry %d", d.key, last)
+			}
+			last = d.key
 		}
-		last = d.key
 	}
 	for i := range s.out.open {
 		entry(&s.out.at(i).delivery)
@@ -62,8 +68,12 @@ func (s *Session) takes() bool {
 
 // check walks what waits behind entry last.
 func (t *shelf) check(last uint64, found *onDisk) (err error) {
-	r, n, bytes := t.s.r, 0, 0
+	r, n, here, bytes := t.s.r, 0, 0, 0
 	t.cold.each(func(b stub) bool {
+		if b.stays() {
+			here++
+			return true
+		}
 		n, bytes = n+1, bytes+b.size
 		found.entry[b.message]++
 		if b.entry <= last || b.entry > r.keep.durable {
@@ -73,16 +83,28 @@ func (t *shelf) check(last uint64, found *onDisk) (err error) {
 		return true
 	})
 	found.n, found.bytes, found.held = found.n+n, found.bytes+bytes, found.held+t.cold.held
+	found.behind += t.here.bytes
+	if t.cold.n > 0 && t.void > 0 && t.cold.peek().stays() {
+		err = fmt.Errorf("the oldest place is of nobody")
+	}
+	for i := range t.here.n {
+		if d := t.here.at(i); d.key != 0 || d.msg.class != DurabilityNone {
+			err = fmt.Errorf("entry %d of class %v stays in memory", d.key, d.msg.class)
+		}
+	}
 	for i := range t.fresh.n {
 		d := t.fresh.at(i)
+		found.behind += d.msg.bytes()
+		if d.key == 0 {
+			continue
+		}
 		found.entry[d.msg.key]++
-		found.fresh += d.msg.bytes()
 		if d.key <= last {
 			err = fmt.Errorf("entry %d waits behind entry %d", d.key, last)
 		}
 		last = d.key
 	}
-	return firstError(err, differs("messages on disk", t.cold.n, n), differs("their bytes", t.cold.bytes, bytes))
+	return firstError(err, differs("messages on disk", t.cold.n-here, n), differs("messages that stay", here, t.here.n+t.void), differs("their bytes", t.cold.bytes, bytes))
 }
 
 // checkDisk holds the counters against what was found.
@@ -115,15 +137,22 @@ func (r *Router) checkEstates(holders map[*Message]int32, found *onDisk) (waitin
 		return 0, 0, nil
 	}
 	for _, t := range r.keep.estates {
-		before := found.fresh
+		before := found.behind
 		if err = t.check(0, found); err != nil {
 			break
 		}
-		for i := range t.fresh.n {
-			holders[t.fresh.at(i).msg]++
-		}
-		waiting += t.cold.n + t.fresh.n
-		bytes += found.fresh - before
+		t.holders(holders)
+		waiting += t.cold.n - t.void + t.fresh.n
+		bytes += found.behind - before
 	}
 	return waiting, bytes, err
+}
+
+// holders counts for each message how often t holds it.
+func (t *shelf) holders(holders map[*Message]int32) {
+	for _, q := range []*queue{&t.here, &t.fresh} {
+		for i := range q.n {
+			holders[q.at(i).msg]++
+		}
+	}
 }

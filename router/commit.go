@@ -20,7 +20,6 @@ import (
 
 const (
 	lazyBytesMax  = 256 << 10  // of records that nobody waits for
-	lazyWait      = int64(1e9) // ns that such records wait for company
 	fullRetry     = int64(1e9) // ns between attempts when the store is full
 	waitsBytesMax = 1 << 20    // of a client's answers that wait; publishers are held back long before
 	waitsBufKept  = 4096
@@ -41,6 +40,7 @@ type batches struct {
 	inFlight  bool
 	lazyBytes int
 	lazySince int64 // ns; 0: nothing is lazy
+	lazyWait  int64 // ns that such records wait for company
 	gathering batchList
 	flying    batchList
 	idle      []*waits
@@ -81,9 +81,11 @@ type retry struct{ timer timer.Timer }
 func (*retry) Due(int64) {}
 
 // changed notes that the open batch has got a record.
-func (k *keeper) changed(need bool, size int) {
-	if need {
+func (k *keeper) changed(u urgency, size int) {
+	if u == promised {
 		k.needs++
+	}
+	if u != later {
 		k.lastNeed = k.open
 		return
 	}
@@ -131,10 +133,10 @@ func (k *keeper) commit() {
 	if k.failed || k.inFlight {
 		return
 	}
-	k.writeDirty()
+	k.dirty = k.writeDirty(k.dirty)
 	k.look()
 	now := k.r.now
-	lazy := k.lazySince != 0 && (k.lazyBytes > lazyBytesMax || now-k.lazySince >= lazyWait)
+	lazy := k.lazySince != 0 && (k.lazyBytes > lazyBytesMax || now-k.lazySince >= k.lazyWait)
 	switch {
 	case k.failed:
 		return
@@ -144,7 +146,7 @@ func (k *keeper) commit() {
 		return
 	case k.lastNeed != k.open && !lazy:
 		if k.lazySince != 0 {
-			k.wakeAt(k.lazySince + lazyWait)
+			k.wakeAt(k.lazySince + k.lazyWait)
 		}
 		return
 	}
@@ -181,6 +183,7 @@ func (k *keeper) wakeAt(at int64) {
 
 // seal hands the open batch over.
 func (k *keeper) seal() {
+	k.lazy = k.writeDirty(k.lazy)
 	n := k.open
 	k.flying.take(&k.gathering)
 	for _, s := range k.flying.sessions {
@@ -195,6 +198,9 @@ func (k *keeper) seal() {
 	k.sealed, k.estateDone = k.entries, 0
 	k.open++
 	k.lazyBytes, k.lazySince = 0, 0
+	if len(k.lazy) > 0 { // there was no room
+		k.lazySince = k.r.now
+	}
 	k.r.timers.Stop(&k.wake.timer)
 }
 
@@ -204,6 +210,7 @@ func (k *keeper) committed(n uint64, err error) {
 	switch {
 	case err == nil:
 		k.err, k.done, k.durable = nil, n, k.sealed
+		k.lookAtWear()
 		k.release()
 	case errors.Is(err, ErrStoreFull): // what waits, waits for the next
 		k.err = err
@@ -223,7 +230,7 @@ func (k *keeper) fail(err error) {
 		}
 	}
 	k.flying.reset()
-	k.dirty = nil
+	k.dirty, k.lazy = nil, nil
 }
 
 // release lets go what waited for the batches up to done.

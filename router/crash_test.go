@@ -23,9 +23,15 @@ func TestCrashesLoseNothing(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 3))
-			k := &talk{rng: rng, d: newDurable(t, router.Limits{
-				InflightMax: 1 + rng.IntN(8), QueuedMessagesMax: 100_000, QueuedWindowMax: 1 + rng.IntN(10),
-			})}
+			k := &talk{rng: rng, d: startDurable(t, router.Config{
+				Limits: router.Limits{
+					InflightMax: 1 + rng.IntN(8), QueuedMessagesMax: 100_000, QueuedWindowMax: 1 + rng.IntN(10),
+				},
+				Durability: []router.DurabilityRule{
+					{Filter: "t/lazy", Class: router.DurabilityLazy}, {Filter: "t/none", Class: router.DurabilityNone},
+				},
+			}, store.NewMem(), 1_700_000_000e9)}
+			noise := int(seed%3) * 60
 			for i := range 2 {
 				k.all = append(k.all, &talker{k: k, id: fmt.Sprint("p", i)})
 			}
@@ -52,6 +58,8 @@ func TestCrashesLoseNothing(t *testing.T) {
 				case n < 310:
 					k.d.spoils = func(store.Key) bool { return rng.IntN(8) == 0 }
 					k.d.answer()
+				case n >= 1000-noise:
+					k.noise()
 				case n < 330:
 					k.d.sleep(rng.Float64() * 2)
 				default:
@@ -70,6 +78,8 @@ type talk struct {
 	d    *durable
 	all  []*talker
 	last bool // nothing new is published
+
+	noises int
 }
 
 func (k *talk) crash() {
@@ -77,6 +87,16 @@ func (k *talk) crash() {
 	for _, c := range k.all {
 		c.lost()
 	}
+}
+
+// noise publishes what may be lost, to the same subscribers: nothing that was
+// acknowledged may be lost for it, nor a PacketID be taken for another.
+func (k *talk) noise() {
+	c := k.d.connect("noise", true)
+	name := [2]string{"t/lazy", "t/none"}[k.rng.IntN(2)]
+	k.noises++
+	c.feed(packet(0x32+byte(k.rng.IntN(2))<<1, str(name), "\x00\x01", strconv.Itoa(k.noises)))
+	c.reset()
 }
 
 // heal lets everything come to its end.
@@ -111,19 +131,30 @@ func (k *talk) judge(t *testing.T) {
 	if total == 0 {
 		t.Error("nothing was published")
 	}
+	for _, s := range k.all[2:] {
+		for _, from := range []string{"lazy 1", "lazy 2", "none 1", "none 2"} {
+			if got := s.got[from]; !slices.IsSorted(firsts(got)) || from[5] == '2' && len(firsts(got)) < len(got) {
+				t.Errorf("%s got of %s: %v", s.id, from, got)
+			}
+		}
+	}
+}
+
+// firsts leaves out copies.
+func firsts(list []int) (first []int) {
+	for _, n := range list {
+		if !slices.Contains(first, n) {
+			first = append(first, n)
+		}
+	}
+	return first
 }
 
 // compare holds what s got of p against what p sent.
 func (c *talker) compare(t *testing.T, s *talker, qos int) {
 	got := s.got[fmt.Sprint(c.id, " ", qos)]
 	if qos == 1 { // copies may come again, after the first of each came in order
-		var first []int
-		for _, n := range got {
-			if !slices.Contains(first, n) {
-				first = append(first, n)
-			}
-		}
-		got = first
+		got = firsts(got)
 	}
 	for i := range max(c.sent[qos], len(got)) {
 		if i >= len(got) || got[i] != i+1 {

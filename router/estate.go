@@ -61,6 +61,11 @@ func (k *keeper) estatesWait() bool {
 func (k *keeper) settleEstate(t *shelf, budget int) int {
 	r, s := k.r, t.s
 	for !t.reading && !t.hungry && budget > 0 && t.cold.n > 0 {
+		budget--
+		if t.cold.peek().stays() {
+			r.inherit(t, r.popHere(t))
+			continue
+		}
 		if t.cold.peek().has(stubGroup) {
 			t.readInherited()
 			break
@@ -68,16 +73,21 @@ func (k *keeper) settleEstate(t *shelf, budget int) int {
 		r.drop(s, DropSession, nil)
 		k.unwrite(r.takeCold(t))
 		k.estateDone++
-		budget--
 	}
 	for budget > 0 && t.cold.n == 0 && t.fresh.n > 0 {
-		d := r.popFresh(t)
-		r.passOn(&d, false)
-		r.dropWaiting(s, DropSession, d)
-		k.estateDone++
+		r.inherit(t, r.popFresh(t))
 		budget--
 	}
 	return budget
+}
+
+// inherit passes d on, which has left the queue.
+func (r *Router) inherit(t *shelf, d delivery) {
+	if d.key != 0 { // else it is no part of a batch
+		r.keep.estateDone++
+	}
+	r.passOn(&d, false)
+	r.dropWaiting(t.s, DropSession, d)
 }
 
 // readInherited fetches the next messages of shared subscriptions.
@@ -110,8 +120,6 @@ func (t *shelf) inherited(list []stub, values []StoreValue) {
 			r.unreadable(s, b, mine[0].Data, err)
 			continue
 		}
-		r.passOn(&d, false)
-		r.dropWaiting(s, DropSession, d)
-		r.keep.estateDone++
+		r.inherit(t, d)
 	}
 }

@@ -21,6 +21,7 @@ const (
 	EventDuel                        // clients take a session from each other
 	EventMemory                      // the broker comes near its memory limit, or leaves it behind
 	EventStranger                    // a client wants a session that belongs to another user
+	EventWear                        // more was written in a day than was meant to; once a day
 	EventUnreadable                  // the store cannot read messages that wait for a session
 	EventReadAgain                   // the disk fails to read what waits for a session, which is tried until it succeeds
 	EventStore                       // the store takes nothing, Err says why; or, without Err, takes records again
@@ -38,13 +39,13 @@ type Event struct {
 	Err      error        // EventRefuse, EventDisconnect, EventUnreadable, EventReadAgain: why; nil after a DISCONNECT packet
 	Detail   string       // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
 	Dropped  uint64       // EventDisconnect: messages the session lost so far
-	Topic    string       // EventDrop, EventUnreadable: of the message; "" where it is not known
+	Topic    string       // EventDrop, EventUnreadable: of the message, "" where it is not known; EventWear: those that caused most
 	Option   string       // EventDrop: what to change; "" for nothing of the kind
-	User     string       // EventAuth: the name it gave; EventStranger: whose session it is
+	User     string       // EventAuth: the name it gave; EventStranger: whose session it is; EventWear: clients that caused most
 	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter
 	Rule     fmt.Stringer // EventDeny: what said so; nil: nothing allows it
-	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use; EventUnreadable: messages so far; EventReadAgain: times that this began
-	Waiting  int          // EventUnacked: messages that wait; EventMemory: the limit
+	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use; EventWear: bytes written; EventUnreadable: messages so far; EventReadAgain: times that this began
+	Waiting  int          // EventUnacked: messages that wait; EventMemory, EventWear: the limit
 	Other    Peer         // EventDuel: who had the session
 }
 

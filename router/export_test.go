@@ -20,7 +20,7 @@ func (r *Router) Picture() string {
 	}
 	var retained []string
 	r.retained.Walk(func(topic string, m *retainedMessage) bool {
-		if topic[0] != '$' {
+		if topic[0] != '$' && (m.key != 0 || r.keep.class(m.msg) != DurabilityNone) {
 			retained = append(retained, fmt.Sprintf("retained q%d %s", m.qos, r.paintMessage(m.msg)))
 		}
 		return true
@@ -55,16 +55,26 @@ func (r *Router) paintSession(b *strings.Builder, s *Session) {
 	fmt.Fprintln(b, strings.Join(subs, "\n"))
 	for i := range s.out.open {
 		e := s.out.at(i)
+		if e.msg != nil && r.keep.class(e.msg) == DurabilityNone {
+			if e.qos == 2 {
+				e = &flight{n: e.n, state: flightPubcomp, delivery: delivery{qos: 2, retain: e.retain, from: e.from}}
+			} else {
+				continue
+			}
+		}
 		fmt.Fprintf(b, "  flight %d state %d %s\n", e.packetID(), e.state, r.paintDelivery(&e.delivery))
 	}
 	for i := range s.queue.n {
-		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(s.queue.at(i)))
+		d := s.queue.at(i)
+		if r.keep.class(d.msg) != DurabilityNone {
+			fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(d))
+		}
 	}
 	if t := s.onShelf(); t != nil {
 		r.paintShelf(b, t)
 	}
 	for id := range packetIDs {
-		if s.received != nil && s.received.has(uint16(id)) {
+		if s.received != nil && s.received.has(uint16(id)) && !(s.kept.unwritten != nil && s.kept.unwritten.has(uint16(id))) {
 			fmt.Fprintf(b, "  received %d\n", id)
 		}
 	}
@@ -72,7 +82,7 @@ func (r *Router) paintSession(b *strings.Builder, s *Session) {
 	if s.client != nil {
 		w = s.client.will
 	}
-	if w != nil {
+	if w != nil && (s.kept.will || r.keep.class(w.msg) != DurabilityNone) {
 		fmt.Fprintf(b, "  will q%d retain %v delay %d expiry %d %s\n", w.qos, w.retain, w.delay, w.expiry, r.paintMessage(w.msg))
 	}
 }
@@ -84,7 +94,9 @@ func (r *Router) paintShelf(b *strings.Builder, t *shelf) {
 			fmt.Fprintf(b, "  waits %v\n", err)
 			return
 		}
-		fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(d))
+		if r.keep.class(d.msg) != DurabilityNone {
+			fmt.Fprintf(b, "  waits %s\n", r.paintDelivery(d))
+		}
 	})
 }
 

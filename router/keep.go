@@ -22,7 +22,10 @@ type keeper struct {
 
 	named counts // entries of each message
 
-	dirty   []*retainedMessage // came with QoS 0 and wait for a batch
+	classes classes
+	wear    wear
+	dirty   []dirtyRetained // came with QoS 0 and wait for a batch
+	lazy    []dirtyRetained // of class lazy: the last of a row is written when a batch leaves
 	scratch []byte
 
 	// What waits on disk only, see shelf.go.
@@ -49,6 +52,8 @@ type kept struct {
 	listed  uint64 // batch whose list it is on
 	will    bool   // there is a record of a will
 	shelf   *shelf // what waits behind the window; nil: nothing does
+
+	unwritten *packetSet // QoS 2 PacketIDs received with messages that are not of class sync
 }
 
 func newKeeper(r *Router, cfg *Config) *keeper {
@@ -59,6 +64,8 @@ func newKeeper(r *Router, cfg *Config) *keeper {
 		panic("router: Config.Wall is required with a Store")
 	}
 	k := &keeper{r: r, store: cfg.Store, wall: cfg.Wall, save: cfg.SaveIdentity, load: cfg.LoadIdentity}
+	k.wear.written = cfg.Written
+	k.change(cfg)
 	if k.save == nil {
 		k.save = func(id *Identity) []byte { return []byte(userOf(id)) }
 	}
@@ -75,21 +82,21 @@ func newKeeper(r *Router, cfg *Config) *keeper {
 }
 
 // put adds the record that was made in scratch. body comes behind it.
-func (k *keeper) put(key uint64, record, body []byte, need bool) {
+func (k *keeper) put(key uint64, record, body []byte, u urgency) {
 	k.scratch = record[:0]
 	if k.failed {
 		return
 	}
 	k.store.Put(key, record, body)
-	k.changed(need, len(record)+len(body))
+	k.changed(u, len(record)+len(body))
 }
 
-func (k *keeper) delete(key uint64, need bool) {
+func (k *keeper) delete(key uint64, u urgency) {
 	if k.failed {
 		return
 	}
 	k.store.Delete(key)
-	k.changed(need, 0)
+	k.changed(u, 0)
 }
 
 // wallOf is an instant of the monotonic clock in wall time; 0 stays 0.
@@ -143,7 +150,7 @@ func (c *Client) keepConnect(s *Session, mark uint64) {
 // putSession writes s down. away is when it lost its connection; 0: it has one.
 func (k *keeper) putSession(s *Session, away int64) {
 	rec := sessionRecord{id: s.id, identity: k.save(s.identity), expiry: s.expiry, away: away}
-	k.put(recordKey(tableSessions, s.kept.number), rec.append(k.scratch[:0]), nil, true)
+	k.put(recordKey(tableSessions, s.kept.number), rec.append(k.scratch[:0]), nil, promised)
 }
 
 // keepAway notes that s lost its connection.
@@ -163,24 +170,31 @@ func (r *Router) keepEnd(s *Session) {
 	if s.kept.will {
 		k.deleteWill(s)
 	}
-	k.delete(recordKey(tableSessions, n), true)
+	k.delete(recordKey(tableSessions, n), promised)
 	k.ended = k.open
 	if s.received != nil && !k.failed {
 		k.store.DeleteRange(recordKey(tableReceived, n<<receivedShift), recordKey(tableReceived, n<<receivedShift|0xffff))
-		k.changed(true, 0)
+		k.changed(promised, 0)
 	}
 	s.kept = nil
 }
 
 func (k *keeper) putWill(s *Session, w *will, due int64) {
+	class := k.class(w.msg)
+	if class == DurabilityNone {
+		if s.kept.will {
+			k.deleteWill(s)
+		}
+		return
+	}
 	rec := willRecord{due: due, delay: w.delay, expiry: w.expiry, qos: w.qos, retain: w.retain, body: k.body(w.msg)}
 	rec.body.writer = k.writer(w.writer)
-	k.put(recordKey(tableWills, s.kept.number), rec.append(k.scratch[:0]), w.msg.Payload(), true)
+	k.put(recordKey(tableWills, s.kept.number), rec.append(k.scratch[:0]), w.msg.Payload(), urgencyOf(class))
 	s.kept.will = true
 }
 
 func (k *keeper) deleteWill(s *Session) {
-	k.delete(recordKey(tableWills, s.kept.number), true)
+	k.delete(recordKey(tableWills, s.kept.number), promised)
 	s.kept.will = false
 }
 
@@ -225,27 +239,41 @@ func (r *Router) keepSubscription(sub *Subscription) {
 	if o := sub.opts; o != nil {
 		rec.noLocal, rec.rap, rec.ids = o.noLocal, o.rap, o.ids
 	}
-	k.put(recordKey(tableSubscriptions, sub.key), rec.append(k.scratch[:0]), nil, true)
+	k.put(recordKey(tableSubscriptions, sub.key), rec.append(k.scratch[:0]), nil, promised)
 }
 
 // dropSubscription takes a filter away again.
 func (r *Router) dropSubscription(sub *Subscription) {
 	if sub.key != 0 {
-		r.keep.delete(recordKey(tableSubscriptions, sub.key), true)
+		r.keep.delete(recordKey(tableSubscriptions, sub.key), promised)
 	}
 }
 
-// keepReceived notes a QoS 2 PacketID until its PUBREL.
-func (s *Session) keepReceived(id uint16) {
-	if s.kept != nil {
-		s.r.keep.put(receivedKey(s, id), append(s.r.keep.scratch[:0], recordVersion), nil, true)
+// keepReceived notes a QoS 2 PacketID until its PUBREL. One of a message that
+// may be lost is not written: it would have to go again before PUBCOMP.
+func (s *Session) keepReceived(id uint16, class Durability) {
+	switch {
+	case s.kept == nil:
+	case class == DurabilitySync:
+		s.r.keep.put(receivedKey(s, id), append(s.r.keep.scratch[:0], recordVersion), nil, promised)
+	default:
+		if s.kept.unwritten == nil {
+			s.kept.unwritten = new(packetSet)
+		}
+		s.kept.unwritten.add(id)
 	}
+}
+
+// unwritten tells whether id was received with a message that may be lost.
+func (s *Session) unwritten(id uint16) bool {
+	return s.kept != nil && s.kept.unwritten != nil && s.kept.unwritten.has(id)
 }
 
 func (s *Session) dropReceived(id uint16) {
-	if s.kept != nil {
-		s.r.keep.delete(receivedKey(s, id), true)
+	if s.kept == nil || s.kept.unwritten != nil && s.kept.unwritten.remove(id) {
+		return
 	}
+	s.r.keep.delete(receivedKey(s, id), promised)
 }
 
 func receivedKey(s *Session, id uint16) uint64 {
@@ -256,29 +284,43 @@ func receivedKey(s *Session, id uint16) uint64 {
 // that it has the number flight-1 in the order of sending.
 func (r *Router) keepEntry(s *Session, d *delivery, flight uint64) {
 	k := r.keep
+	class := k.class(d.msg)
+	sends := d.qos == 2 && flight != 0 // its PacketID must be known after a crash, or the client could take another message for it
+	if class == DurabilityNone && !sends {
+		return
+	}
 	fresh := d.key == 0
 	if fresh {
 		k.entries++
 		d.key = k.entries
-		k.hold(d.msg)
+		if class != DurabilityNone {
+			k.hold(d.msg)
+		}
 	}
-	k.putEntry(s, d, flight, fresh || d.qos == 2)
+	u := later
+	switch {
+	case class == DurabilitySync && (fresh || d.qos == 2):
+		u = promised
+	case sends:
+		u = soon
+	}
+	k.putEntry(s, d, flight, u)
 }
 
 // keepReleased notes that PUBREC came for e: its message is not needed any
 // more.
 func (r *Router) keepReleased(s *Session, e *flight) {
-	if e.key == 0 {
+	if e.key == 0 || e.msg.class == DurabilityNone { // of the latter only the PacketID is written
 		return
 	}
 	r.keep.letGo(e.msg)
 	e.msg = nil
-	r.keep.putEntry(s, &e.delivery, e.n+1, true)
+	r.keep.putEntry(s, &e.delivery, e.n+1, promised)
 	s.kept.release = r.keep.open
 	r.keep.list(s)
 }
 
-func (k *keeper) putEntry(s *Session, d *delivery, flight uint64, need bool) {
+func (k *keeper) putEntry(s *Session, d *delivery, flight uint64, u urgency) {
 	rec := entryRecord{session: s.kept.number, flight: flight, qos: d.qos, retain: d.retain}
 	if d.msg != nil {
 		rec.message, rec.size = d.msg.key, d.msg.bytes()
@@ -289,7 +331,7 @@ func (k *keeper) putEntry(s *Session, d *delivery, flight uint64, need bool) {
 			rec.group = []byte(o.group.key)
 		}
 	}
-	k.put(recordKey(tableEntries, d.key), rec.append(k.scratch[:0]), nil, need)
+	k.put(recordKey(tableEntries, d.key), rec.append(k.scratch[:0]), nil, u)
 }
 
 // dropEntry takes away what d was written down as, if it was.
@@ -297,7 +339,7 @@ func (r *Router) dropEntry(d *delivery) {
 	if d.key == 0 {
 		return
 	}
-	r.keep.delete(recordKey(tableEntries, d.key), false)
+	r.keep.delete(recordKey(tableEntries, d.key), later)
 	d.key = 0
 	if d.msg != nil {
 		r.keep.letGo(d.msg)
@@ -311,15 +353,16 @@ func (k *keeper) hold(m *Message) {
 		return
 	}
 	k.messages++
+	k.wear.count(m, k.publisher(m))
 	m.key = k.messages
 	k.named.add(m.key, 1)
 	rec := k.body(m)
-	k.put(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m.Payload(), true)
+	k.put(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m.Payload(), urgencyOf(k.class(m)))
 }
 
 // letGo takes m away with its last entry.
 func (k *keeper) letGo(m *Message) {
-	if k.forget(m.key) {
+	if m.class != DurabilityNone && k.forget(m.key) { // of class none nothing was written
 		m.key = 0
 	}
 }
@@ -330,7 +373,7 @@ func (k *keeper) forget(n uint64) (last bool) {
 	if k.named.add(n, -1) > 0 {
 		return false
 	}
-	k.delete(recordKey(tableMessages, n), false)
+	k.delete(recordKey(tableMessages, n), later)
 	return true
 }
 
@@ -341,53 +384,83 @@ func (r *Router) keepRetained(m *retainedMessage) {
 	if k == nil || m.msg.Topic()[0] == '$' {
 		return
 	}
-	if m.qos == 0 {
-		if !m.dirty {
-			m.dirty = true
-			k.dirty = append(k.dirty, m)
+	switch class := k.class(m.msg); {
+	case class == DurabilityNone:
+		if m.dirty = false; m.key != 0 { // of a time when it was to be kept
+			k.delete(recordKey(tableRetained, m.key), later)
+			m.key = 0
 		}
-		return
+	case class == DurabilitySync && m.qos > 0:
+		k.putRetained(m, promised, k.publisher(m.msg))
+	case m.dirty:
+	case class == DurabilityLazy:
+		m.dirty = true
+		k.lazy = append(k.lazy, dirtyRetained{m, k.publisher(m.msg)})
+		k.changed(later, m.msg.bytes())
+	default:
+		m.dirty = true
+		k.dirty = append(k.dirty, dirtyRetained{m, k.publisher(m.msg)})
 	}
-	k.putRetained(m, true)
 }
 
-func (k *keeper) putRetained(m *retainedMessage, need bool) {
+func (k *keeper) putRetained(m *retainedMessage, u urgency, by string) {
 	if m.key == 0 {
 		k.retained++
 		m.key = k.retained
 	}
 	m.dirty = false
+	k.wear.count(m.msg, by)
 	rec := retainedRecord{qos: m.qos, body: k.body(m.msg)}
-	k.put(recordKey(tableRetained, m.key), rec.append(k.scratch[:0]), m.msg.Payload(), need)
+	k.put(recordKey(tableRetained, m.key), rec.append(k.scratch[:0]), m.msg.Payload(), u)
 }
 
 // dropRetained takes the message of a topic away.
 func (r *Router) dropRetained(m *retainedMessage) {
 	m.dirty = false
 	if m.key != 0 {
-		r.keep.delete(recordKey(tableRetained, m.key), true)
+		r.keep.delete(recordKey(tableRetained, m.key), urgencyOf(r.keep.class(m.msg)))
 		m.key = 0
 	}
 }
 
-// writeDirty puts what came with QoS 0, as far as there is room.
-func (k *keeper) writeDirty() {
-	if len(k.dirty) == 0 || k.failed {
-		k.dirty = nil
-		return
+// dirtyRetained is a retained message that is to be written; by is the client
+// that made it so.
+type dirtyRetained struct {
+	*retainedMessage
+	by string
+}
+
+// writeDirty puts those of list that are not written yet, as far as there is
+// room, and returns the others.
+func (k *keeper) writeDirty(list []dirtyRetained) []dirtyRetained {
+	if len(list) == 0 || k.failed {
+		return nil
 	}
-	kept := k.dirty[:0]
-	for _, m := range k.dirty {
+	kept := list[:0]
+	for _, d := range list {
+		m := d.retainedMessage
 		switch {
 		case !m.dirty: // gone, or written since
 		case !k.store.Room(m.msg.bytes()):
-			kept = append(kept, m)
+			kept = append(kept, d)
 		default:
-			k.putRetained(m, true)
+			k.putRetained(m, soon, d.by)
 		}
 	}
-	clear(k.dirty[len(kept):])
-	k.dirty = kept
+	clear(list[len(kept):])
+	return kept
+}
+
+// writeLast puts all that is not written yet: the process ends in good order.
+func (k *keeper) writeLast() {
+	for _, list := range [][]dirtyRetained{k.dirty, k.lazy} {
+		for _, d := range list {
+			if d.dirty {
+				k.putRetained(d.retainedMessage, soon, d.by)
+			}
+		}
+	}
+	k.dirty, k.lazy = nil, nil
 }
 
 // The beat tells a start how long the broker was away at most, so that sessions
@@ -414,5 +487,5 @@ func (k *keeper) Due(int64) {
 }
 
 func (k *keeper) putBeat() {
-	k.put(recordKey(tableMeta, 0), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, true)
+	k.put(recordKey(tableMeta, 0), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, promised)
 }

@@ -1,7 +1,7 @@
 package router
 
 import (
-	"slices"
+	"sort"
 )
 
 // memoryLevel says how near the broker is to Limits.MemoryBytesMax, and what is
@@ -119,11 +119,12 @@ func (r *Router) trim(excess int64) {
 			largest = append(largest, backlog{s, b})
 		}
 	}
-	slices.SortFunc(largest, func(a, b backlog) int {
+	sort.Slice(largest, func(i, j int) bool {
+		a, b := &largest[i], &largest[j]
 		if a.bytes != b.bytes {
-			return b.bytes - a.bytes
+			return a.bytes > b.bytes
 		}
-		return compareText(a.s.id, b.s.id) // the same in every run
+		return compareText(a.s.id, b.s.id) < 0 // the same in every run
 	})
 	for _, b := range largest[:min(len(largest), memoryTrimMost)] {
 		r.stats.Trims++
@@ -159,7 +160,10 @@ func (r *Router) cutOne(s *Session) int {
 	case s.late.n > 0:
 		d = r.popLate(s)
 	case s.kept != nil && r.keep.accepts() == nil: // what is not durable yet will be at the next look
-		if n := r.shelveWindow(s); n > 0 || r.memory.level < memoryRefuse {
+		if n := r.shelveWindow(s); n > 0 {
+			return n
+		}
+		if n := r.cutNone(s); n > 0 || r.memory.level < memoryRefuse {
 			return n
 		}
 		return r.cutCold(s)
@@ -168,7 +172,7 @@ func (r *Router) cutOne(s *Session) int {
 	case s.onShelf() != nil && s.onShelf().fresh.n > 0 && s.onShelf().cold.n == 0:
 		d = r.popFresh(s.onShelf())
 	default:
-		return 0
+		return r.cutNone(s)
 	}
 	n := d.msg.bytes() + messageOverBytes
 	r.dropWaiting(s, DropMemory, d)
@@ -182,6 +186,9 @@ func (r *Router) cutCold(s *Session) int {
 	t := s.onShelf()
 	if t == nil || t.cold.n == 0 || r.keep.estateRoom() <= 0 {
 		return 0
+	}
+	if t.cold.peek().stays() {
+		return r.cutNone(s)
 	}
 	r.drop(s, DropMemory, nil)
 	r.keep.unwrite(r.takeCold(t))

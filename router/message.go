@@ -18,6 +18,7 @@ type Message struct {
 	key      uint64       // of its record; 0 = there is none
 	holders  int32
 	topicLen uint16
+	class    Durability // see keeper.class
 }
 
 // messageMore is what few messages have.
@@ -122,7 +123,7 @@ func (r *Router) cloneMessage(p *publication) *Message {
 		m.text = r.pool.Get(n)
 	}
 	m.text = append(append(m.text[:0], p.topic...), small...)
-	m.topicLen = uint16(len(p.topic))
+	m.topicLen, m.class = uint16(len(p.topic)), durabilityOpen
 	m.more = nil
 	if len(p.props) > 0 || p.expireAt != 0 || p.writer != nil || p.owner != nil {
 		m.more = &messageMore{props: append([]byte(nil), p.props...), expireAt: p.expireAt, writer: p.writer, owner: p.owner}

@@ -34,7 +34,7 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	}
 	if p.QoS == 2 && c.session.received != nil && c.session.received.has(p.PacketID) {
 		r.stats.Duplicates++
-		if c.undurable() {
+		if c.undurable() && !(c.session.unwritten(p.PacketID) && r.keep.classes.of(p.Topic) == DurabilityNone) {
 			return nil // nobody knows whether it is on the disk; the client repeats it after a restart
 		}
 		c.awaitAll()
@@ -51,8 +51,10 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	} else {
 		writer = nil
 	}
+	class := DurabilityNone
 	if r.keep != nil && p.QoS > 0 {
-		if err := c.mayLast(p); err != nil {
+		class = r.keep.classes.of(p.Topic)
+		if err := c.mayLast(p, class); err != nil {
 			return c.refusePublish(p, err)
 		}
 	}
@@ -72,24 +74,20 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		r.setProps(pub, &p.Props)
 	}
 	matched := r.route(pub)
-	switch p.QoS {
-	case 1:
-		c.slowDown(mark)
-		c.awaitSince(mark)
-		if !matched && c.v5 != nil {
-			return c.acknowledgeWith(codec.TypePuback, p.PacketID, codec.NoMatchingSubscribers, "")
-		}
-		return c.acknowledge(codec.TypePuback, p.PacketID) // [MQTT-4.3.2-2]
-	case 2:
-		c.session.markReceived(p.PacketID)
-		c.slowDown(mark)
-		c.awaitSince(mark)
-		if !matched && c.v5 != nil {
-			return c.acknowledgeWith(codec.TypePubrec, p.PacketID, codec.NoMatchingSubscribers, "")
-		}
-		return c.acknowledge(codec.TypePubrec, p.PacketID)
+	if p.QoS == 0 {
+		return nil
 	}
-	return nil
+	t := codec.TypePuback // [MQTT-4.3.2-2]
+	if p.QoS == 2 {
+		t = codec.TypePubrec
+		c.session.markReceived(p.PacketID, class)
+	}
+	c.slowDown(mark)
+	c.awaitSince(mark)
+	if !matched && c.v5 != nil {
+		return c.acknowledgeWith(t, p.PacketID, codec.NoMatchingSubscribers, "")
+	}
+	return c.acknowledge(t, p.PacketID)
 }
 
 // check5 holds a PUBLISH against what only 5.0 knows, and resolves its alias.
@@ -180,7 +178,7 @@ func (c *Client) refuseDollar(p *codec.Publish) error {
 	case 1:
 		return c.acknowledge(codec.TypePuback, p.PacketID)
 	case 2:
-		c.session.markReceived(p.PacketID)
+		c.session.markReceived(p.PacketID, DurabilitySync)
 		return c.acknowledge(codec.TypePubrec, p.PacketID)
 	}
 	return nil
@@ -206,11 +204,11 @@ func (r *Router) route(p *publication) (matched bool) {
 }
 
 // markReceived notes a QoS 2 PacketID until its PUBREL.
-func (s *Session) markReceived(id uint16) {
+func (s *Session) markReceived(id uint16, class Durability) {
 	s.own()
 	if s.received == nil {
 		s.received = new(packetSet)
 	}
 	s.received.add(id)
-	s.keepReceived(id)
+	s.keepReceived(id, class)
 }

@@ -44,10 +44,10 @@ func (c *Client) mayKeep(p *codec.Connect, id string) error {
 // mayLast says why p, of QoS 1 or 2, is not taken: it would have to be durable.
 // While the store is full 3.x clients, which cannot be told so, get no answer,
 // and nothing more is read from them (slowDown).
-func (c *Client) mayLast(p *codec.Publish) error {
+func (c *Client) mayLast(p *codec.Publish, class Durability) error {
 	k := c.r.keep
 	err := k.accepts()
-	if err == nil || !c.r.wouldKeep(p) && (p.QoS < 2 || c.session.kept == nil) {
+	if err == nil || class == DurabilityNone || !c.r.wouldKeep(p) && (p.QoS < 2 || c.session.kept == nil) {
 		return nil
 	}
 	if c.v5 == nil && !k.failed {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 
 	"github.com/loopmq/loopmq/codec"
 )
@@ -106,7 +107,7 @@ func (g *restoring) record(table byte, n uint64, value []byte) error {
 // lose drops a record that belongs to nothing.
 func (g *restoring) lose(table byte, n uint64) error {
 	g.found.Lost++
-	g.k.delete(recordKey(table, n), true)
+	g.k.delete(recordKey(table, n), promised)
 	return nil
 }
 
@@ -146,7 +147,7 @@ func (g *restoring) will(n uint64, value []byte) error {
 	}
 	w := &will{msg: g.k.cloneBody(&rec.body), qos: rec.qos, retain: rec.retain, delay: rec.delay, expiry: rec.expiry, id: s.id}
 	w.session, w.writer = s, g.k.writerOf(rec.body.writer)
-	w.due = rec.due
+	w.due, w.msg.class = rec.due, DurabilitySync // whatever the rules say by now
 	s.seldom().will, s.kept.will = w, true
 	return nil
 }
@@ -159,7 +160,7 @@ func (g *restoring) subscription(n uint64, value []byte) error {
 	g.k.subscriptions = max(g.k.subscriptions, n)
 	s := g.owner(rec.session)
 	if s == nil { // the session had ended, and the process did before its last filter was taken away
-		g.k.delete(recordKey(tableSubscriptions, n), true)
+		g.k.delete(recordKey(tableSubscriptions, n), promised)
 		return nil
 	}
 	f := codec.Filter{Name: rec.filter, QoS: rec.qos, NoLocal: rec.noLocal, RetainAsPublished: rec.rap, RetainHandling: 2}
@@ -188,7 +189,7 @@ func (g *restoring) retained(n uint64, value []byte) error {
 	m := &retainedMessage{msg: g.k.cloneBody(&rec.body), qos: rec.qos, key: n}
 	if _, had := r.retained.Get(rec.body.topic); had || m.msg.expired(r.now) {
 		r.release(m.msg)
-		g.k.delete(recordKey(tableRetained, n), true)
+		g.k.delete(recordKey(tableRetained, n), promised)
 		return nil
 	}
 	r.retained.Set(rec.body.topic, m)
@@ -294,8 +295,9 @@ func (g *restoring) fetchMessages() error {
 
 // joinFlights gives sessions what was in flight, in the order of sending.
 func (g *restoring) joinFlights() {
-	slices.SortFunc(g.flights, func(a, b restoredEntry) int {
-		return cmp.Or(cmp.Compare(a.session, b.session), cmp.Compare(a.flight, b.flight), cmp.Compare(a.key, b.key))
+	sort.Slice(g.flights, func(i, j int) bool {
+		a, b := &g.flights[i], &g.flights[j]
+		return cmp.Or(cmp.Compare(a.session, b.session), cmp.Compare(a.flight, b.flight), cmp.Compare(a.key, b.key)) < 0
 	})
 	for i := range g.flights {
 		e := &g.flights[i]

@@ -107,13 +107,14 @@ func New(cfg Config) *Router {
 }
 
 // Change replaces what may change while the router runs: Limits and the
-// settings, but not Rand, Events, Pool, AuthMethods and Identify. Connections
+// settings, Durability and LazyInterval among them, but not Rand, Events, Pool, AuthMethods and Identify. Connections
 // keep what they were told in CONNACK.
 func (r *Router) Change(cfg Config) {
 	r.limits = cfg.Limits.withDefaults()
 	r.topicShort = min(r.limits.TopicBytesMax+1, r.limits.TopicLevelsMax)
 	r.serverReference, r.moved = cfg.ServerReference, cfg.ServerMoved
 	r.responsePrefix, r.validatePayloads, r.denyCloses = cfg.ResponsePrefix, cfg.ValidatePayloads, cfg.DenyCloses
+	r.keep.change(&cfg)
 }
 
 // CloseWhere closes the connections of clients that would not be let in again.
@@ -187,6 +188,9 @@ func (r *Router) Stopping() {
 			s.rare.will = nil
 			r.publishWill(w)
 		}
+	}
+	if r.keep != nil {
+		r.keep.writeLast()
 	}
 	why := errShutdown
 	if r.serverReference != "" {

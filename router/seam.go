@@ -2,6 +2,7 @@ package router
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/loopmq/loopmq/internal/buf"
 )
@@ -141,6 +142,16 @@ type Config struct {
 	// Wall returns the time in nanoseconds since 1970; required with Store. It is
 	// asked once a pass.
 	Wall func() int64
+	// Durability gives topics a class; the first that matches counts.
+	Durability []DurabilityRule
+	// LazyInterval is how long what nobody waits for may stay in memory before it
+	// is written; 0 means one second.
+	LazyInterval time.Duration
+	// Written returns how many bytes the store has written since the start; nil:
+	// that is not known. WrittenPerDayWarn is from how many in a day (UTC) on there
+	// is an EventWear; 0: none.
+	Written           func() uint64
+	WrittenPerDayWarn uint64
 	// SaveIdentity and LoadIdentity make bytes of an Identity, which are kept with
 	// its sessions and messages, and the Identity of them again, where clientID
 	// is the session's, or empty for the writer of a message; nil: only the user

@@ -5,7 +5,7 @@ package router
 // disk:
 //
 //	window (flow.queue)  what leaves next
-//	cold                 on disk only; memory has stubs
+//	cold                 on disk only; memory has stubs, and what stays (stay.go)
 //	fresh                came last, is not durable yet
 //
 // Entries are numbered in the order in which they came, so the three are in
@@ -16,6 +16,8 @@ package router
 type shelf struct {
 	s       *Session
 	cold    stubs
+	here    queue // of class none: messages whose places are in cold
+	void    int   // so many of the first of those places are of nobody any more
 	fresh   queue
 	listed  uint64 // batch whose list it is on
 	reading bool
@@ -50,7 +52,7 @@ func (s *Session) clearShelf() {
 func (s *Session) waiting() int {
 	n := s.queue.n
 	if t := s.onShelf(); t != nil {
-		n += t.cold.n + t.fresh.n
+		n += t.cold.n - t.void + t.fresh.n
 	}
 	return n
 }
@@ -59,7 +61,7 @@ func (s *Session) waiting() int {
 func (s *Session) waitingBytes() int {
 	n := s.queue.bytes
 	if t := s.onShelf(); t != nil {
-		n += t.cold.bytes + t.fresh.bytes
+		n += t.cold.bytes + t.here.bytes + t.fresh.bytes
 	}
 	return n
 }
@@ -68,7 +70,7 @@ func (s *Session) waitingBytes() int {
 func (s *Session) inMemory() (n, bytes int) {
 	n, bytes = s.queue.n, s.queue.bytes
 	if t := s.onShelf(); t != nil {
-		n, bytes = n+t.fresh.n, bytes+t.fresh.bytes
+		n, bytes = n+t.here.n+t.fresh.n, bytes+t.here.bytes+t.fresh.bytes
 	}
 	return n, bytes
 }
@@ -105,23 +107,31 @@ func (t *shelf) settle() {
 	if t.ended || s.onShelf() != t {
 		return
 	}
-	r := s.r
-	for t.fresh.n > 0 && t.fresh.front().key <= r.keep.durable {
-		if t.cold.n == 0 && s.fits(s.queue.n, s.queue.bytes, t.fresh.front().msg.bytes()) {
-			s.queue.push(t.fresh.pop())
-			continue
-		}
-		if s.queue.n >= r.limits.QueuedWindowMax {
-			r.hit(LimitQueuedWindow)
-		} else {
-			r.hit(LimitQueuedWindowBytes)
-		}
-		d := t.fresh.pop()
-		t.pushCold(r.shelve(&d))
-	}
+	t.shelveFresh()
 	s.clearShelf()
 	if s.client != nil {
-		r.pump(s)
+		s.r.pump(s)
+	}
+}
+
+// shelveFresh moves what is durable, or never will be, to where its place is.
+func (t *shelf) shelveFresh() {
+	s, r := t.s, t.s.r
+	for t.fresh.n > 0 && t.fresh.front().key <= r.keep.durable {
+		d := t.fresh.pop()
+		switch {
+		case t.cold.n == 0 && s.fits(s.queue.n, s.queue.bytes, d.msg.bytes()):
+			s.queue.push(d)
+		case d.key == 0:
+			t.stay(d)
+		default:
+			if s.queue.n >= r.limits.QueuedWindowMax {
+				r.hit(LimitQueuedWindow)
+			} else {
+				r.hit(LimitQueuedWindowBytes)
+			}
+			t.pushCold(r.shelve(&d))
+		}
 	}
 }
 
@@ -146,11 +156,9 @@ func (t *shelf) pushCold(b stub) {
 	r.stats.QueuedDiskBytes += int64(b.size)
 }
 
-// takeCold takes the oldest that is on disk only out of the account.
+// takeCold takes the oldest, which is on disk only, out of the account.
 func (r *Router) takeCold(t *shelf) stub {
-	held := t.cold.held
-	b := t.cold.pop()
-	r.keep.shelfBytes += int64(t.cold.held - held)
+	b := t.popStub()
 	r.stats.Queued--
 	r.stats.QueuedOnDisk--
 	r.stats.QueuedDiskBytes -= int64(b.size)
@@ -159,7 +167,7 @@ func (r *Router) takeCold(t *shelf) stub {
 
 // unwrite takes the records of b away.
 func (k *keeper) unwrite(b stub) {
-	k.delete(recordKey(tableEntries, b.entry), false)
+	k.delete(recordKey(tableEntries, b.entry), later)
 	k.forget(b.message)
 }
 
@@ -169,6 +177,11 @@ func (r *Router) shelveWindow(s *Session) int {
 	n := s.queue.n
 	if s.kept == nil || n == 0 || s.queue.at(n-1).key > r.keep.durable {
 		return 0
+	}
+	for i := range n {
+		if s.queue.at(i).key == 0 { // of class none
+			return 0
+		}
 	}
 	var older stubs
 	freed := s.queue.bytes + n*messageOverBytes
@@ -192,6 +205,8 @@ func (r *Router) dropOldest(s *Session, limit LimitID) {
 	switch {
 	case s.queue.n > 0:
 		r.dropWaiting(s, DropQueueFull, s.dequeue())
+	case t.here.n > 0 && t.cold.peek().stays():
+		r.dropWaiting(s, DropQueueFull, r.popHere(t))
 	case t.cold.n > 0: // nothing is read for that, so nobody is told its topic
 		r.drop(s, DropQueueFull, nil)
 		r.keep.unwrite(r.takeCold(t))

@@ -25,10 +25,19 @@ const (
 // Traffic is what the router is told of the engine and the process, for $SYS.
 type Traffic struct {
 	BytesIn, BytesOut uint64
-	Sockets           uint64 // connections open now
-	Accepted          uint64 // connections since the start
-	Heap              uint64 // bytes in use now
-	Listeners         []Fact // what is known of each
+	Sockets           uint64        // connections open now
+	Accepted          uint64        // connections since the start
+	Heap              uint64        // bytes in use now
+	State             *StateTraffic // nil: there is no store
+	Listeners         []Fact        // what is known of each
+}
+
+// StateTraffic is what a store has done since the start, and holds.
+type StateTraffic struct {
+	Put, Written, Copied uint64 // bytes: handed in, written, and of those copied to free old segments
+	Commits, Flushes     uint64
+	Records, Elided      uint64 // written, and replaced or deleted before they were
+	Live, Disk           uint64 // bytes in use, and taken from the file system
 }
 
 // Fact is a number of a listener.
@@ -159,9 +168,26 @@ func (s *sys) send() {
 	s.putLoads([...]uint64{
 		st.PacketsIn, delivered + st.Answers, dropped, published, delivered, t.BytesIn, t.BytesOut, t.Accepted, st.Connects,
 	})
+	if t.State != nil && r.keep != nil {
+		s.putState(t.State, number)
+	}
 	s.putListeners(t.Listeners)
 	number("retained messages/count", uint64(r.retained.Len())) // last: the others are among them
 	s.sentAt = r.now
+}
+
+// putState tells of the store.
+func (s *sys) putState(t *StateTraffic, number func(name string, n uint64)) {
+	number("state/bytes/put", t.Put)
+	number("state/bytes/written", t.Written)
+	number("state/bytes/copied", t.Copied)
+	number("state/bytes/today", s.r.keep.today())
+	number("state/bytes/live", t.Live)
+	number("state/bytes/disk", t.Disk)
+	number("state/commits", t.Commits)
+	number("state/flushes", t.Flushes)
+	number("state/records/written", t.Records)
+	number("state/records/elided", t.Elided)
 }
 
 // put publishes a value unless it is the one that was sent last.

@@ -19,15 +19,13 @@ func (r *Router) refill(s *Session) bool {
 	if t == nil {
 		return false
 	}
-	if t.cold.n > 0 {
-		l := &r.limits
-		if !t.reading && !t.hungry && s.queue.n <= l.QueuedWindowMax/2 && s.queue.bytes <= l.QueuedWindowBytesMax/2 {
-			t.read()
-		}
-		return false
-	}
 	before := s.queue.n
-	for t.fresh.n > 0 && s.fits(s.queue.n, s.queue.bytes, t.fresh.front().msg.bytes()) {
+	t.moveUp()
+	l := &r.limits
+	if t.cold.n > 0 && !t.reading && !t.hungry && s.queue.n <= l.QueuedWindowMax/2 && s.queue.bytes <= l.QueuedWindowBytesMax/2 {
+		t.read()
+	}
+	for t.cold.n == 0 && t.fresh.n > 0 && s.fits(s.queue.n, s.queue.bytes, t.fresh.front().msg.bytes()) {
 		s.own()
 		s.queue.push(t.fresh.pop())
 	}
@@ -40,12 +38,22 @@ func (t *shelf) read() {
 	s := t.s
 	n, bytes := s.queue.n, s.queue.bytes
 	var list []stub
+	here := -t.void
 	t.cold.each(func(b stub) bool {
-		if len(list) == unshelveMax || !s.fits(n, bytes, b.size) {
+		size := b.size
+		if b.stays() {
+			if here++; here <= 0 {
+				return true
+			}
+			size = t.here.at(here - 1).msg.bytes()
+		}
+		if len(list) == unshelveMax || !s.fits(n, bytes, size) {
 			return false
 		}
-		list = append(list, b)
-		n, bytes = n+1, bytes+b.size
+		if !b.stays() {
+			list = append(list, b)
+		}
+		n, bytes = n+1, bytes+size
 		return true
 	})
 	if len(list) > 0 { // else there is no place for the next
@@ -106,7 +114,7 @@ func (t *shelf) arrived(list []stub, values []StoreValue) {
 	for _, b := range list {
 		mine := values[:b.records()]
 		values = values[b.records():]
-		if t.cold.n == 0 || t.cold.peek().entry != b.entry {
+		if t.moveUp(); t.cold.n == 0 || t.cold.peek() != b {
 			continue
 		}
 		d, err := r.keep.revive(s, b, mine)

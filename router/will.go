@@ -107,5 +107,5 @@ func (s *Session) dropWill() {
 
 // stays tells whether a will waits over a restart with its session.
 func (w *will) stays(s *Session) bool {
-	return s != nil && s.kept != nil && s.expiry > 0 && w.delay > 0
+	return s != nil && s.kept != nil && s.kept.will && s.expiry > 0 && w.delay > 0
 }

@@ -32,6 +32,15 @@ func reserve(f *os.File, size int64) error {
 	}
 }
 
+// fileSystemBytes is the size of the file system that has dir; 0: not known.
+func fileSystemBytes(dir string) int64 {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil || s.Bsize <= 0 {
+		return 0
+	}
+	return int64(min(s.Blocks, 1<<62/uint64(s.Bsize))) * int64(s.Bsize)
+}
+
 // readAhead starts reading a file into the page cache.
 func readAhead(f *os.File) {
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_WILLNEED)

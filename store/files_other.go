@@ -19,3 +19,5 @@ func readAhead(*os.File) {}
 func alignedBuffer(n int) []byte { return make([]byte, n) }
 
 func freeBuffer([]byte) {}
+
+func fileSystemBytes(string) int64 { return 0 }

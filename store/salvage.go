@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 )
 
 // salvage is all that can still be read of a damaged log.
@@ -149,8 +150,9 @@ func (v *salvage) find(s *segment) {
 
 // inOrder keeps what belongs to the log, in order, and notes what is missing.
 func (v *salvage) inOrder() {
-	slices.SortFunc(v.batches, func(a, b foundBatch) int {
-		return cmp.Or(cmp.Compare(a.lsn, b.lsn), cmp.Compare(b.segment.seq, a.segment.seq))
+	sort.Slice(v.batches, func(i, j int) bool {
+		a, b := &v.batches[i], &v.batches[j]
+		return cmp.Or(cmp.Compare(a.lsn, b.lsn), cmp.Compare(b.segment.seq, a.segment.seq)) < 0
 	})
 	v.batches = slices.CompactFunc(v.batches, func(a, b foundBatch) bool { return a.lsn == b.lsn })
 	if len(v.batches) == 0 {

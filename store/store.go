@@ -15,13 +15,14 @@ type Options struct {
 	// it is given, as long as the store is open.
 	Post func(func())
 
-	// SegmentBytes is the size of a file of the log, a multiple of 4096.
-	// Default 16 MiB. It may change between starts.
+	// SegmentBytes is the size of a file of the log, a multiple of 4096. Default
+	// 16 MiB, or less where the file system or BytesMax is small: see
+	// segmentBytesFor. It may change between starts.
 	SegmentBytes int64
 	// BytesMax bounds what the log may take on disk; 0 leaves it to the disk.
 	BytesMax int64
 	// BatchBytes is where Room begins to say no: more would only wait longer.
-	// Default 4 MiB.
+	// Default 4 MiB, or half a segment.
 	BatchBytes int
 
 	look  bool   // change nothing on disk
@@ -30,7 +31,10 @@ type Options struct {
 
 const (
 	segmentBytesDefault = 16 << 20
+	segmentBytesSmall   = 256 << 10 // the least that is chosen
+	segmentShare        = 32        // of the file system that the first segments take at most
 	batchBytesDefault   = 4 << 20
+	batchBytesLeast     = 64 << 10
 	segmentBytesMax     = 1 << 30
 	readsMax            = 64 // Read calls that wait
 )
@@ -40,12 +44,26 @@ func (o *Options) complete() error {
 		o.SegmentBytes = segmentBytesDefault
 	}
 	if o.BatchBytes == 0 {
-		o.BatchBytes = batchBytesDefault
+		o.BatchBytes = min(batchBytesDefault, max(int(o.SegmentBytes/2), batchBytesLeast))
 	}
 	if o.SegmentBytes%4096 != 0 || o.SegmentBytes < 4096 || o.SegmentBytes > segmentBytesMax {
 		return fmt.Errorf("segments of %d bytes: want a multiple of 4096 up to %d", o.SegmentBytes, segmentBytesMax)
 	}
 	return nil
+}
+
+// segmentBytesFor is the size of segments where nothing is said: the two that
+// are kept ready and the first in use take a small part of a small file system
+// of total bytes (0: not known), and a limit leaves room for sixteen.
+func segmentBytesFor(total, bytesMax int64) int64 {
+	n := int64(segmentBytesDefault)
+	fits := func() bool {
+		return (total == 0 || (1+freeSegments)*n <= total/segmentShare) && (bytesMax == 0 || 16*n <= bytesMax)
+	}
+	for n > segmentBytesSmall && !fits() {
+		n /= 2
+	}
+	return n
 }
 
 // Store is an open store. The zero value is of no use, see Open.
@@ -75,10 +93,13 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Post == nil {
 		return nil, errors.New("open store: Options.Post is missing")
 	}
-	if err := o.complete(); err != nil {
+	if err := makeDirs(dir); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := makeDirs(dir); err != nil {
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = segmentBytesFor(fileSystemBytes(dir), o.BytesMax)
+	}
+	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	lock, err := lockDir(dir)
@@ -207,6 +228,13 @@ func (s *Store) Read(keys []Key, done func([]Value)) bool {
 		return false
 	}
 }
+
+// Written is how many bytes were written since the store was opened. It may be
+// called from any goroutine.
+func (s *Store) Written() uint64 { return s.wal.stats.bytes.Load() }
+
+// SegmentBytes is the size of the files of the log.
+func (s *Store) SegmentBytes() int64 { return s.conf.SegmentBytes }
 
 // Stats may be called from any goroutine.
 func (s *Store) Stats() Stats {

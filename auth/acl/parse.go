@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -66,7 +66,7 @@ func Parse(name string, r io.Reader) (*Rules, error) {
 
 // bad is what was wrong, in the order of the lines.
 func (p *parser) bad() error {
-	slices.SortStableFunc(p.errs, func(a, b lineError) int { return a.line - b.line })
+	sort.SliceStable(p.errs, func(i, j int) bool { return p.errs[i].line < p.errs[j].line })
 	var all []error
 	for _, e := range p.errs {
 		if len(all) == errorsMax {

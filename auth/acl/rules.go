@@ -3,6 +3,7 @@ package acl
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -113,7 +114,7 @@ func (r *Rules) compile(w Who) *Subject {
 			}
 		}
 	}
-	slices.SortFunc(ours, func(a, b placed) int { return a.place - b.place })
+	sort.Slice(ours, func(i, j int) bool { return ours[i].place < ours[j].place })
 	all := make([]*Rule, 0, len(ours)+8)
 	for _, p := range ours {
 		all = append(all, p.Rule)

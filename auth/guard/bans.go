@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -207,9 +207,10 @@ func (b *Bans) List(now int64) (list []Ban) {
 			list = append(list, *ban)
 		}
 	}
-	slices.SortFunc(list, func(x, y Ban) int {
+	sort.Slice(list, func(i, j int) bool {
+		x, y := &list[i], &list[j]
 		return cmp.Or(cmp.Compare(x.Kind, y.Kind), x.Network.Addr().Compare(y.Network.Addr()),
-			cmp.Compare(x.Network.Bits(), y.Network.Bits()), strings.Compare(x.Name, y.Name))
+			cmp.Compare(x.Network.Bits(), y.Network.Bits()), strings.Compare(x.Name, y.Name)) < 0
 	})
 	return list
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/netip"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -185,7 +186,7 @@ func (g *Guard) Waits(now int64, most int) (list []Wait) {
 			list = append(list, Wait{e.key, time.Duration(e.blockedUntil - now)})
 		}
 	}
-	slices.SortFunc(list, func(x, y Wait) int { return cmp.Compare(y.Left, x.Left) })
+	sort.Slice(list, func(i, j int) bool { return list[i].Left > list[j].Left })
 	return list[:min(len(list), most)]
 }
 

@@ -41,7 +41,7 @@ func newDoors(tcp netip.AddrPort, dir string) (doors, error) {
 func loopmqCommand(binary string, d doors, c *certificate) []string {
 	secure := "?cert=" + c.cert + "&key=" + c.key
 	return []string{
-		binary, "serve", "--log-level", "error", "--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000",
+		binary, "serve", "--state-dir", "", "--log-level", "error", "--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000",
 		"--listen", "mqtt://" + d["tcp"], "--listen", "ws://" + d["ws"] + "/mqtt", "--listen", "mqtts://" + d["tls"] + secure,
 		"--listen", "wss://" + d["wss"] + "/mqtt" + secure, "--listen", "unix://" + d["unix"],
 	}

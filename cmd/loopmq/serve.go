@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/config"
 )
 
 // Exit statuses of serve besides those in main.go.
@@ -35,7 +35,11 @@ func serveCommand() *cli.Command {
 		&cli.StringSliceFlag{Name: "listen", Usage: "`URL` to serve, mqtt://, mqtts://, ws://, wss://HOST:PORT or unix:///PATH, with options behind a ?; repeatable (default: 127.0.0.1 and ::1, port 1883)"},
 		&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Usage: "serve `PORT` on the loopback addresses; short for two --listen"},
 		&cli.StringFlag{Name: "engine", Usage: "event loop: " + strings.Join(broker.Engines(), ", "), DefaultText: "the first"},
-		&cli.StringFlag{Name: "state-dir", Usage: "`DIR` that keeps sessions and messages over a restart, made if need be (default: they are kept in memory only)"},
+		&cli.StringFlag{Name: "state-dir", Value: config.StateDirAuto, Usage: "`DIR` that keeps sessions and messages over a restart, made if need be; none: in memory only; auto: systemd's StateDirectory=, or for root /var/lib/loopmq if it is there"},
+		&cli.StringFlag{Name: "state-segment-bytes", Value: "0", Usage: "`SIZE` of a file in the state directory; 0: 16 MiB, or less on a small file system"},
+		&cli.StringFlag{Name: "state-bytes-max", Value: "0", Usage: "`SIZE` of all its files together; 0: as the file system allows"},
+		&cli.StringFlag{Name: "state-bytes-per-day-warn", Value: "0", Usage: "warn, once a day, when more than `SIZE` was written to it; 0: never"},
+		&cli.DurationFlag{Name: "lazy-interval", Value: time.Second, Usage: "`TIME` within which messages of class lazy are written; see [[durability]] in the configuration"},
 		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 		&cli.StringFlag{Name: "log-format", Value: "auto", Usage: "auto, text, logfmt or json; auto is text on a terminal, logfmt otherwise"},
 		&cli.StringFlag{Name: "server-reference", Usage: "other server (`HOST:PORT`) that MQTT 5.0 clients are told of when this one stops"},
@@ -80,7 +84,7 @@ func serve(c *cli.Context) error {
 	}
 	limitMemory(cfg.Limits.MemoryBytesMax)
 	log.Info("loopmq "+c.App.Version, "engine", engineName(cfg.Engine), "go", runtime.Version(), "config", set.from,
-		"state", cmp.Or(cfg.StateDir, "in memory"), "memory_limit", cfg.Limits.MemoryBytesMax)
+		"state", set.state, "memory_limit", cfg.Limits.MemoryBytesMax)
 	if changed := changedLimits(&cfg.Limits); len(changed) > 0 {
 		log.Info("limits other than the defaults", changed...)
 	}

@@ -19,15 +19,25 @@ import (
 func startServe(t *testing.T, args ...string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	cmd := exec.Command(loopmq, append([]string{"serve"}, args...)...)
-	pipe, err := cmd.StderrPipe()
+	log, err := startLogged(t, cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cmd, log
+}
+
+// startLogged starts a command whose log is read line by line.
+func startLogged(t *testing.T, cmd *exec.Cmd) (*bufio.Scanner, error) {
+	t.Helper()
+	pipe, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return cmd, bufio.NewScanner(pipe)
+	return bufio.NewScanner(pipe), nil
 }
 
 // waitLine reads until a line contains want.
@@ -231,6 +241,9 @@ func TestServeFromAMosquittoConf(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, log := startServe(t, "--mosquitto-conf", path, "--log-format", "logfmt")
+	if line := waitLine(t, log, "state="); !strings.Contains(line, "in memory only") { // it has no persistence
+		t.Error(line)
+	}
 	waitLine(t, log, "listening on mqtt://127.0.0.1:"+port)
 	if out, err := exec.Command("mosquitto_pub", "-h", "127.0.0.1", "-p", port, "-t", "t", "-m", "x", "-q", "1").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

@@ -19,6 +19,7 @@ import (
 type settings struct {
 	file   *config.File
 	broker broker.Config
+	state  string   // where the state is kept and why, likewise
 	from   string   // where it comes from, for the log
 	notes  []string // what of a mosquitto.conf is not the same here
 }
@@ -47,6 +48,7 @@ func readSettings(c *cli.Context, sockets []*os.File) (*settings, error) {
 	if err := s.listeners(c, sockets); err != nil {
 		return nil, &wrong{err.Error(), exitUsage}
 	}
+	s.findState(os.Getenv, os.Geteuid() == 0)
 	if s.broker.Limits.MemoryBytesMax == 0 {
 		s.broker.Limits.MemoryBytesMax = memoryLimit()
 	}

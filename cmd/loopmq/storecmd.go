@@ -48,6 +48,7 @@ func storeCommand() *cli.Command {
 				},
 				Action: storeDump,
 			},
+			storeImportCommand(output),
 			{
 				Name: "compact", Usage: "give back all space that is not used; a broker does so by itself, down to a few files", ArgsUsage: "DIR",
 				Action: storeCompact,

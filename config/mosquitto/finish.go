@@ -20,6 +20,8 @@ func (c *converter) finish(file string) {
 	}
 	if c.persistence {
 		c.f.StateDir = filepath.Join(c.location, "loopmq")
+	} else {
+		c.f.StateDir = config.StateDirNone
 	}
 	defer c.absolute(file)
 	if c.messageSize > 0 && !c.packetSize {
@@ -64,7 +66,9 @@ func (c *converter) absolute(file string) {
 			*path = filepath.Join(c.dir, *path)
 		}
 	}
-	abs(&c.f.StateDir)
+	if c.persistence {
+		abs(&c.f.StateDir)
+	}
 	if strings.Contains(c.f.Log.To, "/") {
 		abs(&c.f.Log.To)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -67,9 +68,10 @@ func convert(path string, text []byte, dir string, open func(string) ([]byte, er
 			order[n.File] = i
 		}
 	}
-	slices.SortStableFunc(c.notes, func(a, b Note) int {
-		last := func(n Note) int { return min(n.Line, 1) } // what has no line, to the end
-		return cmp.Or(last(b)-last(a), order[a.File]-order[b.File], a.Line-b.Line)
+	sort.SliceStable(c.notes, func(i, j int) bool {
+		a, b := &c.notes[i], &c.notes[j]
+		last := func(n *Note) int { return min(n.Line, 1) } // what has no line, to the end
+		return cmp.Or(last(b)-last(a), order[a.File]-order[b.File], a.Line-b.Line) < 0
 	})
 	return &Result{Config: c.f, Notes: c.notes}
 }

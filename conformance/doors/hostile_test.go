@@ -201,7 +201,7 @@ type victim struct {
 func newVictim(t *testing.T, loopmq, engine string, a *authority) *victim {
 	t.Helper()
 	v := &victim{a: a}
-	args := []string{"serve", "--engine", engine, "--connect-timeout", "1s", "--log-level", "info"}
+	args := []string{"serve", "--state-dir", "none", "--engine", engine, "--connect-timeout", "1s", "--log-level", "info"}
 	for _, url := range []string{
 		"mqtt://127.0.0.1:" + freePort(t), a.listener("mqtts://127.0.0.1:"+freePort(t), "server"),
 		"ws://127.0.0.1:" + freePort(t) + "/mqtt", a.listener("wss://127.0.0.1:"+freePort(t)+"/mqtt", "server"),

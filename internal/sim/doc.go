@@ -23,7 +23,9 @@
 //
 // With a store (DrawDurable) each call of the router is a pass of its own, whose
 // commit is complete before the model judges what was sent; and a restart makes
-// a new Router of what the store has, beside the same model. Commits that take
+// a new Router of what the store has, beside the same model. With classes of
+// durability (DrawClassed) there are no restarts: the model wants them to make no
+// difference. Commits that take
 // their time, fail, or are cut off are left to the tests of package router.
 //
 // No compatibility promise.

@@ -43,6 +43,8 @@ type Plan struct {
 	Stop    bool // the run ends with the router's end
 	Store   bool // the router has a store
 
+	Classes []router.DurabilityRule // with a store
+
 	Break Break
 }
 

@@ -25,6 +25,21 @@ func DrawDurable(seed uint64) *Plan {
 	return p
 }
 
+// DrawClassed is the plan of a seed for a router with a store and classes of
+// durability. It is not stopped, so a class makes no difference to clients.
+func DrawClassed(seed uint64) *Plan {
+	p := DrawDurable(seed)
+	p.Ops = slices.DeleteFunc(p.Ops, func(o Op) bool { return o.Kind == opRestart })
+	r := &rng{seed ^ 0xc1a55}
+	for range r.between(1, 4) {
+		filters := [...]string{"#", "a/#", "+", "a", "+/b", "b", "/#", "cold/#", "d/#", "+/+/#"}
+		p.Classes = append(p.Classes, router.DurabilityRule{
+			Filter: filters[r.n(len(filters))], Class: router.DurabilitySync + router.Durability(r.n(3)),
+		})
+	}
+	return p
+}
+
 // memStore is store.Mem in the router's words.
 type memStore struct{ *store.Mem }
 
@@ -65,7 +80,7 @@ func (m memStore) Memory() int64 { return 0 }
 // start makes a router, of what the store has if there is one.
 func (w *World) start() {
 	w.pool = buf.NewPool(1 << 16)
-	cfg := router.Config{Limits: w.plan.Limits, Pool: w.pool, Rand: func() uint64 {
+	cfg := router.Config{Limits: w.plan.Limits, Durability: w.plan.Classes, Pool: w.pool, Rand: func() uint64 {
 		w.drawn = w.ids.next()
 		return w.drawn
 	}}

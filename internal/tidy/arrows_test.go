@@ -10,7 +10,8 @@ const module = "github.com/loopmq/loopmq"
 // arrows are the packages of ours that each package may import.
 var arrows = map[string][]string{
 	"cmd/loopmq":          {"broker/record", "router", "auth/acl", "auth/guard", "auth/password", "bench", "bench/mqttbench", "bench/report", "broker", "client", "codec", "config", "config/mosquitto", "router/topic", "store"},
-	"broker":              {"broker/record", "auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant", "store"},
+	"broker":              {"broker/mosquittodb", "broker/record", "auth", "auth/acl", "auth/certs", "auth/guard", "auth/password", "auth/token", "loop", "loop/transport", "router", "router/topic", "codec", "internal/buf", "internal/invariant", "store"},
+	"broker/mosquittodb":  {},
 	"broker/record":       {"router", "codec", "internal/buf"},
 	"config":              {"broker", "auth/callout", "auth/guard", "auth/token"},
 	"config/mosquitto":    {"config"},

@@ -1,0 +1,122 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// wear watches how much the store writes in a day: flash memory lasts for so
+// many writes. Days are those of UTC, and what was written before a start does
+// not count.
+type wear struct {
+	written func() uint64 // by the store, since the start; nil: not known
+	most    uint64        // in a day; 0: nobody wants to know
+	day     int64         // since 1970
+	before  uint64        // written on earlier days
+	warned  bool
+	topics  heavy
+	clients heavy
+}
+
+// wearNamed is how many topics and clients a warning names.
+const wearNamed = 3
+
+// count adds a message that is written down.
+func (w *wear) count(m *Message, by string) {
+	if w.most == 0 {
+		return
+	}
+	n := uint64(m.bytes())
+	w.topics.add(m.Topic(), n)
+	if by != "" {
+		w.clients.add([]byte(by), n)
+	}
+}
+
+// publisher is the client that m, which is being routed, comes from; "" when
+// that is not known, or nobody asks.
+func (k *keeper) publisher(m *Message) string {
+	f := &k.r.fan
+	if k.wear.most == 0 || f.msg != m || f.p == nil || f.p.from == nil {
+		return ""
+	}
+	return f.p.from.id
+}
+
+// today is how much was written since midnight.
+func (k *keeper) today() uint64 {
+	w := &k.wear
+	if w.written == nil {
+		return 0
+	}
+	if day := k.now / (24 * 3600e9); day != w.day {
+		if w.day != 0 {
+			w.before = w.written()
+		}
+		w.day, w.warned = day, false
+		w.topics, w.clients = heavy{}, heavy{}
+	}
+	return w.written() - w.before
+}
+
+// lookAtWear warns once a day.
+func (k *keeper) lookAtWear() {
+	w, n := &k.wear, k.today()
+	if w.most == 0 || n < w.most || w.warned {
+		return
+	}
+	w.warned = true
+	k.r.event(&Event{Kind: EventWear, Count: n, Waiting: int(w.most), Topic: w.topics.String(), User: w.clients.String()})
+}
+
+// heavy finds the names with the largest sums among any number of names, in a
+// fixed space (the algorithm called Space-Saving): a new name takes the place of
+// the smallest and inherits its sum, which is remembered as what may be wrong.
+type heavy struct{ list []heavySum }
+
+type heavySum struct {
+	name       string
+	sum, wrong uint64
+}
+
+const heavyMax = 64
+
+func (h *heavy) add(name []byte, n uint64) {
+	least := 0
+	for i := range h.list {
+		if h.list[i].name == string(name) {
+			h.list[i].sum += n
+			return
+		}
+		if h.list[i].sum < h.list[least].sum {
+			least = i
+		}
+	}
+	if len(h.list) < heavyMax {
+		h.list = append(h.list, heavySum{string(name), n, 0})
+		return
+	}
+	s := &h.list[least]
+	*s = heavySum{string(name), s.sum + n, s.sum}
+}
+
+// String names the largest, with the bytes that they have at least.
+func (h *heavy) String() string {
+	var texts []string
+	list := slices.Clone(h.list)
+	for range min(len(list), wearNamed) {
+		most := 0
+		for i := range list {
+			if list[i].least() > list[most].least() {
+				most = i
+			}
+		}
+		texts = append(texts, fmt.Sprintf("%s (%d bytes)", list[most].name, list[most].least()))
+		list[most] = heavySum{}
+	}
+	return strings.Join(texts, ", ")
+}
+
+// least is what the name has for certain.
+func (s *heavySum) least() uint64 { return s.sum - s.wrong }
