@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -167,7 +168,7 @@ func sorted[N cmp.Ordered](runs []Result, of func(*Result) N) []N {
 	for i := range runs {
 		values[i] = of(&runs[i])
 	}
-	slices.Sort(values)
+	sort.Slice(values, func(i, j int) bool { return cmp.Less(values[i], values[j]) })
 	return values
 }
 

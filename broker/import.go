@@ -50,8 +50,8 @@ func ImportMosquitto(dir string, data []byte) (*Imported, error) {
 // replaceDir has fill make a directory beside dir, which then takes its place.
 func replaceDir(dir string, fill func(fresh string) error) error {
 	dir = filepath.Clean(dir)
-	if target, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = target
+	if _, err := os.Readlink(dir); err == nil {
+		return errors.New("it is a symbolic link; name the directory itself")
 	}
 	switch files, err := os.ReadDir(dir); {
 	case err != nil && !errors.Is(err, os.ErrNotExist):
@@ -60,9 +60,6 @@ func replaceDir(dir string, fill func(fresh string) error) error {
 		return errors.New("there is something already; give a new directory")
 	}
 	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return err
-	}
 	fresh, err := os.MkdirTemp(parent, filepath.Base(dir)+".import-") // mode 0700
 	if err != nil {
 		return err
@@ -124,19 +121,17 @@ type importedMessage struct {
 	owned    bool
 }
 
-// Seal implements router.Store, and notes that there is something to wait for.
-func (i *importer) Seal(done func(error)) bool {
-	i.busy = i.state.Seal(func(err error) { i.busy = false; done(err) })
-	return i.busy
-}
-
-// importStore is the state with the importer's Seal.
+// importStore is the state of an importer that knows of commits.
 type importStore struct {
-	*state
+	router.Store
 	i *importer
 }
 
-func (s importStore) Seal(done func(error)) bool { return s.i.Seal(done) }
+// Seal notes that there is something to wait for.
+func (s importStore) Seal(done func(error)) bool {
+	s.i.busy = s.Store.Seal(func(err error) { s.i.busy = false; done(err) })
+	return s.i.busy
+}
 
 func (i *importer) run() error {
 	i.now = time.Now()

@@ -3,7 +3,6 @@ package router
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"sort"
 
@@ -270,12 +269,15 @@ func (g *restoring) message(n uint64) error {
 // fetchMessages reads the bodies of what is in flight.
 func (g *restoring) fetchMessages() error {
 	var numbers []uint64
-	for _, n := range slices.Sorted(maps.Keys(g.sent)) {
-		if g.sent[n] {
+	for n, there := range g.sent {
+		if there {
 			numbers = append(numbers, n)
 		}
 	}
-	for part := range slices.Chunk(numbers, unshelveMax) {
+	sort.Slice(numbers, func(i, j int) bool { return cmp.Less(numbers[i], numbers[j]) })
+	for len(numbers) > 0 {
+		part := numbers[:min(len(numbers), unshelveMax)]
+		numbers = numbers[len(part):]
 		keys := make([]uint64, len(part))
 		for i, n := range part {
 			keys[i] = recordKey(tableMessages, n)
@@ -354,8 +356,9 @@ func (g *restoring) leave() {
 	for _, s := range g.sessions {
 		list = append(list, s)
 	}
-	slices.SortFunc(list, func(a, b *Session) int {
-		return cmp.Or(cmp.Compare(cmp.Or(g.awayAt[a], gone), cmp.Or(g.awayAt[b], gone)), cmp.Compare(a.kept.number, b.kept.number))
+	sort.Slice(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		return cmp.Or(cmp.Compare(cmp.Or(g.awayAt[a], gone), cmp.Or(g.awayAt[b], gone)), cmp.Compare(a.kept.number, b.kept.number)) < 0
 	})
 	var over []*Session
 	for _, s := range list {

@@ -1,8 +1,9 @@
 package store
 
 import (
-	"maps"
+	"cmp"
 	"slices"
+	"sort"
 )
 
 // Records are accounted in units of 16 bytes, rounded up, so that a location
@@ -139,9 +140,19 @@ func (x *index) removeFrom(page uint64, first, last Key, each func(location)) {
 	}
 }
 
+// sortedKeys are the keys of m in their order.
+func sortedKeys[K ~uint64, V any](m map[K]V) []K {
+	list := make([]K, 0, len(m))
+	for k := range m {
+		list = append(list, k)
+	}
+	sort.Slice(list, func(i, j int) bool { return cmp.Less(list[i], list[j]) })
+	return list
+}
+
 // each calls f for every entry in the order of keys until it returns false.
 func (x *index) each(f func(Key, location) bool) {
-	for _, page := range slices.Sorted(maps.Keys(x.leaves)) {
+	for _, page := range sortedKeys(x.leaves) {
 		for _, s := range x.leaves[page] {
 			if !f(Key(page<<leafBits|uint64(uint8(s.word))), s.location()) {
 				return

@@ -33,7 +33,7 @@ func NewMem() *Mem { return &Mem{durable: map[Key][]byte{}} }
 
 // Load is Store.Load.
 func (m *Mem) Load(each func(k Key, size int, value []byte) error) error {
-	for _, k := range slices.Sorted(maps.Keys(m.durable)) {
+	for _, k := range sortedKeys(m.durable) {
 		v := m.durable[k]
 		size := len(v)
 		if k.Table() >= Cold {

@@ -1,13 +1,13 @@
 package store
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 )
 
 // recovery opens the log of a directory. A clean stop and a killed process
@@ -105,7 +105,7 @@ func (r *recovery) headers() error {
 			r.used = append(r.used, s)
 		}
 	}
-	slices.SortFunc(r.used, func(a, b *segment) int { return cmp.Compare(a.seq, b.seq) })
+	sort.Slice(r.used, func(i, j int) bool { return r.used[i].seq < r.used[j].seq })
 	return nil
 }
 

@@ -211,7 +211,7 @@ func (v *salvage) apply() error {
 
 // each reads the records that are left, in the order of keys.
 func (v *salvage) each(f func(k Key, value []byte) error) error {
-	for _, k := range slices.Sorted(maps.Keys(v.records)) {
+	for _, k := range sortedKeys(v.records) {
 		p := v.records[k]
 		raw := make([]byte, p.len)
 		if err := readFull(p.segment, raw, p.off); err != nil {
@@ -233,7 +233,7 @@ func (v *salvage) report() *Report {
 	}
 	r.Segments = len(used)
 	var sum tableSum
-	for _, k := range slices.Sorted(maps.Keys(v.records)) {
+	for _, k := range sortedKeys(v.records) {
 		n := v.records[k].len
 		sum.add(k, n-recordHeadBytes)
 		r.LiveBytes += int64(units(n)) * unitBytes

@@ -3,14 +3,15 @@ package main
 import (
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"github.com/loopmq/loopmq/config"
 )
 
 // systemStateDir is where root keeps the state if it has been made for that.
 const systemStateDir = "/var/lib/loopmq"
+
+const writeAndSearch = 2 | 1 // W_OK and X_OK of access(2)
 
 // findState says where the state is kept, and finds it where nobody has said so.
 func (s *settings) findState(getenv func(string) string, root bool) {
@@ -35,7 +36,7 @@ func autoStateDir(getenv func(string) string, root bool, system string) (dir, wh
 	if filepath.IsAbs(first) {
 		return first, "STATE_DIRECTORY"
 	}
-	if root && unix.Access(system, unix.W_OK|unix.X_OK) == nil {
+	if root && syscall.Access(system, writeAndSearch) == nil {
 		return system, "it is there; --state-dir none turns it off"
 	}
 	return "", ""

@@ -237,11 +237,9 @@ func dirFiles(dir string) ([]string, error) {
 			names = append(names, filepath.Join(dir, e.Name()))
 		}
 	}
-	slices.SortStableFunc(names, func(a, b string) int {
-		if order := strings.Compare(strings.ToLower(a), strings.ToLower(b)); order != 0 {
-			return order
-		}
-		return strings.Compare(a, b)
+	sort.Slice(names, func(i, j int) bool {
+		a, b := names[i], names[j]
+		return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(a, b)) < 0
 	})
 	return names, nil
 }
