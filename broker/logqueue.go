@@ -189,10 +189,8 @@ func addEvent(r *slog.Record, e *router.Event) {
 		if e.Err != nil {
 			r.Add("error", e.Err.Error())
 		}
-	case router.EventUnreadable:
+	case router.EventUnreadable, router.EventReadAgain:
 		r.Add("topic", quote(e.Topic), "error", e.Err.Error(), "times", e.Count)
-	case router.EventReadAgain:
-		r.Add("error", e.Err.Error(), "times", e.Count)
 	case router.EventStranger:
 		r.Add("owner", quote(e.User))
 	}

@@ -32,9 +32,8 @@ func (t *shelf) readLater(err error) {
 		return
 	}
 	t.ails = true
-	if g.told++; worthTelling(g.told) {
-		k.r.event(&Event{Kind: EventReadAgain, ClientID: t.s.id, Err: err, Count: uint64(g.told)})
-	}
+	g.told++
+	k.r.tellUnread(EventReadAgain, t.s, "", err, g.told)
 }
 
 // Due lets them be fed, in this pass.

@@ -190,8 +190,13 @@ func (r *Router) unreadable(s *Session, b stub, body []byte, err error) {
 	}
 	r.drop(s, DropUnreadable, topic)
 	k.unreadable++
-	if worthTelling(k.unreadable) {
-		r.event(&Event{Kind: EventUnreadable, ClientID: s.id, Topic: string(topic), Err: err, Count: uint64(k.unreadable)})
+	r.tellUnread(EventUnreadable, s, string(topic), err, k.unreadable)
+}
+
+// tellUnread says that something could not be read, unless it was said often.
+func (r *Router) tellUnread(kind EventKind, s *Session, topic string, err error, times int) {
+	if worthTelling(times) {
+		r.event(&Event{Kind: kind, ClientID: s.id, Topic: topic, Err: err, Count: uint64(times)})
 	}
 }
 
