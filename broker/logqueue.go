@@ -122,6 +122,8 @@ func (q *logQueue) event(e *router.Event) {
 		level, text = storeWords(e)
 	case router.EventUnreadable:
 		level, text = slog.LevelError, "a message that waits for the session cannot be read from the disk and is passed over; see loopmq store check"
+	case router.EventReadAgain:
+		level, text = slog.LevelError, "the disk fails to read a message that waits for the session, and tries again every second; what is behind it waits"
 	case router.EventStranger:
 		level, text = slog.LevelWarn, "refused: the session belongs to another user"
 	}
@@ -187,7 +189,7 @@ func addEvent(r *slog.Record, e *router.Event) {
 		if e.Err != nil {
 			r.Add("error", e.Err.Error())
 		}
-	case router.EventUnreadable:
+	case router.EventUnreadable, router.EventReadAgain:
 		r.Add("topic", quote(e.Topic), "error", e.Err.Error(), "times", e.Count)
 	case router.EventStranger:
 		r.Add("owner", quote(e.User))

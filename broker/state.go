@@ -151,6 +151,9 @@ func (b *Broker) restore() error {
 	b.logger().Info("state restored", "dir", b.state.dir, "sessions", found.Sessions, "subscriptions", found.Subscriptions,
 		"retained", found.Retained, "queued", found.Queued, "inflight", found.Inflight, "expired", found.Expired,
 		"took", time.Since(start).Round(10*time.Microsecond).String())
+	if found.Left > 0 {
+		b.logger().Info("messages of sessions that have ended are cleared away", "messages", found.Left)
+	}
 	if info, err := os.Stat(b.state.dir); err == nil && info.Mode()&0o077 != 0 {
 		b.logger().Warn("other users may look into the state directory, which has messages in it: chmod 700", "dir", b.state.dir, "mode", info.Mode().Perm().String())
 	}

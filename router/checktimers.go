@@ -46,6 +46,7 @@ func (r *Router) armedTimers() (n int) {
 	if k := r.keep; k != nil {
 		count(&k.wake.timer)
 		count(&k.beat.timer)
+		count(&k.again.timer)
 	}
 	return n
 }

@@ -36,6 +36,7 @@ type citizen struct {
 	leftSure bool  // the broker has had time to write that down
 	anewed   bool  // CONNECT asked for a new one
 	doubt    bool  // a CONNECT without answer may have found no session
+	came     int64 // time of day of CONNECT, which decides whether there is one
 
 	nextID byte
 	sent   map[string]int // by stream
@@ -154,7 +155,7 @@ func (c *citizen) step() {
 }
 
 func (c *citizen) connect() {
-	c.conn, c.up = c.town.m.dial(), true
+	c.conn, c.up, c.came = c.town.m.dial(), true, c.town.m.clock()
 	led := &c.town.led
 	for i := range led.posted {
 		led.posted[i].unsent &^= c.bit
@@ -235,9 +236,10 @@ func (c *citizen) connected(body string) {
 	}
 }
 
-// lives tells whether the session must be there still, and whether it may.
+// lives tells whether the session had to be there still at the last CONNECT, and
+// whether it may have been. CONNACK may be read much later.
 func (c *citizen) lives() (must, may bool) {
-	now, life := c.town.m.clock(), int64(c.expiry)*1e9
+	now, life := c.came, int64(c.expiry)*1e9
 	if !c.five {
 		return true, true
 	}

@@ -56,6 +56,7 @@ func TestCrashesLoseNothing(t *testing.T) {
 				case n < 300:
 					k.d.commit()
 				case n < 310:
+					k.d.spoils = func(store.Key) bool { return rng.IntN(8) == 0 }
 					k.d.answer()
 				case n >= 1000-noise:
 					k.noise()
@@ -100,7 +101,7 @@ func (k *talk) noise() {
 
 // heal lets everything come to its end.
 func (k *talk) heal() {
-	k.last = true
+	k.last, k.d.spoils = true, nil
 	for range 20_000 {
 		busy := false
 		for _, c := range k.all {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,7 +13,10 @@ import (
 )
 
 // memStore is a store in memory for a router.
-type memStore struct{ *store.Mem }
+type memStore struct {
+	*store.Mem
+	fails func(store.Key) error // of a read; nil: none does
+}
 
 func (m memStore) Put(key uint64, head, body []byte) { m.Mem.Put(store.Key(key), head, body) }
 func (m memStore) Delete(key uint64)                 { m.Mem.Delete(store.Key(key)) }
@@ -37,7 +41,17 @@ func (m memStore) Load(each func(key uint64, value []byte) error) error {
 }
 
 func (m memStore) Read(keys []uint64, done func([]router.StoreValue)) bool {
-	return m.Mem.Read(storeKeys(keys), func(values []store.Value) { done(inRouterWords(values)) })
+	return m.Mem.Read(storeKeys(keys), func(values []store.Value) {
+		for i := range values {
+			if m.fails == nil {
+				break
+			}
+			if err := m.fails(values[i].Key); err != nil {
+				values[i].Data, values[i].Err = nil, err
+			}
+		}
+		done(inRouterWords(values))
+	})
 }
 
 func storeKeys(keys []uint64) []store.Key {
@@ -51,8 +65,9 @@ func storeKeys(keys []uint64) []store.Key {
 func inRouterWords(values []store.Value) []router.StoreValue {
 	answer := make([]router.StoreValue, len(values))
 	for i, v := range values {
-		answer[i].Data = v.Data
-		if v.Err != nil {
+		answer[i] = router.StoreValue{Data: v.Data, Err: v.Err}
+		var damage *store.DamageError
+		if errors.As(v.Err, &damage) || errors.Is(v.Err, store.ErrNotFound) {
 			answer[i].Err = fmt.Errorf("%w: %w", router.ErrLost, v.Err)
 		}
 	}
@@ -63,7 +78,7 @@ func (m memStore) Memory() int64 { return 0 }
 
 // Fetch does not stand in the row of reads.
 func (m memStore) Fetch(keys []uint64) (answer []router.StoreValue) {
-	memStore{m.Crash(store.FlightLost)}.readAll(keys, func(v []router.StoreValue) { answer = v })
+	memStore{Mem: m.Crash(store.FlightLost)}.readAll(keys, func(v []router.StoreValue) { answer = v })
 	return answer
 }
 
@@ -78,6 +93,8 @@ type durable struct {
 	mem  *store.Mem
 	wall int64 // ns between the clocks
 	cfg  router.Config
+
+	spoils func(store.Key) bool // which reads fail; nil: none
 }
 
 func newDurable(t *testing.T, l router.Limits) *durable {
@@ -88,7 +105,7 @@ func newDurable(t *testing.T, l router.Limits) *durable {
 func startDurable(t *testing.T, cfg router.Config, mem *store.Mem, wall int64) *durable {
 	t.Helper()
 	d := &durable{mem: mem, wall: wall, cfg: cfg}
-	cfg.Store, cfg.Wall = memStore{mem}, func() int64 { return d.wall + d.now }
+	cfg.Store, cfg.Wall = memStore{mem, d.spoilt}, func() int64 { return d.wall + d.now }
 	d.world = &world{now: 1} // for the clock
 	d.world = newWorldOf(t, cfg)
 	if _, err := d.r.Restore(d.now); err != nil {
@@ -96,6 +113,14 @@ func startDurable(t *testing.T, cfg router.Config, mem *store.Mem, wall int64) *
 	}
 	d.check()
 	return d
+}
+
+// spoilt is how a read fails that may succeed the next time.
+func (d *durable) spoilt(k store.Key) error {
+	if d.spoils != nil && d.spoils(k) {
+		return fmt.Errorf("read: %w", syscall.EIO)
+	}
+	return nil
 }
 
 // commit lets the disk finish what is on its way, and tells whether there was
@@ -148,6 +173,7 @@ func TestRandomCrashes(t *testing.T) {
 				case 5:
 					d.compare()
 				case 7, 8:
+					d.spoils = func(store.Key) bool { return r.IntN(4) == 0 }
 					d.answer()
 				case 6:
 					if r.IntN(4) == 0 {
@@ -164,6 +190,7 @@ func TestRandomCrashes(t *testing.T) {
 // compare starts from what the disk has once all is written.
 func (d *durable) compare() {
 	d.t.Helper()
+	d.spoils = nil
 	for i := 0; i < 10 || d.mem.Pending() > 0 && i < 20; i++ { // also what nobody waits for, and what found no room
 		d.sleep(1.1)
 		d.flush()

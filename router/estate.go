@@ -112,6 +112,9 @@ func (t *shelf) inherited(list []stub, values []StoreValue) {
 		mine := values[:b.records()]
 		values = values[b.records():]
 		d, err := r.keep.revive(s, b, mine)
+		if t.mustReread(err) {
+			return
+		}
 		r.takeCold(t)
 		if err != nil {
 			r.unreadable(s, b, mine[0].Data, err)

@@ -23,6 +23,7 @@ const (
 	EventStranger                    // a client wants a session that belongs to another user
 	EventWear                        // more was written in a day than was meant to; once a day
 	EventUnreadable                  // the store cannot read messages that wait for a session
+	EventReadAgain                   // the disk fails to read what waits for a session, which is tried until it succeeds
 	EventStore                       // the store takes nothing, Err says why; or, without Err, takes records again
 )
 
@@ -35,7 +36,7 @@ type Event struct {
 	Clean    bool
 	Present  bool         // EventConnect: a session was resumed
 	KeepSecs uint16       // EventConnect: keep alive in seconds
-	Err      error        // EventRefuse, EventDisconnect, EventUnreadable: why; nil after a DISCONNECT packet
+	Err      error        // EventRefuse, EventDisconnect, EventUnreadable, EventReadAgain: why; nil after a DISCONNECT packet
 	Detail   string       // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
 	Dropped  uint64       // EventDisconnect: messages the session lost so far
 	Topic    string       // EventDrop, EventUnreadable: of the message, "" where it is not known; EventWear: those that caused most
@@ -43,7 +44,7 @@ type Event struct {
 	User     string       // EventAuth: the name it gave; EventStranger: whose session it is; EventWear: clients that caused most
 	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter
 	Rule     fmt.Stringer // EventDeny: what said so; nil: nothing allows it
-	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use; EventWear: bytes written; EventUnreadable: messages so far
+	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use; EventWear: bytes written; EventUnreadable: messages so far; EventReadAgain: times that this began
 	Waiting  int          // EventUnacked: messages that wait; EventMemory, EventWear: the limit
 	Other    Peer         // EventDuel: who had the session
 }

@@ -34,9 +34,11 @@ type keeper struct {
 	shelfBytes int64    // memory that stubs take
 	keys       []uint64 // scratch of reads
 	hungry     []*shelf // could not read, because too many did
+	again      rereads  // could not read, because the disk did not
 	unreadable int      // messages that could not be read
 	estates    []*shelf // of sessions that have ended
 	estateDone int      // messages of estates in the open batch
+	ended      uint64   // batch with the last end of a session
 
 	batches
 }
@@ -75,7 +77,7 @@ func newKeeper(r *Router, cfg *Config) *keeper {
 			return &Identity{User: string(saved)}
 		}
 	}
-	k.open, k.named = 1, newCounts()
+	k.open, k.named, k.again.k = 1, newCounts(), k
 	return k
 }
 
@@ -139,7 +141,7 @@ func (c *Client) keepConnect(s *Session, mark uint64) {
 		}
 		k.startBeat()
 	}
-	if k.needs != mark && k.accepts() == nil {
+	if (k.needs != mark || k.ended > k.done) && k.accepts() == nil { // a session may have ended, and it is told
 		c.await()
 		c.hush()
 	}
@@ -169,6 +171,7 @@ func (r *Router) keepEnd(s *Session) {
 		k.deleteWill(s)
 	}
 	k.delete(recordKey(tableSessions, n), promised)
+	k.ended = k.open
 	if s.received != nil && !k.failed {
 		k.store.DeleteRange(recordKey(tableReceived, n<<receivedShift), recordKey(tableReceived, n<<receivedShift|0xffff))
 		k.changed(promised, 0)

@@ -155,7 +155,9 @@ func (k *town) qos0() {
 // so no commit fails. The broker finds out by itself that there is space.
 func TestRoomAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := power(t, router.Config{Limits: townLimits}, store.NewDisk(), 1_700_000_000e9)
+		limits := townLimits
+		limits.QueuedWindowMax = 2
+		m := power(t, router.Config{Limits: limits}, store.NewDisk(), 1_700_000_000e9)
 		defer m.off()
 		p := m.dial()
 		p.feed(wire(0x10, str("MQTT"), "\x05\x02\x00\x00\x00", str("p")))

@@ -46,7 +46,7 @@ var townLimits = router.Limits{ // table: nothing is dropped
 func newTown(t *testing.T, seed uint64) *town {
 	k := &town{t: t, rng: rand.New(rand.NewPCG(seed, 8)), led: newLedger()}
 	limits := townLimits
-	limits.InflightMax = 1 + k.rng.IntN(8)
+	limits.InflightMax, limits.QueuedWindowMax = 1+k.rng.IntN(8), 1+k.rng.IntN(8)
 	k.m = power(t, router.Config{Limits: limits}, store.NewDisk(), 1_700_000_000e9)
 	for _, id := range []string{"p0", "p1", "s0", "s1", "e", "w"} {
 		c := newCitizen(k, id)
@@ -152,7 +152,9 @@ func (k *town) resume(s shot, disk *store.Disk, rng *rand.Rand) *town {
 	}
 	after.faulty = false
 	away := []float64{0.1, 20, 200, 2000}[rng.IntN(4)]
-	after.m = power(k.t, router.Config{Limits: townLimits}, disk, s.clock+int64(away*1e9))
+	limits := townLimits
+	limits.QueuedWindowMax = 1 + rng.IntN(8)
+	after.m = power(k.t, router.Config{Limits: limits}, disk, s.clock+int64(away*1e9))
 	after.led.expire(after.m.clock())
 	after.bury()
 	return after

@@ -17,7 +17,8 @@ type Restored struct {
 	Queued        int // messages that wait for sessions
 	Inflight      int // messages that were sent and not finished
 	Expired       int // sessions whose time was over
-	Lost          int // records without what they belong to, which a repair leaves behind, or a crash while a session ended
+	Left          int // messages of sessions that had ended before, and are cleared away
+	Lost          int // records without what they belong to, which a repair leaves behind
 }
 
 // restoring is what is known while records are read. They come by table, so
@@ -109,6 +110,13 @@ func (g *restoring) lose(table byte, n uint64) error {
 	return nil
 }
 
+// owner is the session with number n, nil if it has ended. Its number is not given
+// again as long as something is left of it.
+func (g *restoring) owner(n uint64) *Session {
+	g.k.sessions = max(g.k.sessions, n)
+	return g.sessions[n]
+}
+
 func (g *restoring) session(n uint64, value []byte) error {
 	var rec sessionRecord
 	if err := rec.decode(value); err != nil {
@@ -132,7 +140,7 @@ func (g *restoring) will(n uint64, value []byte) error {
 	if err := rec.decode(value); err != nil {
 		return err
 	}
-	s := g.sessions[n]
+	s := g.owner(n)
 	if s == nil {
 		return g.lose(tableWills, n)
 	}
@@ -149,7 +157,7 @@ func (g *restoring) subscription(n uint64, value []byte) error {
 		return err
 	}
 	g.k.subscriptions = max(g.k.subscriptions, n)
-	s := g.sessions[rec.session]
+	s := g.owner(rec.session)
 	if s == nil { // the session had ended, and the process did before its last filter was taken away
 		g.k.delete(recordKey(tableSubscriptions, n), promised)
 		return nil
@@ -190,7 +198,7 @@ func (g *restoring) retained(n uint64, value []byte) error {
 }
 
 func (g *restoring) received(n uint64) error {
-	s := g.sessions[n>>receivedShift]
+	s := g.owner(n >> receivedShift)
 	if s == nil {
 		return g.lose(tableReceived, n)
 	}
@@ -211,6 +219,7 @@ func (g *restoring) entry(n uint64, value []byte) error {
 		return err
 	}
 	k.entries, k.messages = max(k.entries, n), max(k.messages, e.message)
+	s := g.owner(e.session)
 	if e.flight != 0 {
 		if e.message != 0 {
 			g.sent[e.message] = false
@@ -220,7 +229,7 @@ func (g *restoring) entry(n uint64, value []byte) error {
 		return nil
 	}
 	t := g.estate
-	switch s := g.sessions[e.session]; {
+	switch {
 	case s != nil:
 		t = s.shelf()
 	case t == nil: // it ended, and the power went before its estate was settled
@@ -228,7 +237,7 @@ func (g *restoring) entry(n uint64, value []byte) error {
 		g.estate, k.estates = t, append(k.estates, t)
 	}
 	if t.ended {
-		g.found.Lost++
+		g.found.Left++
 	}
 	k.named.add(e.message, 1)
 	t.pushCold(e.stub())

@@ -134,7 +134,14 @@ func (r *Router) addReplay(s *Session, sub *Subscription) {
 	}
 	s.own()
 	if len(s.replays) > 2*s.subs.len()+replaysSlack { // most were called off
-		s.replays = slices.DeleteFunc(s.replays, func(p replay) bool { return p.cursor == nil })
+		open := s.replays[:0]
+		for _, p := range s.replays {
+			if p.cursor != nil {
+				open = append(open, p)
+			}
+		}
+		clear(s.replays[len(open):])
+		s.replays = open
 	}
 	s.lastReplay++
 	sub.owed = s.lastReplay

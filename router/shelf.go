@@ -21,7 +21,8 @@ type shelf struct {
 	fresh   queue
 	listed  uint64 // batch whose list it is on
 	reading bool
-	hungry  bool // is on keeper.hungry
+	hungry  bool // is on keeper.hungry, or will be (reread.go)
+	ails    bool // the last read failed
 	ended   bool // is an estate: its session has ended
 }
 

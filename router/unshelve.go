@@ -117,8 +117,11 @@ func (t *shelf) arrived(list []stub, values []StoreValue) {
 		if t.moveUp(); t.cold.n == 0 || t.cold.peek() != b {
 			continue
 		}
-		r.takeCold(t)
 		d, err := r.keep.revive(s, b, mine)
+		if t.mustReread(err) {
+			break
+		}
+		r.takeCold(t)
 		if err != nil {
 			r.unreadable(s, b, mine[0].Data, err)
 			continue
@@ -130,6 +133,17 @@ func (t *shelf) arrived(list []stub, values []StoreValue) {
 	}
 	s.clearShelf()
 	r.pump(s)
+}
+
+// mustReread tells whether err, of a read, is none that lasts; then t reads again
+// in a while.
+func (t *shelf) mustReread(err error) bool {
+	if err != nil && !errors.Is(err, ErrLost) {
+		t.readLater(err)
+		return true
+	}
+	t.ails = false
+	return false
 }
 
 // records is how many of them b is made from.
@@ -165,22 +179,24 @@ func (k *keeper) revive(s *Session, b stub, values []StoreValue) (delivery, erro
 	return d, nil
 }
 
-// unreadable passes over a message that cannot be read. What is lost for good
-// is taken away; after another error of the disk it may be there at the next
-// start.
+// unreadable passes over a message that is lost, and takes away what is left of
+// it.
 func (r *Router) unreadable(s *Session, b stub, body []byte, err error) {
 	k := r.keep
-	if errors.Is(err, ErrLost) {
-		k.unwrite(b)
-	}
+	k.unwrite(b)
 	var topic []byte
 	if m, broken := decodeMessage(body); broken == nil { // what is left of it tells that much
 		topic = m.topic
 	}
 	r.drop(s, DropUnreadable, topic)
 	k.unreadable++
-	if worthTelling(k.unreadable) {
-		r.event(&Event{Kind: EventUnreadable, ClientID: s.id, Topic: string(topic), Err: err, Count: uint64(k.unreadable)})
+	r.tellUnread(EventUnreadable, s, string(topic), err, k.unreadable)
+}
+
+// tellUnread says that something could not be read, unless it was said often.
+func (r *Router) tellUnread(kind EventKind, s *Session, topic string, err error, times int) {
+	if worthTelling(times) {
+		r.event(&Event{Kind: kind, ClientID: s.id, Topic: topic, Err: err, Count: uint64(times)})
 	}
 }
 

@@ -159,7 +159,13 @@ func (v *salvage) inOrder() {
 		return
 	}
 	tail := v.batches[len(v.batches)-1].tail
-	v.batches = slices.DeleteFunc(v.batches, func(b foundBatch) bool { return b.segment.seq < tail })
+	kept := v.batches[:0]
+	for _, b := range v.batches {
+		if b.segment.seq >= tail {
+			kept = append(kept, b)
+		}
+	}
+	v.batches = kept
 	// The first batch of the log is known if the header of its segment is.
 	expect := v.batches[0].lsn
 	at := v.batches[0].segment
