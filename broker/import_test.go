@@ -23,7 +23,7 @@ func mosquitto(t *testing.T, dir string) (port int, stop func()) {
 	path, err := exec.LookPath("mosquitto")
 	if err != nil {
 		if path = "/usr/sbin/mosquitto"; !isFile(path) {
-			t.Skip("no mosquitto here; make test-deps installs it")
+			t.Fatal("no mosquitto here; make test-deps installs it")
 		}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests and benchmarks talk to: of Debian mosquitto (a peer
-# broker) and its clients, Python's Paho, OpenSSL, curl, haproxy, nginx and
-# Chromium, and a C compiler for the race detector; of npm MQTT.js and
+# broker) and its clients, Python's Paho, OpenSSL, curl, haproxy, nginx,
+# Chromium and groff, and a C compiler for the race detector; of npm MQTT.js and
 # playwright-core, into the folders of the scripts that use them. Does
 # nothing where they are there already. Does not leave services running or
 # enabled: the tests start their own, and port 1883 stays free for LoopMQ.
@@ -27,6 +27,7 @@ command -v "${CC:-gcc}" >/dev/null || command -v cc >/dev/null || missing="$miss
 for program in openssl curl haproxy nginx chromium; do
 	command -v $program >/dev/null || missing="$missing $program"
 done
+command -v groff >/dev/null || missing="$missing groff-base"
 [ -n "$missing" ] || exit 0
 
 give_up() {

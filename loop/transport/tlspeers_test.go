@@ -41,7 +41,7 @@ func (s *secured) sClient(args ...string) *openssl {
 	s.t.Helper()
 	path, err := exec.LookPath("openssl")
 	if err != nil {
-		s.t.Skip("no openssl")
+		s.t.Fatal("no openssl here; make test-deps installs it")
 	}
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	s.t.Cleanup(cancel)
