@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"sync"
 )
@@ -216,7 +217,7 @@ func (w *wal) segment(seq uint32) *segment {
 // compact appends the records of batch to w.out, sealed: of each key the last.
 // Ranges stay where they are among them.
 func (w *wal) compact(batch []byte) {
-	w.ops.start(len(batch) / recordHeadBytes)
+	w.ops.start(countRecords(batch))
 	for at := 0; at < len(batch); {
 		r, n := nextRecord(batch[at:])
 		if n == 0 {
@@ -256,11 +257,13 @@ func countRecords(records []byte) (count int) {
 }
 
 // lastOps finds the last operation on each key of a batch: a hash table that is
-// used again without being emptied.
+// used again without being emptied, and no more of it than the batch needs: it is
+// read at random, which is quick only in the processor's cache.
 type lastOps struct {
 	slots []lastOp
 	round uint32
 	mask  uint64
+	shift int
 }
 
 type lastOp struct {
@@ -278,12 +281,12 @@ func (t *lastOps) start(n int) {
 	if len(t.slots) < size || len(t.slots) > 16*size || t.round == 0 {
 		t.slots, t.round = make([]lastOp, size), 1
 	}
-	t.mask = uint64(len(t.slots) - 1)
+	t.mask, t.shift = uint64(size-1), 64-bits.Len(uint(size-1))
 }
 
 func (t *lastOps) find(k Key) *lastOp {
-	const golden = 0x9e3779b97f4a7c15
-	for i := uint64(k) * golden >> 20; ; i++ {
+	const golden = 0x9e3779b97f4a7c15 // its upper bits set tables apart, which count alike
+	for i := uint64(k) * golden >> t.shift; ; i++ {
 		if s := &t.slots[i&t.mask]; s.round != t.round || s.key == k {
 			return s
 		}
