@@ -15,26 +15,29 @@ type origin struct {
 // origins finds for each key where its value stands. What stands nowhere is a
 // default.
 func (in *reader) origins(f *File) (all []origin) {
-	var walk func(path string, rows []*row)
-	walk = func(path string, rows []*row) {
-		for _, r := range rows {
-			key := path + r.Name
-			switch r.Kind {
-			case KindTable:
-				walk(key+".", r.inner)
-			case KindTables:
-				for i := range r.count() {
-					walk(key+"."+strconv.Itoa(i)+".", r.at(i))
-				}
-			default:
-				if at, set := in.places[key]; set {
-					all = append(all, origin{key, at.String()})
-				}
+	eachKey("", f.rows(), func(key string, _ *row) {
+		if at, set := in.places[key]; set {
+			all = append(all, origin{key, at.String()})
+		}
+	})
+	return all
+}
+
+// eachKey calls each for every key below rows, with the indices of lists.
+func eachKey(path string, rows []*row, each func(key string, r *row)) {
+	for _, r := range rows {
+		key := path + r.Name
+		switch r.Kind {
+		case KindTable:
+			eachKey(key+".", r.inner, each)
+		case KindTables:
+			for i := range r.count() {
+				eachKey(key+"."+strconv.Itoa(i)+".", r.at(i), each)
 			}
+		default:
+			each(key, r)
 		}
 	}
-	walk("", f.rows())
-	return all
 }
 
 // String says where in words.
@@ -61,29 +64,15 @@ func (f *File) Origin(key string) string {
 func (f *File) Origins(all bool) string {
 	var lines [][2]string
 	width := 0
-	var walk func(path string, rows []*row)
-	walk = func(path string, rows []*row) {
-		for _, r := range rows {
-			key := path + r.Name
-			switch r.Kind {
-			case KindTable:
-				walk(key+".", r.inner)
-			case KindTables:
-				for i := range r.count() {
-					walk(key+"."+strconv.Itoa(i)+".", r.at(i))
-				}
-			default:
-				from := f.Origin(key)
-				if from == "default" && !all {
-					continue
-				}
-				text := key + " = " + literal(r.get())
-				lines = append(lines, [2]string{text, from})
-				width = max(width, min(len(text), originColumn))
-			}
+	eachKey("", f.rows(), func(key string, r *row) {
+		from := f.Origin(key)
+		if from == "default" && !all {
+			return
 		}
-	}
-	walk("", f.rows())
+		text := key + " = " + literal(r.get())
+		lines = append(lines, [2]string{text, from})
+		width = max(width, min(len(text), originColumn))
+	})
 	var b strings.Builder
 	for _, l := range lines {
 		b.WriteString(l[0] + strings.Repeat(" ", max(0, width-len(l[0]))) + "  # " + l[1] + "\n")
