@@ -48,6 +48,14 @@ type conn struct {
 	suspect                 bool // the client sent something that may be wrong
 
 	side // what the model knows
+
+	// What the ledger knows.
+	name        *name
+	holder      *holder   // nil: it is not known which
+	set         []*holder // of which it is one then; nil stands for a new one
+	asked       []*request
+	expiry      int64
+	connectedAt int64
 }
 
 // ID implements router.Conn.

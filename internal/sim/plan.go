@@ -39,9 +39,10 @@ type Plan struct {
 
 	CheckEvery int // passes between two walks over the router's state
 
-	Batches bool // the router is given several packets at once
-	Stop    bool // the run ends with the router's end
-	Store   bool // the router has a store
+	Batches bool  // the router is given several packets at once
+	Stop    bool  // the run ends with the router's end
+	Store   bool  // the router has a store
+	Disk    *Disk // which takes its time; nil: it does not
 
 	Classes []router.DurabilityRule // with a store
 
@@ -200,6 +201,13 @@ type Break struct {
 	Send func(conn uint64, packet *[]byte) int
 	// Receive may alter what the router receives, behind the model's back.
 	Receive func(view []byte)
+
+	// Of a disk:
+	Hasty func() bool // whether a commit is said to be done at once
+	Full  func() bool // whether a batch that finds no room is forgotten
+	Read  func() bool // whether a read is ever answered
+	// Load may alter what a start finds; nil: there is no such record.
+	Load func(key uint64, value []byte) []byte
 }
 
 func (b *Break) send(c *conn, packet *[]byte) int {

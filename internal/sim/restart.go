@@ -30,14 +30,17 @@ func DrawDurable(seed uint64) *Plan {
 func DrawClassed(seed uint64) *Plan {
 	p := DrawDurable(seed)
 	p.Ops = slices.DeleteFunc(p.Ops, func(o Op) bool { return o.Kind == opRestart })
-	r := &rng{seed ^ 0xc1a55}
+	p.drawClasses(&rng{seed ^ 0xc1a55})
+	return p
+}
+
+func (p *Plan) drawClasses(r *rng) {
 	for range r.between(1, 4) {
 		filters := [...]string{"#", "a/#", "+", "a", "+/b", "b", "/#", "cold/#", "d/#", "+/+/#"}
 		p.Classes = append(p.Classes, router.DurabilityRule{
 			Filter: filters[r.n(len(filters))], Class: router.DurabilitySync + router.Durability(r.n(3)),
 		})
 	}
-	return p
 }
 
 // memStore is store.Mem in the router's words.
@@ -86,6 +89,10 @@ func (w *World) start() {
 	}}
 	if w.mem != nil {
 		cfg.Store, cfg.Wall = memStore{w.mem}, func() int64 { return wallStart + w.now }
+	}
+	if w.plan.Disk != nil {
+		w.newLife()
+		cfg.Store = w.disk
 	}
 	w.router = router.New(cfg)
 	if _, err := w.router.Restore(w.now); err != nil {

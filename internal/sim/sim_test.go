@@ -31,7 +31,7 @@ func explain(t *testing.T, p *sim.Plan, err error) {
 func runSeeds(t *testing.T, from uint64, n int) {
 	t.Helper()
 	for seed := from; seed < from+uint64(n) && !t.Failed(); seed++ {
-		for _, p := range []*sim.Plan{sim.Draw(seed), sim.DrawDurable(seed), sim.DrawClassed(seed)} {
+		for _, p := range []*sim.Plan{sim.Draw(seed), sim.DrawDurable(seed), sim.DrawClassed(seed), sim.DrawDisk(seed)} {
 			if r := sim.Run(p, nil); r.Err != nil {
 				explain(t, p, r.Err)
 			}

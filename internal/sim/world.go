@@ -15,6 +15,9 @@ type World struct {
 	router   *router.Router
 	pool     *buf.Pool
 	mem      *store.Mem // nil: nothing is kept
+	disk     *disk      // what it is to the router where it takes its time; nil: it does not
+	ledger   *ledger    // the model then
+	ended    []int      // what the disk has done with since the last pass
 	model    model
 	clients  []*client
 	promises []promise // of this pass
@@ -58,6 +61,9 @@ func newWorld(p *Plan) *World {
 	}
 	w.start()
 	w.model = model{w: w, limits: w.router.Limits()}
+	if p.Disk != nil {
+		w.ledger = newLedger(w)
+	}
 	for i := range p.Clients {
 		w.clients = append(w.clients, newClient(w, i))
 	}
@@ -121,6 +127,10 @@ func (w *World) pass() {
 		w.happen(&e)
 	}
 	w.router.BeginPass(w.now)
+	for _, kind := range w.ended {
+		w.step(stepDisk+kind, nil, nil)
+	}
+	w.ended = w.ended[:0]
 	low := w.low
 	w.low = nil
 	for _, c := range low {
@@ -137,7 +147,7 @@ func (w *World) pass() {
 	w.step(stepTime, nil, nil)
 	w.flush()
 	w.reap()
-	if !w.again && len(w.low) == 0 && w.wake != w.now && w.err == nil {
+	if w.ledger == nil && !w.again && len(w.low) == 0 && w.wake != w.now && w.err == nil {
 		w.model.quiet()
 		w.model.checkWake()
 	}
@@ -162,12 +172,16 @@ const (
 	stepClosed
 	stepStopping
 	stepRestart
+	stepDisk // and the event
 )
 
 // step makes one call of the router, tells the model of it, and has the model
 // judge what the router sent.
 func (w *World) step(kind int, c *conn, bytes []byte) {
-	if w.err != nil {
+	if w.ledger != nil {
+		w.diskStep(kind, c, bytes)
+	}
+	if w.ledger != nil || w.err != nil {
 		return
 	}
 	w.sent, w.sentBuf = w.sent[:0], w.sentBuf[:0]
