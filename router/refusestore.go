@@ -35,10 +35,19 @@ func (c *Client) mayKeep(p *codec.Connect, id string) error {
 	if k == nil || k.accepts() == nil {
 		return nil
 	}
-	if c.sessionExpiry(p) == 0 || c.r.sessions[id] != nil && !p.CleanStart {
+	if c.sessionExpiry(p) == 0 {
+		return nil
+	}
+	if s := c.r.sessions[id]; s != nil && !p.CleanStart && s.lasts() {
 		return nil
 	}
 	return refusalOf(k.accepts())
+}
+
+// lasts tells whether a session that is taken over does not end with that, and is
+// on the disk.
+func (s *Session) lasts() bool {
+	return s.expiry > 0 && s.kept != nil && s.kept.born <= s.r.keep.done
 }
 
 // mayLast says why p, of QoS 1 or 2, is not taken: it would have to be durable.

@@ -54,6 +54,7 @@ type conn struct {
 	holder      *holder   // nil: it is not known which
 	set         []*holder // of which it is one then; nil stands for a new one
 	asked       []*request
+	heldBack    bool // the router has not taken the last packet
 	expiry      int64
 	connectedAt int64
 }

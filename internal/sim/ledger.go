@@ -22,6 +22,7 @@ type ledger struct {
 	order  []*post       // those, as they came
 	values []*value      // of retained topics, as they came
 	clock  int           // receipts so far
+	looked int64         // instant of the last EndPass
 }
 
 // name is a client identifier.
@@ -46,6 +47,7 @@ type holder struct {
 	soonest int64    // when it may end, having no connection
 	latest  int64    // when it must have ended
 	stale   int64    // soonest as a start may find it, where a return may not be written; 0: it is
+	found   bool     // it has had no connection since the last start
 	filters []*entry // subscriptions
 	shares  bool     // it has had a shared one
 	got     []*post  // in the order in which the client took them for new
@@ -73,7 +75,8 @@ type post struct {
 	several bool    // it was sent in several sessions
 	first   int     // its receipts
 	last    int
-	goodTo  int64     // instant at which it expires; 0: never
+	sureTo  int64     // instant at which it may have expired; 0: never
+	goodTo  int64     // and at which it has
 	wanted  []*holder // who must get it
 	allowed []*name   // who may
 	began   int64     // instant of the first receipt
@@ -129,12 +132,13 @@ func (n *name) one() *holder {
 	return nil
 }
 
-// live takes those out of the set that must have ended by now.
-func (n *name) live(now int64) []*holder {
+// live takes those out of the set that must have ended by now, when the router
+// last looked at the time at looked.
+func (n *name) live(now, looked int64) []*holder {
 	var set []*holder
 	for _, h := range n.may {
 		none := h == nil || h.conn == nil && now >= h.soonest
-		if h != nil && (h.conn != nil || now < h.latest) {
+		if h != nil && (h.conn != nil || looked < h.latest) {
 			set = append(set, h)
 		}
 		if none && !slices.Contains(set, nil) {
@@ -242,11 +246,28 @@ func (l *ledger) publishes(c *conn, r *request) {
 	}
 	m.wanted = slices.DeleteFunc(m.wanted, func(h *holder) bool { return !slices.Contains(wanted, h) })
 	l.allow(m)
-	if r.props.is(propExpiry) {
-		m.goodTo = l.w.now + int64(r.props.expiry)*int64(time.Second)
-	}
+	m.lasts(l.w.now, &r.packet)
 	if r.post = m; r.value != nil {
 		r.value.post = m
+	}
+}
+
+// lasts notes when a receipt expires: one that is repeated over an older version
+// of the protocol never does.
+func (m *post) lasts(now int64, p *packet) {
+	end := int64(0)
+	if p.props.is(propExpiry) {
+		end = now + int64(p.props.expiry)*int64(time.Second)
+	}
+	if m.first == m.last {
+		m.sureTo, m.goodTo = end, end
+		return
+	}
+	if end != 0 && (m.sureTo == 0 || end < m.sureTo) {
+		m.sureTo = end
+	}
+	if m.goodTo != 0 {
+		m.goodTo = max(m.goodTo, end) * int64(bit(end != 0, 1))
 	}
 }
 

@@ -136,19 +136,15 @@ func (l *ledger) damaged(n int) {
 	}
 }
 
-// isLoose reports whether a power cut may bring a message twice: what its class
-// does not write.
-func (w *World) isLoose(d router.Durability) bool { return d != router.DurabilitySync }
-
-// lost reports whether a power cut now may take what was acknowledged at an
+// lost reports whether a restart now may take what was acknowledged at an
 // instant.
-func (l *ledger) lost(d router.Durability, at int64) bool {
+func (l *ledger) lost(d router.Durability, at int64, inOrder bool) bool {
 	w := l.w
 	switch d {
 	case router.DurabilityNone:
 		return true
 	case router.DurabilityLazy:
-		return l.troubleSince(at) || w.now-at < lazyWait(w.plan)
+		return !inOrder && (l.troubleSince(at) || w.now-at < lazyWait(w.plan))
 	}
 	return false
 }
@@ -161,7 +157,7 @@ func (l *ledger) owed() string {
 		}
 	}
 	for _, m := range l.order {
-		if m.ackedAt == 0 || m.void || m.goodTo != 0 && l.w.now >= m.goodTo {
+		if m.ackedAt == 0 || m.void || m.sureTo != 0 && l.w.now >= m.sureTo {
 			continue
 		}
 		for _, h := range m.wanted {
@@ -207,7 +203,7 @@ func (l *ledger) judgeTopic(topic string, n int) {
 		}
 	}
 	for _, v := range list[from:] {
-		over := v.post != nil && v.post.goodTo != 0 && l.w.now >= v.post.goodTo
+		over := v.post != nil && v.post.sureTo != 0 && l.w.now >= v.post.sureTo
 		none = none || v.empty || over
 		if v.post != nil && v.post.number == n {
 			return

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"time"
+
+	"github.com/loopmq/loopmq/router"
 )
 
 // beatSlack is by how much a start may take the end of a connection for later
@@ -26,7 +28,7 @@ func (l *ledger) connects(c *conn, r *request) bool {
 	if r.will != nil {
 		l.willComes(c, r.will)
 	}
-	set := n.live(l.w.now)
+	set := n.live(l.w.now, l.looked)
 	switch {
 	case r.clean:
 		for _, h := range set {
@@ -74,7 +76,7 @@ func (l *ledger) joins(c *conn, h *holder) {
 	if h.conn == nil && h.sure {
 		h.stale = h.soonest
 	}
-	h.conn, h.expiry = c, c.expiry
+	h.conn, h.expiry, h.found = c, c.expiry, false
 	h.low, h.high = min(h.low, c.expiry), max(h.high, c.expiry)
 	for _, r := range c.asked { // what came before it was known
 		if len(r.filters) > 0 {
@@ -231,12 +233,17 @@ func (l *ledger) cut() {
 			}
 		}
 	}
+	l.forgets(false)
+}
+
+// forgets notes what need not be there after a restart, as its class has it.
+func (l *ledger) forgets(inOrder bool) {
 	for _, m := range l.order {
-		m.loose = m.loose || m.class != 0 && l.w.isLoose(m.class)
-		m.void = m.void || m.ackedAt != 0 && l.lost(m.class, m.ackedAt)
+		m.loose = m.loose || m.class != router.DurabilitySync
+		m.void = m.void || m.ackedAt != 0 && l.lost(m.class, m.ackedAt, inOrder)
 	}
 	for _, v := range l.values {
-		v.void = v.void || v.acked && l.lost(v.class, v.since)
+		v.void = v.void || v.acked && l.lost(v.class, v.since, inOrder)
 	}
 	l.began = 0
 }
@@ -258,7 +265,10 @@ func (n *name) found(h *holder, orNone bool) {
 
 // dates works out when a start lets h end.
 func (l *ledger) dates(h *holder, now int64) {
-	if h.conn != nil {
+	if h.found { // a second start gives no more time
+		return
+	}
+	if h.found = true; h.conn != nil {
 		h.leftAt, h.conn = now, nil
 	}
 	soonest := h.leftAt + h.low

@@ -58,7 +58,11 @@ func (w *World) newLife() {
 	if w.disk != nil {
 		life, rand = w.disk.life+1, w.disk.rand
 	}
+	was := w.disk
 	w.disk, w.ended = newDisk(w, w.mem, life, rand), w.ended[:0]
+	if was != nil { // a full disk stays full
+		w.disk.fullUntil = was.fullUntil
+	}
 }
 
 // diskStep is step where the store takes its time: the ledger judges.
@@ -74,18 +78,18 @@ func (w *World) diskStep(kind int, c *conn, bytes []byte) {
 	case stepPart:
 		c.data(bytes)
 	case stepPacket:
-		c.data(bytes)
-		for len(bytes) > 0 {
-			n := frame(bytes)
-			l.received(c, bytes[:n])
-			bytes = bytes[n:]
+		if used, _ := c.data(bytes); used == 0 && !c.closing { // it is held back until the disk has room
+			c.heldBack = true
+			break
 		}
+		l.received(c, bytes)
 	case stepDrained:
 		c.refused = false
 		c.handler.Drained()
 	case stepTime:
 		w.wake = w.router.EndPass()
 		w.keepPromises()
+		l.looked = w.now
 	case stepClosed:
 		c.handler.Closed(c.why)
 		l.parts(c)
@@ -119,8 +123,10 @@ func (w *World) cutPower(r *rng) {
 		w.note("- stops in good order")
 		w.router.BeginPass(w.now)
 		w.step(stepStopping, nil, nil)
+		w.reap()
 		w.step(stepTime, nil, nil)
 		_ = w.mem.Close()
+		w.ledger.forgets(true)
 	} else {
 		w.note("- the power is cut")
 		w.ledger.cut()
@@ -154,7 +160,9 @@ func (w *World) mend() {
 	conf.CommitMicros, conf.ReadMicros = min(conf.CommitMicros, 5000), min(conf.ReadMicros, 5000)
 	conf.Full, conf.Fails, conf.ReadFails, conf.Damage, conf.Stops = 0, 0, 0, 0, 0
 	w.plan.Disk = conf
-	w.disk.fullUntil = min(w.disk.fullUntil, w.now)
+	if w.disk.fullUntil != 0 {
+		w.disk.fullUntil = w.now
+	}
 	if w.disk.failed {
 		w.cutPower(&rng{w.plan.Seed})
 	}
@@ -167,6 +175,7 @@ func (w *World) lastLook() {
 		return
 	}
 	w.note("- last look")
+	w.advance(w.now + int64(20*time.Second)) // what was given up may still arrive
 	for _, cl := range w.clients {
 		cl.dial(&packet{kind: connect, level: 4, clean: true, clientID: []byte(cl.name)})
 	}

@@ -258,6 +258,10 @@ func (w *World) read(c *conn) {
 			w.hear(c, '>', c.in[n:n+more])
 		}
 		w.step(stepPacket, c, c.in[:n])
+		if c.heldBack {
+			c.heldBack = false
+			break
+		}
 		c.in = c.in[n:]
 	}
 	if c.ended && !c.closing {
