@@ -29,13 +29,13 @@ func (l *ledger) connects(c *conn, r *request) bool {
 		l.willComes(c, r.will)
 	}
 	set := n.live(l.w.now, l.looked)
+	for _, h := range n.may {
+		if h != nil && (r.clean || !slices.Contains(set, h)) {
+			n.haunt(h)
+		}
+	}
 	switch {
 	case r.clean:
-		for _, h := range set {
-			if h != nil {
-				n.haunt(h)
-			}
-		}
 		l.joins(c, l.newHolder(c))
 	case len(set) > 1:
 		c.set = set
@@ -122,7 +122,9 @@ func (l *ledger) connack(c *conn, present bool) {
 			h = some[0]
 		default:
 			h = l.newHolder(c)
-			h.void = true
+			for h.void = true; len(some) > 0; some = some[1:] {
+				h.low, h.high = min(h.low, some[0].low), max(h.high, some[0].high)
+			}
 		}
 		if h == nil {
 			return

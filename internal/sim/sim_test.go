@@ -17,7 +17,19 @@ import (
 var (
 	flagSeeds = flag.Int("seeds", 200, "number of fresh seeds")
 	flagSeed  = flag.Uint64("seed", 0, "first of the fresh seeds; 0: from the clock")
+	flagPlan  = flag.String("plan", "", "the only kind of plan that is run; empty: all are")
 )
+
+// kinds are the plans that a seed draws.
+var kinds = []struct { // table
+	name string
+	draw func(seed uint64) *sim.Plan
+}{
+	{"memory", sim.Draw},
+	{"durable", sim.DrawDurable},
+	{"classed", sim.DrawClassed},
+	{"disk", sim.DrawDisk},
+}
 
 // explain fails the test with the smallest plan that fails like p, and how to
 // see it again.
@@ -31,8 +43,14 @@ func explain(t *testing.T, p *sim.Plan, err error) {
 func runSeeds(t *testing.T, from uint64, n int) {
 	t.Helper()
 	for seed := from; seed < from+uint64(n) && !t.Failed(); seed++ {
-		for _, p := range []*sim.Plan{sim.Draw(seed), sim.DrawDurable(seed), sim.DrawClassed(seed), sim.DrawDisk(seed)} {
-			if r := sim.Run(p, nil); r.Err != nil {
+		for _, k := range kinds {
+			if *flagPlan != "" && *flagPlan != k.name {
+				continue
+			}
+			if p := k.draw(seed); t.Failed() {
+				break
+			} else if r := sim.Run(p, nil); r.Err != nil {
+				t.Logf("plan %q", k.name)
 				explain(t, p, r.Err)
 			}
 		}
