@@ -314,7 +314,15 @@ func (c *Client) awaitSince(mark uint64) {
 // is open that they could depend on: they repeat what was said on an earlier
 // connection.
 func (c *Client) awaitAll() {
-	if k := c.r.keep; k != nil && c.session.kept != nil && k.lastNeed > k.done && !k.failed {
+	if c.session.kept != nil {
+		c.awaitOpen()
+	}
+}
+
+// awaitOpen is awaitAll for any session: what the answers depend on may be
+// another client's.
+func (c *Client) awaitOpen() {
+	if k := c.r.keep; k != nil && k.lastNeed > k.done && !k.failed {
 		c.await()
 	}
 }

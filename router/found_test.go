@@ -1,9 +1,11 @@
 package router_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/loopmq/loopmq/router"
+	"github.com/loopmq/loopmq/store"
 )
 
 // Tests of this file show what the simulation (internal/sim) has found.
@@ -116,4 +118,40 @@ func TestRepeatedWithDup(t *testing.T) {
 	later := w.join("b")
 	later.send("6a 02 0002")
 	later.expectClosed()
+}
+
+// TestClearedTwice: what is retained was taken away already, but that is not on
+// the disk: who takes it away once more is not told that it is gone either.
+func TestClearedTwice(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	p, q := d.connect("p", true), d.connect("q", true)
+	p.send("33 06 00 01 'a' 00 01 '1'")
+	d.flush()
+	p.expect("20 02 00 00 40 02 00 01")
+	p.send("33 05 00 01 'a' 00 02")
+	q.send("33 05 00 01 'a' 00 01")
+	p.expect("")
+	q.expect("20 02 00 00")
+	d.commit()
+	p.expect("40 02 00 02")
+	q.expect("40 02 00 01")
+}
+
+// TestTakenOverWhileFull: a session that lasts is not begun by taking over one
+// that does not, nor is one resumed that is not on the disk itself: CONNACK would
+// promise what a start does not find.
+func TestTakenOverWhileFull(t *testing.T) {
+	for name, trouble := range map[string]error{"full": store.ErrFull, "failed": errors.New("input/output error")} {
+		t.Run(name, func(t *testing.T) {
+			d := newDurable(t, router.Limits{})
+			old, brief := d.session("o"), d.connect("b", true)
+			d.connect("n", false) // its CONNACK waits
+			d.pass(func() { d.mem.Complete(trouble) })
+			old.expect("20 02 00 00")
+			brief.expect("20 02 00 00")
+			d.connect("b", false).expect("20 02 00 03")
+			d.connect("n", false).expect("20 02 00 03")
+			d.connect("o", false).expect("20 02 01 00")
+		})
+	}
 }

@@ -84,6 +84,9 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	}
 	c.slowDown(mark)
 	c.awaitSince(mark)
+	if p.Retain && len(p.Payload) == 0 && class == DurabilitySync { // somebody may have taken away the same just now
+		c.awaitOpen()
+	}
 	if !matched && c.v5 != nil {
 		return c.acknowledgeWith(t, p.PacketID, codec.NoMatchingSubscribers, "")
 	}

@@ -98,7 +98,7 @@ func (l *ledger) took(c *conn, p *packet, wanted bool) {
 		l.w.fail("%s is sent %s, which nobody has published", c.client.name, brief(p))
 		return
 	}
-	if !m.will && !(m.retain && p.retain) && !h.void && !slices.Contains(m.allowed, h.name) {
+	if !m.will && !(m.retain && p.retain) && !h.void && !h.shares && !slices.Contains(m.allowed, h.name) {
 		l.w.fail("%s is sent %s, for which it had no subscription", h.name.id, brief(p))
 	}
 	if !wanted {
@@ -119,7 +119,7 @@ func (l *ledger) inPlace(h *holder, m *post, p *packet) {
 	if again && p.qos == 2 && !m.loose {
 		l.w.fail("%s is given m%d a second time, with QoS 2 [MQTT-4.3.3-2]", h.name.id, m.number)
 	}
-	if again || m.will {
+	if again || m.will || slices.Contains(h.refused, m) {
 		return
 	}
 	for _, o := range h.got {
