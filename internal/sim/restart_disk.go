@@ -36,7 +36,11 @@ func DrawDisk(seed uint64) *Plan {
 	p.Ops = slices.DeleteFunc(p.Ops, func(o Op) bool {
 		return o.Kind >= opWrongAck && o.Kind <= opIllegal || o.Kind == opRelease
 	})
-	for range r.between(1, 6) {
+	p.Clean, p.Resume = r.of(0, 0, 20, 50), r.of(60, 90, 100) // sessions that live on
+	if r.percent(30) {
+		p.Props, p.Shared = 0, 0
+	}
+	for range r.of(1, 3, 6, 20) {
 		p.Ops = slices.Insert(p.Ops, r.n(len(p.Ops)), Op{opRestart, 0, uint32(r.next())})
 	}
 	if r.percent(50) {
