@@ -155,3 +155,19 @@ func TestTakenOverWhileFull(t *testing.T) {
 		})
 	}
 }
+
+// TestStoppingPublishesNoWillOfAStranger: a client that waits to be let in has no
+// will yet [MQTT-3.1.2-8].
+func TestStoppingPublishesNoWillOfAStranger(t *testing.T) {
+	w := newWorld(t, router.Limits{TakeoversMax: 1})
+	s := w.join("s")
+	s.send("82 06 0001 0001 'w' 00")
+	s.expect("90 03 0001 00")
+	w.join("c")
+	w.join("c")
+	c := w.dial() // has to wait
+	c.send("10 16 0004 'MQTT' 04 06 0000 0001 'c' 0001 'w' 0004 'gone'")
+	c.expect("")
+	w.pass(w.r.Stopping)
+	s.expect("")
+}
