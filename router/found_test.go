@@ -2,7 +2,9 @@ package router_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/router"
 	"github.com/loopmq/loopmq/store"
@@ -170,4 +172,24 @@ func TestStoppingPublishesNoWillOfAStranger(t *testing.T) {
 	c.expect("")
 	w.pass(w.r.Stopping)
 	s.expect("")
+}
+
+// TestUnacknowledgedBacklogIsReported: a client that comes for what has waited
+// and acknowledges nothing is reported, though nothing new comes for it.
+func TestUnacknowledgedBacklogIsReported(t *testing.T) {
+	w := newWorld(t, router.Limits{AckTimeout: 4 * time.Second, InflightMax: 1})
+	s := w.connect("s", false)
+	s.send("82 06 0001 0001 't' 01")
+	s.reset()
+	p := w.join("p")
+	p.send("32 06 0001 't' 0001 '1' 32 06 0001 't' 0002 '2'")
+	s = w.connect("s", false)
+	s.expect("20 02 01 00 32 06 0001 't' 0001 '1'")
+	for range 6 {
+		w.sleep(1)
+	}
+	reported := func(e router.Event) bool { return e.Kind == router.EventUnacked && e.ClientID == "s" }
+	if !slices.ContainsFunc(w.events, reported) {
+		t.Error("nobody was told")
+	}
 }

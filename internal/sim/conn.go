@@ -42,6 +42,10 @@ type conn struct {
 	refusedNow         bool // in this step
 	controlRefused     bool // an acknowledgement was refused
 
+	movedAt   int64 // when something of out left last
+	filledAt  int64 // when something came that was no answer
+	refusedAt int64 // since when c.refused
+
 	why                     error
 	listed, dirty           bool
 	paused, closing, reaped bool
@@ -141,9 +145,14 @@ func (c *conn) put(extra int, head, body []byte) bool {
 	}
 	if !fits() {
 		if c.flush(); !fits() {
-			c.wantLow, c.refused, c.refusedNow = true, true, true
+			if c.wantLow, c.refusedNow = true, true; !c.refused {
+				c.refused, c.refusedAt = true, c.w.now
+			}
 			return false
 		}
+	}
+	if extra == 0 {
+		c.filledAt = c.w.now
 	}
 	a := len(c.w.sentBuf)
 	c.w.sentBuf = append(append(c.w.sentBuf, head...), body...)
@@ -196,10 +205,11 @@ func (c *conn) flush() {
 		c.wantLow = true
 	}
 	if c.left {
-		c.out = c.out[:0]
+		c.out, c.movedAt = c.out[:0], c.w.now
 	} else if n := min(len(c.out), c.w.plan.KernelBytes-len(c.kernel)); n > 0 {
 		c.kernel = append(c.kernel, c.out[:n]...)
 		c.out = c.out[:copy(c.out, c.out[n:])]
+		c.movedAt = c.w.now
 		c.planRead()
 	}
 	if c.wantLow && len(c.out) <= low && !c.closing {

@@ -99,6 +99,7 @@ func Draw(seed uint64) *Plan {
 		p.Limits.QueuedMessagesMax, p.Limits.QueuedBytesMax = 0, 0
 	}
 	p.drawLate()
+	p.drawStuck()
 	if r.percent(40) {
 		p.OutputBytes = r.between(40, 600)
 		p.ControlBytes = r.of(50, 200, 1000)

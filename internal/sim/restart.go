@@ -87,6 +87,12 @@ func (w *World) start() {
 		w.drawn = w.ids.next()
 		return w.drawn
 	}}
+	w.told = nil
+	cfg.Events = func(e *router.Event) {
+		if e.Kind == router.EventUnacked || e.Kind == router.EventDuel {
+			w.told = append(w.told, told{e.Kind, e.ClientID})
+		}
+	}
 	if w.mem != nil {
 		cfg.Store, cfg.Wall = memStore{w.mem}, func() int64 { return wallStart + w.now }
 	}
@@ -156,6 +162,7 @@ func (m *model) mayRestart() bool {
 // restarted takes in that the router is a new one: sessions that end with their
 // connection are gone, the others are away.
 func (m *model) restarted() {
+	m.duels = nil
 	m.queueFull, m.tooLarge, m.ended, m.endedPerhaps = 0, 0, 0, 0
 	m.offline = nil
 	for _, r := range m.retained {

@@ -15,6 +15,7 @@ func DrawDisk(seed uint64) *Plan {
 	p.Store, p.Batches, p.Stop = true, false, false
 	l := &p.Limits
 	l.QueuedMessagesMax, l.QueuedBytesMax, l.SessionsMax = 0, 0, 0 // nothing is dropped
+	l.TakeoversMax = 1 << 30
 	l.RetainedMessagesMax, l.RetainedBytesMax = 0, 0
 	l.QueuedWindowMax = r.of(1, 2, 3, 8, 200)
 	p.Disk = &Disk{

@@ -71,7 +71,7 @@ func (m *model) settleCloses() {
 		if !c.closing || c.gone || m.closes(c) {
 			continue
 		}
-		if !(unread(c.why) && c.controlRefused) {
+		if !(unread(c.why) && c.controlRefused) && !m.tooSlow(c) {
 			m.w.fail("conn %d was closed without cause: %v", c.id, c.why)
 		}
 	}

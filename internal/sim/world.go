@@ -17,6 +17,7 @@ type World struct {
 	mem      *store.Mem // nil: nothing is kept
 	disk     *disk      // what it is to the router where it takes its time; nil: it does not
 	ledger   *ledger    // the model then
+	told     []told     // what the router has reported
 	ended    []int      // what the disk has done with since the last pass
 	model    model
 	clients  []*client
@@ -99,7 +100,11 @@ func (w *World) advance(to int64) {
 		if next == 0 || next > to {
 			break
 		}
-		w.now = max(w.now+1, next+int64(w.lag.n(w.plan.LagMicros+1))*1000)
+		at := next + int64(w.lag.n(w.plan.LagMicros+1))*1000
+		if second := w.model.secondHeld(); second != 0 {
+			at = min(at, second-1)
+		}
+		w.now = max(w.now+1, at)
 		w.pass()
 	}
 	w.now = max(w.now+1, to)
@@ -139,11 +144,14 @@ func (w *World) pass() {
 			w.step(stepDrained, c, nil)
 		}
 	}
-	for _, c := range w.ready {
+	held := w.model.heldSoFar
+	for len(w.ready) > 0 && held == w.model.heldSoFar { // one at a time: they go on at an instant each
+		c := w.ready[0]
+		w.ready = w.ready[1:]
 		c.listed = false
 		w.read(c)
 	}
-	w.ready = w.ready[:0]
+	w.again = w.again || len(w.ready) > 0
 	w.step(stepTime, nil, nil)
 	w.flush()
 	w.reap()
@@ -228,6 +236,7 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 	if w.mem != nil && kind != stepStopping || kind == stepTime {
 		w.model.timePassed()
 	}
+	w.model.lookAtStuck()
 	for _, s := range w.sent {
 		if w.err == nil {
 			w.model.sent(s.conn, w.sentBuf[s.a:s.b])
@@ -240,7 +249,7 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 
 // read hands what has arrived on c to the router, packet by packet.
 func (w *World) read(c *conn) {
-	for !c.closing && w.err == nil && len(c.in) > 0 {
+	for !c.closing && !c.paused && w.err == nil && len(c.in) > 0 {
 		n := frame(c.in)
 		if n <= 0 || n > len(c.in) {
 			if c.given != len(c.in) { // the beginning of a packet: it must wait, or be refused at once
@@ -264,7 +273,7 @@ func (w *World) read(c *conn) {
 		}
 		c.in = c.in[n:]
 	}
-	if c.ended && !c.closing {
+	if c.ended && !c.closing && !c.paused {
 		c.gone = true
 		c.Close(errGone)
 	}
