@@ -249,7 +249,7 @@ func (r *Router) pump(s *Session) {
 		return
 	}
 	took := r.pumpAcked(s, c)
-	if s.out.open > 0 && !s.windowOpen() && s.waiting() > 0 && !c.closing {
+	if s.out.open > 0 && !s.windowOpen() && (s.waiting() > 0 || s.out.open > int(c.window)) && !c.closing {
 		r.windowShut(c)
 	}
 	if !took {

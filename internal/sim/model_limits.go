@@ -84,6 +84,11 @@ func (m *model) secondHeld() int64 {
 	return second
 }
 
+// heldIsDue reports whether somebody goes on now.
+func (m *model) heldIsDue() bool {
+	return slices.ContainsFunc(m.w.conns, func(c *conn) bool { return c.held != nil && m.now() >= c.heldUntil })
+}
+
 // goesOn lets c in after it has waited.
 func (m *model) goesOn(c *conn) {
 	p := c.held
