@@ -193,3 +193,21 @@ func TestUnacknowledgedBacklogIsReported(t *testing.T) {
 		t.Error("nobody was told")
 	}
 }
+
+// TestHeldMessageIsPassedOn: a message with QoS 2 of a shared subscription, which
+// has not left because its PacketID was not on the disk, goes to another member
+// when the session ends: nobody has got it.
+func TestHeldMessageIsPassedOn(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s, o, p := d.session("s"), d.session("o"), d.connect("p", true)
+	s.send("82 0f 0001 000a '$share/g/t' 02")
+	d.flush()
+	s.expect("20 02 00 00 90 03 00 01 02")
+	p.send("34 06 0001 't' 0001 '1'")
+	s.expect("") // waits for the disk
+	o.send("82 0f 0001 000a '$share/g/t' 02")
+	d.connect("s", true)
+	d.flush()
+	d.flush()
+	o.expect("20 02 00 00 90 03 00 01 02 34 06 0001 't' 0001 '1'")
+}
