@@ -23,6 +23,7 @@ func (m *model) settle() {
 			w.fail("conn %d was not sent %q with QoS 0, and refused nothing", d.conn.id, d.payload)
 		}
 	}
+	m.houseLate()
 	m.settleLate()
 	m.settleLimbo()
 	m.settleFresh()
