@@ -203,6 +203,9 @@ type Break struct {
 	// Receive may alter what the router receives, behind the model's back.
 	Receive func(view []byte)
 
+	// Limits may alter those of the router.
+	Limits func(l *router.Limits)
+
 	// Of a disk:
 	Hasty func() bool // whether a commit is said to be done at once
 	Full  func() bool // whether a batch that finds no room is forgotten

@@ -83,7 +83,11 @@ func (m memStore) Memory() int64 { return 0 }
 // start makes a router, of what the store has if there is one.
 func (w *World) start() {
 	w.pool = buf.NewPool(1 << 16)
-	cfg := router.Config{Limits: w.plan.Limits, Durability: w.plan.Classes, Pool: w.pool, Rand: func() uint64 {
+	limits := w.plan.Limits
+	if b := w.plan.Break.Limits; b != nil {
+		b(&limits)
+	}
+	cfg := router.Config{Limits: limits, Durability: w.plan.Classes, Pool: w.pool, Rand: func() uint64 {
 		w.drawn = w.ids.next()
 		return w.drawn
 	}}

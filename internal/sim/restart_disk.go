@@ -193,4 +193,36 @@ func (w *World) lastLook() {
 		return
 	}
 	w.ledger.judgeRetained(cl.kept)
+	w.cleanUp(cl)
+}
+
+// cleanUp ends everything: in the router and in its store nothing may be left.
+func (w *World) cleanUp(cl *client) {
+	id := uint16(2)
+	for _, v := range w.ledger.values {
+		if _, there := cl.kept[string(v.topic)]; there {
+			delete(cl.kept, string(v.topic))
+			cl.send(&packet{kind: publish, qos: 1, id: id, retain: true, topic: v.topic})
+			id++
+		}
+	}
+	w.advance(w.now + int64(2*time.Second))
+	for _, cl := range w.clients {
+		cl.send(&packet{kind: disconnect})
+	}
+	for range 3 { // sessions end, and their wills are published
+		w.advance(w.now + w.model.limits.SessionExpiry.Nanoseconds() + int64(beatSlack))
+	}
+	if w.err != nil {
+		return
+	}
+	w.check()
+	s := w.router.Stats()
+	if left := s.Clients + s.Sessions + s.Subscriptions + s.Queued + s.Inflight + int(s.QueuedBytes) + len(w.conns); left != 0 {
+		w.fail("left behind: %d clients, %d sessions, %d subscriptions, %d queued (%d bytes), %d in flight, %d connections",
+			s.Clients, s.Sessions, s.Subscriptions, s.Queued, s.QueuedBytes, s.Inflight, len(w.conns))
+	}
+	if n := w.disk.Stats().LiveRecords; n > int64(1+s.Retained) { // one says when the broker was there
+		w.fail("left behind in the store: %d records, %d messages are retained", n, s.Retained)
+	}
 }

@@ -62,6 +62,9 @@ func newWorld(p *Plan) *World {
 	}
 	w.start()
 	w.model = model{w: w, limits: w.router.Limits()}
+	if p.Break.Limits != nil { // behind the model's back
+		w.model.limits = router.New(router.Config{Limits: p.Limits, Rand: w.ids.next}).Limits()
+	}
 	if p.Disk != nil {
 		w.ledger = newLedger(w)
 	}
