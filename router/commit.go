@@ -397,7 +397,7 @@ func (c *Client) sendAnswers(frames []byte) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		if !c.conn.SendControl(frames[:n]) {
+		if !c.control(frames[:n]) {
 			return errAnswersUnread
 		}
 		c.r.stats.Answers++

@@ -211,3 +211,24 @@ func TestHeldMessageIsPassedOn(t *testing.T) {
 	d.flush()
 	o.expect("20 02 00 00 90 03 00 01 02 34 06 0001 't' 0001 '1'")
 }
+
+// TestSlowReaderThatIsAnswered: a client whose output is filled up again as it
+// reads, and that is sent answers meanwhile, is not one that takes nothing.
+func TestSlowReaderThatIsAnswered(t *testing.T) {
+	w := newWorld(t, router.Limits{SlowTimeout: 4 * time.Second})
+	s, p := w.subscribed("s", "t", "01"), w.join("p")
+	s.limit = 40
+	for range 3 {
+		p.send("32 0a 0001 't' 0001 '12345'")
+	}
+	p.send("30 05 0001 't' 'xx'") // finds no room
+	for range 6 {
+		s.out = s.out[13:]
+		p.send("32 0a 0001 't' 0001 '12345'")
+		s.send("c0 00")
+		w.sleep(1)
+		if s.closing {
+			t.Fatalf("closed: %v", s.why)
+		}
+	}
+}

@@ -155,10 +155,14 @@ func (m *model) lookAtWindow(c *conn, s *session) {
 	}
 }
 
+func takesNothing(why error) bool {
+	return why != nil && strings.HasPrefix(why.Error(), "the client takes nothing")
+}
+
 // tooSlow reports whether the router closed a connection because it took
 // nothing, and holds that it had the time to.
 func (m *model) tooSlow(c *conn) bool {
-	if c.why == nil || !strings.HasPrefix(c.why.Error(), "the client takes nothing") {
+	if !takesNothing(c.why) {
 		return false
 	}
 	if m.now()-c.movedAt < m.limits.SlowTimeout.Nanoseconds() {
@@ -178,7 +182,11 @@ func (p *Plan) drawStuck() {
 		l.TakeoversMax = r.between(1, 3)
 	}
 	if r.percent(30) {
-		l.SlowTimeout = time.Duration(r.of(1, 5, 30)) * time.Second
+		l.SlowTimeout = time.Duration(r.of(50, 500, 5000, 30_000)) * time.Millisecond
+		p.OutputBytes, p.KernelBytes, p.Batches = r.between(40, 600), r.between(20, 400), false
+		for range r.between(3, 12) {
+			p.Ops = slices.Insert(p.Ops, r.n(len(p.Ops)), Op{opClog, uint8(r.n(p.Clients)), uint32(r.next())})
+		}
 	}
 	if r.percent(30) {
 		l.AckTimeout = time.Duration(r.of(1, 5, 30)) * time.Second

@@ -99,7 +99,6 @@ func Draw(seed uint64) *Plan {
 		p.Limits.QueuedMessagesMax, p.Limits.QueuedBytesMax = 0, 0
 	}
 	p.drawLate()
-	p.drawStuck()
 	if r.percent(40) {
 		p.OutputBytes = r.between(40, 600)
 		p.ControlBytes = r.of(50, 200, 1000)
@@ -126,6 +125,7 @@ func Draw(seed uint64) *Plan {
 		}
 		p.Ops = append(p.Ops, Op{uint8(kind), uint8(r.n(p.Clients)), uint32(r.next())})
 	}
+	p.drawStuck()
 	return p
 }
 
