@@ -75,14 +75,15 @@ type post struct {
 	several bool    // it was sent in several sessions
 	first   int     // its receipts
 	last    int
-	sureTo  int64     // instant at which it may have expired; 0: never
-	goodTo  int64     // and at which it has
-	wanted  []*holder // who must get it
-	allowed []*name   // who may
-	began   int64     // instant of the first receipt
-	ackedAt int64     // 0: it was not
-	void    bool      // it need not arrive any more
-	loose   bool      // it may come twice
+	sureTo  int64       // instant at which it may have expired; 0: never
+	goodTo  int64       // and at which it has
+	wanted  []*holder   // who must get it
+	shared  [][]*holder // one of each must get it
+	allowed []*name     // who may
+	began   int64       // instant of the first receipt
+	ackedAt int64       // 0: it was not
+	void    bool        // it need not arrive any more
+	loose   bool        // it may come twice
 }
 
 // value is what was published to a retained topic.
@@ -245,6 +246,11 @@ func (l *ledger) publishes(c *conn, r *request) {
 		}
 	}
 	m.wanted = slices.DeleteFunc(m.wanted, func(h *holder) bool { return !slices.Contains(wanted, h) })
+	if shared := l.shared(&r.packet); m.first == m.last {
+		m.shared = shared
+	} else if !slices.EqualFunc(m.shared, shared, slices.Equal) {
+		m.shared = nil // which of them it was is not known
+	}
 	l.allow(m)
 	m.lasts(l.w.now, &r.packet)
 	if r.post = m; r.value != nil {

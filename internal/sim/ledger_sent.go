@@ -160,6 +160,9 @@ func (l *ledger) owed() string {
 		if m.ackedAt == 0 || m.void || m.sureTo != 0 && l.w.now >= m.sureTo {
 			continue
 		}
+		if s := l.owedToGroups(m); s != "" {
+			return s
+		}
 		for _, h := range m.wanted {
 			if h.name.one() == h && !h.void && !slices.Contains(h.got, m) && !slices.Contains(h.refused, m) {
 				return h.name.id + " waits for " + string(m.topic) + " " + brief(&packet{kind: publish, qos: m.qos, payload: payloadOf(m.number)})
