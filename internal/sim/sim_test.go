@@ -102,11 +102,8 @@ func TestPastFailures(t *testing.T) {
 // TestSameSeedSameRun: a seed is all that a run depends on. Go's maps, which
 // have another order each time, would show here.
 func TestSameSeedSameRun(t *testing.T) {
-	for seed := range uint64(60) {
-		p := sim.Draw(seed / 2)
-		if seed%2 == 1 {
-			p = sim.DrawDurable(seed / 2)
-		}
+	for seed := range uint64(80) {
+		p := kinds[seed%4].draw(seed / 4)
 		a, b := sim.Run(p, nil), sim.Run(p, nil)
 		if a.Digest != b.Digest || a.Passes != b.Passes {
 			t.Fatalf("seed %d: digest %x in %d passes, then %x in %d", seed, a.Digest, a.Passes, b.Digest, b.Passes)
