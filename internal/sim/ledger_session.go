@@ -73,7 +73,7 @@ func (l *ledger) expiryOf(p *packet) int64 {
 // joins gives c the session h.
 func (l *ledger) joins(c *conn, h *holder) {
 	c.holder, c.name.may, c.set = h, []*holder{h}, nil
-	if h.conn == nil && h.sure {
+	if h.conn == nil && h.sure && h.stale == 0 { // else an earlier return is not written either
 		h.stale = h.soonest
 	}
 	h.conn, h.expiry, h.found = c, c.expiry, false

@@ -191,4 +191,7 @@ func (p *Plan) drawStuck() {
 	if r.percent(30) {
 		l.AckTimeout = time.Duration(r.of(1, 5, 30)) * time.Second
 	}
+	if shorter := min(l.SlowTimeout, l.AckTimeout); shorter < never { // the router looks four times in it
+		p.SleepMillis = int(60 * shorter / time.Millisecond)
+	}
 }

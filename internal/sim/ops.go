@@ -24,7 +24,11 @@ func (w *World) perform(op Op) {
 		}
 		return
 	case opSleep:
-		w.advance(w.now + int64(r.of(100, 1000, 3000, 70_000, 4_000_000))*int64(time.Millisecond) + int64(r.n(1_000_000)))
+		ms := r.of(100, 1000, 3000, 70_000, 4_000_000)
+		if most := w.plan.SleepMillis; most > 0 {
+			ms = min(ms, most)
+		}
+		w.advance(w.now + int64(ms)*int64(time.Millisecond) + int64(r.n(1_000_000)))
 		return
 	default:
 		if c == nil || c.left {

@@ -22,6 +22,7 @@ type Plan struct {
 	SmallReads  int // percent of reads that take a few bytes
 	LagMicros   int // longest time by which a pass is late, and gathers more
 	GapMicros   int // longest time between two operations
+	SleepMillis int // longest sleep; 0: any
 
 	Versions  [3]int // weights of 3.1, 3.1.1 and 5.0
 	Clean     int    // percent of connects that begin anew
