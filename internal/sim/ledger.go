@@ -59,7 +59,6 @@ type entry struct {
 	filter
 	sure bool // SUBACK has left, and no UNSUBSCRIBE has come
 	low  byte // the QoS that it has at least
-	high byte // and at most
 	open int  // requests for it without an answer
 }
 
@@ -80,7 +79,6 @@ type post struct {
 	wanted  []*holder   // who must get it
 	shared  [][]*holder // one of each must get it
 	allowed []*name     // who may
-	began   int64       // instant of the first receipt
 	ackedAt int64       // 0: it was not
 	void    bool        // it need not arrive any more
 	loose   bool        // it may come twice
@@ -232,7 +230,7 @@ func (l *ledger) publishes(c *conn, r *request) {
 	if m == nil {
 		m = &post{
 			number: n, topic: bytes.Clone(r.topic), qos: r.qos, retain: r.retain, class: l.class(r.topic),
-			by: c.holder, first: l.clock, wanted: wanted, began: l.w.now,
+			by: c.holder, first: l.clock, wanted: wanted,
 		}
 		l.posts[n] = m
 		l.order = append(l.order, m)
@@ -326,11 +324,11 @@ func (h *holder) asks(r *request) {
 			e.sure = false
 		case at >= 0:
 			e = h.filters[at]
-			e.low, e.high = min(e.low, f.qos), max(e.high, f.qos)
+			e.low = min(e.low, f.qos)
 			e.noLocal = e.noLocal || f.noLocal
 		case r.kind == subscribe:
 			h.shares = h.shares || isShared(f.name)
-			e = &entry{filter: f, low: f.qos, high: f.qos}
+			e = &entry{filter: f, low: f.qos}
 			h.filters = append(h.filters, e)
 		}
 		if e != nil {
@@ -351,7 +349,7 @@ func (h *holder) answered(r *request, answer bool, codes []byte) {
 		case r.kind == unsubscribe:
 			h.filters = slices.DeleteFunc(h.filters, func(o *entry) bool { return o == e })
 		case i < len(codes) && codes[i] < 0x80:
-			e.filter, e.sure, e.low, e.high = r.filters[i], true, codes[i], codes[i]
+			e.filter, e.sure, e.low = r.filters[i], true, codes[i]
 		}
 	}
 }
