@@ -195,7 +195,7 @@ func (k *keeper) seal() {
 		return // somebody else's commit; the next pass tries again
 	}
 	k.inFlight = true
-	k.sealed, k.estateDone = k.entries, 0
+	k.sealed, k.enlisted, k.estateDone = k.entries, k.sessions, 0
 	k.open++
 	k.lazyBytes, k.lazySince = 0, 0
 	if len(k.lazy) > 0 { // there was no room
@@ -209,7 +209,7 @@ func (k *keeper) committed(n uint64, err error) {
 	k.inFlight = false
 	switch {
 	case err == nil:
-		k.err, k.done, k.durable = nil, n, k.sealed
+		k.err, k.done, k.durable, k.lasting = nil, n, k.sealed, k.enlisted
 		k.lookAtWear()
 		k.release()
 	case errors.Is(err, ErrStoreFull): // what waits, waits for the next

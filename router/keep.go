@@ -20,6 +20,10 @@ type keeper struct {
 	// The last numbers given.
 	sessions, subscriptions, retained, entries, messages uint64
 
+	// Sessions up to these numbers are durable, or in the batch that is being
+	// committed.
+	lasting, enlisted uint64
+
 	named counts // entries of each message
 
 	classes classes
@@ -46,7 +50,6 @@ type keeper struct {
 // kept is what a session has that is written down.
 type kept struct {
 	number  uint64
-	born    uint64 // batch that holds its first record
 	sealing uint64 // flights below it are in the batch that is being committed, or before
 	settled uint64 // flights below it are durable
 	release uint64 // batch that holds the last "PUBREC seen"
@@ -130,7 +133,7 @@ func (c *Client) keepConnect(s *Session, mark uint64) {
 	}
 	if s.kept == nil && s.expiry > 0 {
 		k.sessions++
-		s.kept = &kept{number: k.sessions, born: k.open}
+		s.kept = &kept{number: k.sessions}
 	}
 	if s.kept != nil {
 		k.putSession(s, 0)

@@ -47,7 +47,7 @@ func (c *Client) mayKeep(p *codec.Connect, id string) error {
 // lasts tells whether a session that is taken over does not end with that, and is
 // on the disk.
 func (s *Session) lasts() bool {
-	return s.expiry > 0 && s.kept != nil && s.kept.born <= s.r.keep.done
+	return s.expiry > 0 && s.kept != nil && s.kept.number <= s.r.keep.lasting
 }
 
 // mayLast says why p, of QoS 1 or 2, is not taken: it would have to be durable.

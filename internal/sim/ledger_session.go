@@ -129,6 +129,11 @@ func (l *ledger) connack(c *conn, present bool) {
 		if h == nil {
 			return
 		}
+		for _, o := range c.set {
+			if o != nil && o != h { // its end may not be written
+				n.haunt(o)
+			}
+		}
 		l.joins(c, h)
 	}
 	h.sure, c.answered, c.was = true, true, &h.session
