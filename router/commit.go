@@ -210,6 +210,7 @@ func (k *keeper) committed(n uint64, err error) {
 	switch {
 	case err == nil:
 		k.err, k.done, k.durable = nil, n, k.sealed
+		k.forgetEnds()
 		k.lookAtWear()
 		k.release()
 	case errors.Is(err, ErrStoreFull): // what waits, waits for the next
