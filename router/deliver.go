@@ -206,22 +206,12 @@ func (r *Router) open(s *Session, d delivery) *flight {
 func (r *Router) enqueue(s *Session, d delivery) {
 	s.own()
 	size := d.msg.bytes()
-	l := s.limits()
-	most := l.QueuedBytesMax
-	if q := s.quota(); q != nil && q.QueuedBytes > 0 {
-		most = min(most, q.QueuedBytes)
-	}
-	if size > most {
+	if size > s.queuedBytesMax() {
 		r.hit(LimitQueuedBytes)
 		r.drop(s, DropTooLarge, d.msg.Topic())
 		return
 	}
-	for s.waiting() >= l.QueuedMessagesMax {
-		r.dropOldest(s, LimitQueuedMessages)
-	}
-	for s.waitingBytes()+size > most {
-		r.dropOldest(s, LimitQueuedBytes)
-	}
+	r.makeWay(s, size)
 	if c := s.client; c != nil && !c.closing && s.out.open > 0 && !s.windowOpen() {
 		r.windowShut(c)
 	}
