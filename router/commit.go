@@ -184,6 +184,7 @@ func (k *keeper) wakeAt(at int64) {
 // seal hands the open batch over.
 func (k *keeper) seal() {
 	k.lazy = k.writeDirty(k.lazy)
+	k.noteWear(wearEvery)
 	n := k.open
 	k.flying.take(&k.gathering)
 	for _, s := range k.flying.sessions {

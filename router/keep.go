@@ -461,6 +461,7 @@ func (k *keeper) writeLast() {
 		}
 	}
 	k.dirty, k.lazy = nil, nil
+	k.noteWear(0)
 }
 
 // The beat tells a start how long the broker was away at most, so that sessions
@@ -487,5 +488,5 @@ func (k *keeper) Due(int64) {
 }
 
 func (k *keeper) putBeat() {
-	k.put(recordKey(tableMeta, 0), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, promised)
+	k.put(recordKey(tableMeta, metaBeat), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, promised)
 }

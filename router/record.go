@@ -14,6 +14,7 @@ import (
 // nanoseconds since 1970 in eight bytes, little endian.
 //
 //	meta          0                   time, when the broker was last known to run
+//	meta          1                   day since 1970 8 | bytes written on it, so far 8
 //	sessions      session             client id | identity | expiry 8 | time of disconnect 8, 0 = connected
 //	wills         session             time due 8, 0 = client connected | delay 8 | expiry 8 | flags | body
 //	subscriptions number              session | filter | flags | count, Subscription Identifiers
@@ -54,6 +55,12 @@ const (
 func recordKey(table byte, number uint64) uint64 {
 	return uint64(table)<<tableShift | number&numberMask
 }
+
+// Numbers in tableMeta.
+const (
+	metaBeat = 0
+	metaWear = 1
+)
 
 // Flags of records. The low two bits are the QoS.
 const (

@@ -83,7 +83,12 @@ func (g *restoring) record(table byte, n uint64, value []byte) error {
 	switch table {
 	case tableMeta:
 		f := fieldsOf(value)
-		g.beat = f.time()
+		switch n {
+		case metaWear:
+			g.k.wear.resume(g.k.now/dayNanos, f.time(), uint64(f.time()))
+		default:
+			g.beat = f.time()
+		}
 		return f.end()
 	case tableSessions:
 		return g.session(n, value)
