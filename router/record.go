@@ -134,7 +134,7 @@ func (m *bodyRecord) decode(f *fields) {
 
 func decodeMessage(b []byte) (m bodyRecord, err error) {
 	f := fieldsOf(b)
-	m.decode(f)
+	m.decode(&f)
 	return m, f.end()
 }
 
@@ -150,7 +150,7 @@ func (m *retainedRecord) append(b []byte) []byte {
 func (m *retainedRecord) decode(b []byte) error {
 	f := fieldsOf(b)
 	m.qos = f.flags() & flagQoS
-	m.body.decode(f)
+	m.body.decode(&f)
 	return f.end()
 }
 
@@ -175,7 +175,7 @@ func (w *willRecord) decode(b []byte) error {
 	w.due, w.delay, w.expiry = f.time(), f.time(), f.time()
 	flags := f.flags()
 	w.qos, w.retain = flags&flagQoS, flags&flagRetain != 0
-	w.body.decode(f)
+	w.body.decode(&f)
 	return f.end()
 }
 
@@ -268,10 +268,10 @@ type fields struct {
 	version byte
 }
 
-func fieldsOf(b []byte) *fields { return fieldsUpTo(recordVersion, b) }
+func fieldsOf(b []byte) fields { return fieldsUpTo(recordVersion, b) }
 
-func fieldsUpTo(version byte, b []byte) *fields {
-	f := &fields{left: b}
+func fieldsUpTo(version byte, b []byte) fields {
+	f := fields{left: b} // no pointer: a start has millions of them
 	if f.version = f.byte(); f.version > version {
 		f.fail(errRecordNewer)
 	}
