@@ -67,20 +67,21 @@ func (e *early) add(seq, off uint32, value []byte) {
 		last.off, last.value = off, last.value[:0]
 	}
 	c, distance := &list[len(list)-1], uint64(off-last.off)<<1
-	if len(value) == len(last.value) {
-		from, to := 0, len(value)
+	from, to := 0, len(value)
+	if to == len(last.value) {
+		distance |= 1
 		for from < to && value[from] == last.value[from] {
 			from++
 		}
 		for from < to && value[to-1] == last.value[to-1] {
 			to--
 		}
-		c.text = append(binary.AppendUvarint(c.text, distance|1), byte(from), byte(to-from))
-		c.text = append(c.text, value[from:to]...)
-	} else {
-		c.text = append(binary.AppendUvarint(c.text, distance), byte(len(value)))
-		c.text = append(c.text, value...)
 	}
+	text := binary.AppendUvarint(c.text, distance)
+	if distance&1 != 0 {
+		text = append(text, byte(from))
+	}
+	c.text = append(append(text, byte(to-from)), value[from:to]...)
 	last.off, last.value = off, append(last.value[:0], value...)
 }
 
