@@ -275,6 +275,12 @@ func (r *Router) resend(s *Session, c *Client) bool {
 	for i := o.since(o.resend); i < o.open; {
 		e := o.at(i)
 		o.resend = e.n
+		if e.msg != nil && e.msg.absent {
+			if i < int(c.window) {
+				s.readFlights(i)
+			}
+			return false // a read comes, or an acknowledgement
+		}
 		if e.state != flightPubcomp && !r.stillAllowed(s, e.msg) {
 			r.drop(s, DropNoRight, e.msg.Topic())
 			r.finish(s, e)
