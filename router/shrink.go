@@ -63,13 +63,17 @@ func (r *Router) shrink() (more bool) {
 			continue
 		case left <= 0:
 			return true
-		case s.kept != nil && !r.keep.failed:
-			if r.keep.estateRoom() <= 0 {
-				return false // a commit comes
-			}
+		case s.kept == nil:
+			r.dropOldest(s, limit)
+			continue
+		case !r.keep.failed && r.keep.estateRoom() <= 0:
+			return false // a commit comes
+		}
+		lazy := r.keep.lazyBytes
+		r.dropOldest(s, limit)
+		if r.keep.lazyBytes != lazy { // else it had no records
 			r.keep.estateDone++
 		}
-		r.dropOldest(s, limit)
 	}
 	r.shrinks = nil
 	return false

@@ -13,7 +13,7 @@ import (
 func TestLimitLoweredBelowWhatWaits(t *testing.T) {
 	const messages, most = 20_000, 100
 	low := router.Limits{QueuedMessagesMax: most, QueuedWindowMax: 50}
-	for _, how := range []string{"reload", "restart", "reload, in memory", "reload, bytes"} {
+	for _, how := range []string{"reload", "restart", "reload, in memory", "reload, bytes", "reload, class none"} {
 		t.Run(how, func(t *testing.T) {
 			d := newDurable(t, router.Limits{QueuedMessagesMax: messages, QueuedWindowMax: 50})
 			low := low
@@ -23,6 +23,12 @@ func TestLimitLoweredBelowWhatWaits(t *testing.T) {
 				s := d.connect("s", false)
 				s.send("82 06 00 01 00 01 't' 01")
 				s.reset()
+			case "reload, class none":
+				d = startDurable(t, router.Config{
+					Limits: router.Limits{QueuedMessagesMax: messages, QueuedWindowMax: 50}, LazyInterval: time.Hour,
+					Durability: []router.DurabilityRule{{Filter: "#", Class: router.DurabilityNone}},
+				}, store.NewMem(), 1_700_000_000e9)
+				d.away("s", "t")
 			case "reload, bytes":
 				low.QueuedMessagesMax, low.QueuedBytesMax = messages, most*len("tx")
 				fallthrough
@@ -44,7 +50,8 @@ func TestLimitLoweredBelowWhatWaits(t *testing.T) {
 				d = d.crash(store.FlightLost, 1)
 				p = d.connect("p", true)
 			default:
-				d.r.Change(router.Config{Limits: low, LazyInterval: time.Hour})
+				d.cfg.Limits, d.cfg.LazyInterval = low, time.Hour
+				d.r.Change(d.cfg)
 			}
 			p.take()
 			at := *d.r.Stats()
@@ -72,7 +79,7 @@ func TestLimitLoweredBelowWhatWaits(t *testing.T) {
 			if now.Queued != most || now.Dropped[router.DropQueueFull]-at.Dropped[router.DropQueueFull] < messages-most {
 				t.Errorf("%d wait, %d dropped, %d before", now.Queued, now.Dropped[router.DropQueueFull], at.Dropped[router.DropQueueFull])
 			}
-			if how == "reload, in memory" {
+			if how == "reload, in memory" || how == "reload, class none" {
 				return
 			}
 			d.sleep(3601)
