@@ -205,7 +205,9 @@ func (c *conn) flush() {
 		c.wantLow = true
 	}
 	if c.left {
-		c.out, c.movedAt = c.out[:0], c.w.now
+		if len(c.out) > 0 {
+			c.out, c.movedAt = c.out[:0], c.w.now
+		}
 	} else if n := min(len(c.out), c.w.plan.KernelBytes-len(c.kernel)); n > 0 {
 		c.kernel = append(c.kernel, c.out[:n]...)
 		c.out = c.out[:copy(c.out, c.out[n:])]

@@ -158,6 +158,15 @@ func (m *model) twin(c *conn, msg *message) *direct {
 	return m.direct[i]
 }
 
+// lateAmong reports whether a member that takes l with QoS 0 has the same message
+// in its row: of several copies it cannot be told which was sent.
+func (m *model) lateAmong(l *limbo) bool {
+	return slices.ContainsFunc(l.members, func(b *sub) bool {
+		d := l.deliveryTo(b)
+		return d.qos == 0 && b.session.conn != nil && m.isLate(b.session, d) > 0
+	})
+}
+
 // isLate counts what the router has of d in the row of s.
 func (m *model) isLate(s *session, d *delivery) (n int) {
 	m.w.router.Late(s.id, func(topic, payload []byte, _ int) {
