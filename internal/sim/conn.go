@@ -42,9 +42,10 @@ type conn struct {
 	refusedNow         bool // in this step
 	controlRefused     bool // an acknowledgement was refused
 
-	movedAt   int64 // when something of out left last
-	filledAt  int64 // when something came that was no answer
-	refusedAt int64 // since when c.refused
+	movedAt     int64 // when something of out left last
+	movedBefore int64 // and before that instant
+	filledAt    int64 // when something came that was no answer
+	refusedAt   int64 // since when c.refused
 
 	why                     error
 	listed, dirty           bool
@@ -206,12 +207,13 @@ func (c *conn) flush() {
 	}
 	if c.left {
 		if len(c.out) > 0 {
-			c.out, c.movedAt = c.out[:0], c.w.now
+			c.out = c.out[:0]
+			c.moves()
 		}
 	} else if n := min(len(c.out), c.w.plan.KernelBytes-len(c.kernel)); n > 0 {
 		c.kernel = append(c.kernel, c.out[:n]...)
 		c.out = c.out[:copy(c.out, c.out[n:])]
-		c.movedAt = c.w.now
+		c.moves()
 		c.planRead()
 	}
 	if c.wantLow && len(c.out) <= low && !c.closing {
@@ -220,6 +222,13 @@ func (c *conn) flush() {
 			c.lowListed = true
 			c.w.low = append(c.w.low, c)
 		}
+	}
+}
+
+// moves notes that something of out has left.
+func (c *conn) moves() {
+	if c.movedAt != c.w.now {
+		c.movedAt, c.movedBefore = c.w.now, c.movedAt
 	}
 }
 

@@ -165,8 +165,12 @@ func (m *model) tooSlow(c *conn) bool {
 	if !takesNothing(c.why) {
 		return false
 	}
-	if m.now()-c.movedAt < m.limits.SlowTimeout.Nanoseconds() {
-		m.w.fail("conn %d was closed for taking nothing; it did at %d", c.id, c.movedAt)
+	moved := c.movedAt
+	if moved == m.now() { // it has begun to take something just now, which the router has not seen
+		moved = c.movedBefore
+	}
+	if m.now()-moved < m.limits.SlowTimeout.Nanoseconds() {
+		m.w.fail("conn %d was closed for taking nothing; it did at %d", c.id, moved)
 	}
 	if c.level == 5 && c.answered && !c.controlRefused && c.told != 0x97 {
 		m.w.fail("conn %d was closed with reason 0x%02x, should be 0x97", c.id, c.told)
