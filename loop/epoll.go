@@ -35,13 +35,16 @@ type epoll struct {
 	opts  Options
 
 	now, wake int64 // this pass's clock; the owner's next deadline, 0 = none
+	at        int64 // when the clock was last looked at
+	share     int64 // ns of a pass for each kind of work
 	start     time.Time
 	thread    int // Linux thread id of the loop, for assertOwner
 
 	epfd    int
 	waker   *waker
 	posts   posts
-	ready   int  // events of this pass
+	ready   int  // events of the last wait
+	next    int  // the first of them that was not acted on
 	lively  bool // the last sleep was short
 	lingers bool // may sleep as lingerRaw does
 	events  []unix.EpollEvent
@@ -57,6 +60,7 @@ type epoll struct {
 	dirtyHead, dirtyTail *conn   // connections with output to flush or interest to change
 	closing              []*conn // to reap at the end of the pass
 	again                []*conn // to visit in the next pass without an event
+	late                 []*conn // to visit behind the others
 	drained              []*conn // Drained is due
 	spareSegs            [][]segment
 	iov                  [iovMax]unix.Iovec
@@ -79,7 +83,7 @@ type epoll struct {
 }
 
 func openEpoll(o Options) (Engine, error) {
-	l := &epoll{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, epfd: -1, reserve: -1}
+	l := &epoll{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, epfd: -1, reserve: -1, share: shareNanos}
 	l.posts.max = o.Limits.PostsMax
 	var err error
 	l.faults, err = newFaults()
@@ -155,18 +159,21 @@ func (l *epoll) open() error {
 // pass is one turn of the loop. The order is the design:
 //
 //	wait    until a socket, a post or the owner's deadline; no sleep while something capped or put off is left over
-//	read    what was put off first, then every ready socket once, at most ReadBytes each
+//	read    what asked to be visited again, then the ready sockets, then heavy connections: each once, at most ReadBytes
 //	posts   results of off-loop work, at most PassPosts
 //	EndPass the owner's timers: after reads, so that they see all that was caused
 //	flush   after EndPass, so that the output of timers leaves in the same system call
-//	reap    last: until here a closed slot may still be named by an event or a post of this pass
+//	reap    last: until here a closed slot may still be named by a post of this pass
+//
+// Reading, accepting, posts and reaping last as long as their shares, see share_linux.go.
 func (l *epoll) pass() {
 	l.wait()
 	l.now = l.clock()
+	l.at = l.now
 	l.stats.Passes++
 	l.hooks.BeginPass(l.now)
 	l.readReady()
-	l.stats.Posted += uint64(l.posts.run(l.lim.PassPosts))
+	l.runPosts()
 	l.checkStop()
 	l.wake = l.hooks.EndPass()
 	l.flush()
@@ -182,6 +189,10 @@ func (l *epoll) clock() int64 { return int64(time.Since(l.start)) + 1 }
 
 // wait fills events. It asks without sleeping first: under load there is always something, and the raw call is cheap.
 func (l *epoll) wait() {
+	if l.next < l.ready {
+		return
+	}
+	l.next = 0
 	n, errno := l.calls().poll(l.epfd, l.events)
 	if errno != 0 {
 		panic("epoll_wait: " + errno.Error()) // a bug of ours: bad descriptor or address
@@ -218,7 +229,7 @@ func (l *epoll) sleep() {
 
 // busy tells whether work is left over that no event will announce.
 func (l *epoll) busy() bool {
-	return l.dirtyHead != nil || len(l.again) > 0 || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
+	return l.dirtyHead != nil || len(l.again) > 0 || len(l.late) > 0 || l.next < l.ready || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
 }
 
 // stopAsked tells whether Stop was called and the loop has not acted on it.
@@ -248,14 +259,12 @@ func (l *epoll) timeout() int {
 	return int(min((left+nanosPerMsec-1)/nanosPerMsec, math.MaxInt32))
 }
 
-// readReady visits what earlier passes put off, then the sockets of this pass's events.
+// readReady visits what earlier passes put off, then the sockets of the last wait's events, then heavy connections.
 func (l *epoll) readReady() {
 	l.callDrained()
 	l.visitAgain()
-	for i := range l.events[:l.ready] {
-		l.dispatch(&l.events[i])
-	}
-	l.ready = 0
+	l.dispatchAll()
+	l.visitLate()
 }
 
 // dispatch acts on one event. An event of a connection that is gone is told by its generation.
@@ -285,7 +294,7 @@ func (l *epoll) dispatch(ev *unix.EpollEvent) {
 			}
 			return
 		}
-		l.readable(c)
+		l.visit(c)
 	}
 }
 
