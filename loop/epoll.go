@@ -158,20 +158,25 @@ func (l *epoll) open() error {
 
 // pass is one turn of the loop. The order is the design:
 //
+//	late    heavy connections, who then wait until all others were asked
 //	wait    until a socket, a post or the owner's deadline; no sleep while something capped or put off is left over
-//	read    what asked to be visited again, then the ready sockets, then heavy connections: each once, at most ReadBytes
+//	read    what asked to be visited again, then the ready sockets: each once, at most ReadBytes
 //	posts   results of off-loop work, at most PassPosts
 //	EndPass the owner's timers: after reads, so that they see all that was caused
 //	flush   after EndPass, so that the output of timers leaves in the same system call
 //	reap    last: until here a closed slot may still be named by a post of this pass
 //
-// Reading, accepting, posts and reaping last as long as their shares, see share_linux.go.
+// Each kind of work lasts as long as its share, see share_linux.go.
 func (l *epoll) pass() {
-	l.wait()
-	l.now = l.clock()
-	l.at = l.now
 	l.stats.Passes++
-	l.hooks.BeginPass(l.now)
+	if len(l.late) > 0 {
+		l.begin()
+		l.visitLate()
+		l.poll()
+	} else {
+		l.wait()
+		l.begin()
+	}
 	l.readReady()
 	l.runPosts()
 	l.checkStop()
@@ -184,21 +189,32 @@ func (l *epoll) pass() {
 	l.finishStop()
 }
 
+// begin sets the clock of a pass.
+func (l *epoll) begin() {
+	l.now = l.clock()
+	l.at = l.now
+	l.hooks.BeginPass(l.now)
+}
+
 // clock returns monotonic nanoseconds, never 0.
 func (l *epoll) clock() int64 { return int64(time.Since(l.start)) + 1 }
 
-// wait fills events. It asks without sleeping first: under load there is always something, and the raw call is cheap.
-func (l *epoll) wait() {
+// poll fills events, if the last ones were acted on, and reports whether there are any.
+func (l *epoll) poll() bool {
 	if l.next < l.ready {
-		return
+		return true
 	}
-	l.next = 0
 	n, errno := l.calls().poll(l.epfd, l.events)
 	if errno != 0 {
 		panic("epoll_wait: " + errno.Error()) // a bug of ours: bad descriptor or address
 	}
-	l.ready = n
-	if n > 0 || l.busy() {
+	l.next, l.ready = 0, n
+	return n > 0
+}
+
+// wait fills events. It asks without sleeping first: under load there is always something, and the raw call is cheap.
+func (l *epoll) wait() {
+	if l.poll() || l.busy() {
 		return
 	}
 	if l.timeout() == 0 {
@@ -259,30 +275,30 @@ func (l *epoll) timeout() int {
 	return int(min((left+nanosPerMsec-1)/nanosPerMsec, math.MaxInt32))
 }
 
-// readReady visits what earlier passes put off, then the sockets of the last wait's events, then heavy connections.
+// readReady visits what asked for it, then the sockets of the last wait's events.
 func (l *epoll) readReady() {
 	l.callDrained()
 	l.visitAgain()
 	l.dispatchAll()
-	l.visitLate()
 }
 
-// dispatch acts on one event. An event of a connection that is gone is told by its generation.
+// dispatch acts on one event, and reports whether a connection was read that has output now. An event of a connection that
+// is gone is told by its generation.
 //
 // hot: no allocation, no map.
-func (l *epoll) dispatch(ev *unix.EpollEvent) {
+func (l *epoll) dispatch(ev *unix.EpollEvent) (answers bool) {
 	if ev.Fd < 0 {
 		if ev.Fd == wakerSlot {
 			l.waker.clear()
 		} else {
 			l.accept(l.sockets[socketSlot(ev.Fd)])
 		}
-		return
+		return false
 	}
 	c := l.slots.get(ev.Fd, uint32(ev.Pad))
 	if c == nil {
 		l.stats.StaleEvents++
-		return
+		return false
 	}
 	if ev.Events&unix.EPOLLOUT != 0 {
 		c.unblock()
@@ -292,10 +308,11 @@ func (l *epoll) dispatch(ev *unix.EpollEvent) {
 			if ev.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 { // otherwise it was paused after the kernel was asked
 				c.hungUp()
 			}
-			return
+			return false
 		}
 		l.visit(c)
 	}
+	return c.dirty
 }
 
 // control calls epoll_ctl.

@@ -7,10 +7,12 @@ import "time"
 // in the order in which it came.
 //
 // A connection whose last turn was long, or did not come to an end, is heavy. Heavy ones wait for their turns in a queue
-// of their own, behind all others: who sends little is never behind fifty who send as much as they can.
+// of their own, and the kernel is asked behind their share: who sends little is never behind fifty who send as much as
+// they can, and has its answer before they go on.
 const (
-	shareNanos = int64(200 * time.Microsecond) // of a kind of work in a pass
+	shareNanos = int64(100 * time.Microsecond) // of a kind of work in a pass
 	heavyNanos = int64(50 * time.Microsecond)  // a turn that is long
+	answersMax = 64                            // connections that are read and answered in a pass: each answer is a system call
 )
 
 // spent tells whether the share of the work that began at from is over.
@@ -58,9 +60,10 @@ func (c *conn) visitAgain() {
 func (l *epoll) visitAgain() {
 	list := l.again
 	l.again = nil
+	from := l.at
 	for _, c := range list {
 		c.listed = false
-		if l.at-l.now >= l.share {
+		if l.at-from >= l.share {
 			l.putOff(c)
 		} else {
 			l.visit(c)
@@ -72,12 +75,14 @@ func (l *epoll) visitAgain() {
 	}
 }
 
-// dispatchAll acts on the events of the last wait, as long as the share of the pass lasts.
+// dispatchAll acts on the events of the last wait.
 func (l *epoll) dispatchAll() {
-	for l.next < l.ready {
+	for from, answers := l.at, 0; l.next < l.ready; {
 		l.next++
-		l.dispatch(&l.events[l.next-1])
-		if l.at-l.now >= l.share {
+		if l.dispatch(&l.events[l.next-1]) {
+			answers++
+		}
+		if l.at-from >= l.share || answers >= answersMax {
 			return
 		}
 	}
@@ -86,20 +91,13 @@ func (l *epoll) dispatchAll() {
 // visitLate gives those who were put off their turns.
 func (l *epoll) visitLate() {
 	n := 0
-	for n < len(l.late) {
-		c := l.late[n]
-		n++
-		c.listed = false
-		l.turn(c)
-		if l.at-l.now >= l.share {
-			break
-		}
+	for from := l.at; n < len(l.late) && (n == 0 || l.at-from < l.share); n++ {
+		l.late[n].listed = false
+		l.turn(l.late[n])
 	}
-	if n > 0 {
-		rest := copy(l.late, l.late[n:])
-		clear(l.late[rest:])
-		l.late = l.late[:rest]
-	}
+	rest := copy(l.late, l.late[n:])
+	clear(l.late[rest:])
+	l.late = l.late[:rest]
 }
 
 // runPosts runs what was posted.

@@ -94,7 +94,7 @@ func (w *WebSocket) shake(view []byte) (used int, err error) {
 func (w *WebSocket) input(view []byte) (used int, err error) {
 	start, end := 0, w.kept.plain
 	raw := end + w.kept.gap
-	w.frames.barren, w.yielded = 0, false
+	w.frames.barren, w.frames.joined, w.yielded = 0, 0, false
 	for told := 0; !w.closed && !w.paused; {
 		var h ws.Header
 		var n int
@@ -120,9 +120,9 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 			if len(view)-raw > backlogFramesBytesMax {
 				return start, w.broken(errBarrenFrames)
 			}
-			w.outer.Pause() // the rest comes in the next pass, after everybody else
-			w.outer.Resume()
-			return w.kept.keep(view, start, end, raw), nil
+			return w.putOff(view, start, end, raw), nil
+		case w.frames.joined >= joinedMax:
+			return w.putOff(view, start, end, raw), nil
 		case n == 0 || len(view)-raw < n+int(h.Length):
 			// The rest of a payload, a header or a control frame is still to come. The last has 125 bytes at most: the
 			// engine keeps it as it came.
@@ -139,13 +139,20 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 	return w.kept.keep(view, start, end, raw), nil
 }
 
+// putOff has the rest of view come in the next pass, after everybody else.
+func (w *WebSocket) putOff(view []byte, start, end, raw int) (used int) {
+	w.outer.Pause()
+	w.outer.Resume()
+	return w.kept.keep(view, start, end, raw)
+}
+
 // join unmasks payload from raw on, where it lies or behind the plain bytes between start and end, until view ends or
 // something else than a data frame comes.
 //
 // hot: no allocation.
 func (w *WebSocket) join(view []byte, start, end, raw int) (int, int, int) {
 	f := &w.frames
-	for f.barren < barrenMax {
+	for f.barren < barrenMax && f.joined < joinedMax {
 		if f.left == 0 {
 			n := f.data(view[raw:], w.door.limits.FrameBytesMax)
 			if n == 0 {
@@ -161,6 +168,7 @@ func (w *WebSocket) join(view []byte, start, end, raw int) (int, int, int) {
 			start, end = raw, raw
 		}
 		f.unmask(view[end:end+n], view[raw:raw+n])
+		f.joined++
 		end += n
 		raw += n
 		if f.left > 0 {
