@@ -51,7 +51,7 @@ func (l *epoll) accept(s *Socket) {
 	}
 	from := l.clock()
 	for range l.lim.AcceptBatch {
-		if s.sys.fd < 0 || s.sys.resumeAt != 0 || l.spent(from) {
+		if s.sys.fd < 0 || s.sys.resumeAt != 0 {
 			return
 		}
 		if !l.paced(s) {
@@ -61,6 +61,9 @@ func (l *epoll) accept(s *Socket) {
 		if err == nil {
 			s.sys.tokens--
 			l.admit(s, fd, sa)
+			if l.spent(from) {
+				return
+			}
 			continue
 		}
 		if !l.acceptFailed(s, err) {

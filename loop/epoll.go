@@ -37,6 +37,7 @@ type epoll struct {
 	now, wake int64 // this pass's clock; the owner's next deadline, 0 = none
 	at        int64 // when the clock was last looked at
 	share     int64 // ns of a pass for each kind of work
+	long      int64 // ns of a turn that is long
 	start     time.Time
 	thread    int // Linux thread id of the loop, for assertOwner
 
@@ -83,7 +84,7 @@ type epoll struct {
 }
 
 func openEpoll(o Options) (Engine, error) {
-	l := &epoll{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, epfd: -1, reserve: -1, share: shareNanos}
+	l := &epoll{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, epfd: -1, reserve: -1, share: shareNanos, long: longNanos}
 	l.posts.max = o.Limits.PostsMax
 	var err error
 	l.faults, err = newFaults()

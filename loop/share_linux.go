@@ -11,7 +11,7 @@ import "time"
 // they can, and has its answer before they go on.
 const (
 	shareNanos = int64(100 * time.Microsecond) // of a kind of work in a pass
-	heavyNanos = int64(50 * time.Microsecond)  // a turn that is long
+	longNanos  = int64(50 * time.Microsecond)  // a turn that is long
 	answersMax = 64                            // connections that are read and answered in a pass: each answer is a system call
 )
 
@@ -37,7 +37,7 @@ func (l *epoll) turn(c *conn) {
 	from := l.at
 	l.readable(c)
 	l.at = l.clock()
-	c.heavy = c.listed || l.at-from > heavyNanos
+	c.heavy = c.listed || l.at-from > l.long
 }
 
 // putOff queues c for a turn.
