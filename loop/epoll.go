@@ -38,6 +38,7 @@ type epoll struct {
 	at        int64 // when the clock was last looked at
 	share     int64 // ns of a pass for each kind of work
 	long      int64 // ns of a turn that is long
+	rested    bool  // the last pass was long ago
 	start     time.Time
 	thread    int // Linux thread id of the loop, for assertOwner
 
@@ -192,8 +193,10 @@ func (l *epoll) pass() {
 
 // begin sets the clock of a pass.
 func (l *epoll) begin() {
+	last := l.now
 	l.now = l.clock()
 	l.at = l.now
+	l.rested = l.now-last > restNanos
 	l.hooks.BeginPass(l.now)
 }
 

@@ -9,9 +9,13 @@ import "time"
 // A connection whose last turn was long, or did not come to an end, is heavy. Heavy ones wait for their turns in a queue
 // of their own, and the kernel is asked behind their share: who sends little is never behind fifty who send as much as
 // they can, and has its answer before they go on.
+//
+// After a rest, of the loop or of the whole machine, all that waits is read in one pass: timers run behind it, and a keep
+// alive must not end a connection whose PINGREQ is there.
 const (
 	shareNanos = int64(100 * time.Microsecond) // of a kind of work in a pass
 	longNanos  = int64(50 * time.Microsecond)  // a turn that is long
+	restNanos  = int64(100 * time.Millisecond) // between two passes
 	answersMax = 64                            // connections that are read and answered in a pass: each answer is a system call
 )
 
@@ -23,7 +27,7 @@ func (l *epoll) spent(from int64) bool {
 
 // visit reads c now, or in its turn if it is heavy.
 func (l *epoll) visit(c *conn) {
-	if c.heavy {
+	if c.heavy && !l.rested {
 		l.putOff(c)
 		return
 	}
@@ -63,7 +67,7 @@ func (l *epoll) visitAgain() {
 	from := l.at
 	for _, c := range list {
 		c.listed = false
-		if l.at-from >= l.share {
+		if l.at-from >= l.share && !l.rested {
 			l.putOff(c)
 		} else {
 			l.visit(c)
@@ -82,7 +86,7 @@ func (l *epoll) dispatchAll() {
 		if l.dispatch(&l.events[l.next-1]) {
 			answers++
 		}
-		if l.at-from >= l.share || answers >= answersMax {
+		if !l.rested && (l.at-from >= l.share || answers >= answersMax) {
 			return
 		}
 	}
@@ -91,7 +95,7 @@ func (l *epoll) dispatchAll() {
 // visitLate gives those who were put off their turns.
 func (l *epoll) visitLate() {
 	n := 0
-	for from := l.at; n < len(l.late) && (n == 0 || l.at-from < l.share); n++ {
+	for from := l.at; n < len(l.late) && (n == 0 || l.rested || l.at-from < l.share); n++ {
 		l.late[n].listed = false
 		l.turn(l.late[n])
 	}

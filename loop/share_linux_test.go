@@ -74,6 +74,35 @@ func TestHeavyConnectionsTakeTurns(t *testing.T) {
 	}
 }
 
+// A machine may have slept: what has arrived meanwhile is read before timers run.
+func TestEverythingIsReadAfterARest(t *testing.T) {
+	l := hurried(t)
+	read := 0
+	var peers []int
+	for i := range 6 {
+		s, c, peer := pair(t, l)
+		defer unix.Close(peer)
+		s.data = func([]byte) { read++ }
+		c.heavy = i%2 == 0
+		peers = append(peers, peer)
+	}
+	unix.Write(peers[0], []byte("ping"))
+	l.pass() // which puts it off
+	for _, fd := range peers {
+		unix.Write(fd, []byte("ping"))
+	}
+	read = 0
+	l.now -= time.Second.Nanoseconds()
+	l.hooks.EndPass = func() int64 {
+		if read < len(peers) {
+			t.Errorf("timers run, and %d of %d are read", read, len(peers))
+		}
+		return 0
+	}
+	l.pass()
+	l.hooks.EndPass = Hooks{}.withDefaults().EndPass
+}
+
 func TestClosedConnectionsAreReapedInPieces(t *testing.T) {
 	l := hurried(t)
 	var all []*scripted
