@@ -14,7 +14,8 @@ import "time"
 // alive must not end a connection whose PINGREQ is there.
 const (
 	shareNanos = int64(100 * time.Microsecond) // of a kind of work in a pass
-	longNanos  = int64(50 * time.Microsecond)  // a turn that is long
+	longNanos  = int64(50 * time.Microsecond)  // a turn that is long,
+	longBytes  = 4 << 10                       // if that much came: otherwise it was not the sender who took the time
 	restNanos  = int64(100 * time.Millisecond) // between two passes
 	answersMax = 64                            // connections that are read and answered in a pass: each answer is a system call
 )
@@ -38,10 +39,10 @@ func (l *epoll) visit(c *conn) {
 //
 // hot: no allocation while no tail is left.
 func (l *epoll) turn(c *conn) {
-	from := l.at
+	from, in := l.at, l.stats.BytesIn
 	l.readable(c)
 	l.at = l.clock()
-	c.heavy = c.listed || l.at-from > l.long
+	c.heavy = c.listed || l.at-from > l.long && l.stats.BytesIn-in >= longBytes
 }
 
 // putOff queues c for a turn.
@@ -86,7 +87,7 @@ func (l *epoll) dispatchAll() {
 		if l.dispatch(&l.events[l.next-1]) {
 			answers++
 		}
-		if !l.rested && (l.at-from >= l.share || answers >= answersMax) {
+		if !l.rested && ((l.at-from)/2 >= l.share || answers >= answersMax) { // two shares: most clients are these
 			return
 		}
 	}
