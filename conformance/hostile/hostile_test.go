@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -100,7 +101,7 @@ func TestHostile(t *testing.T) {
 	}
 	before := s.holds(child.Thorough)
 	residentBefore := s.Resident()
-	t.Log("priority of the attackers: ", lowly()) // the broker and the witness have theirs already
+	t.Logf("priority of the attackers: %s; load of the machine: %s", lowly(), load()) // children have theirs already
 	knocks, rows, failed := s.run(t, before.Conns)
 	said, err := w.end()
 	if err != nil || said.Lost != "" {
@@ -139,6 +140,15 @@ func (s *server) report(t *testing.T, trips []trip) {
 		most = 25
 	}
 	tell(t, rows, most)
+}
+
+// load is how many wanted to run in the last minutes.
+func load() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.Join(strings.Fields(string(b))[:3], " ")
 }
 
 func mb(n int64) float64 { return float64(n) / 1e6 }
