@@ -174,20 +174,14 @@ func (l *epoll) attach(fd int) *conn {
 // others and close them: they are handled in the next pass, which then does not sleep. It reports whether there were any.
 func (l *epoll) reap() bool {
 	n := 0
-	list := l.closing
-	l.closing = nil
-	for from := l.clock(); n < len(list); {
+	for due, from := len(l.closing), l.clock(); n < due; {
 		n++
-		l.bury(list[n-1])
+		l.bury(l.closing[n-1])
 		if l.spent(from) {
 			break
 		}
 	}
-	if n < len(list) || l.closing == nil {
-		rest := copy(list, list[n:])
-		clear(list[rest:])
-		l.closing = append(list[:rest], l.closing...)
-	}
+	l.closing = behind(l.closing, n)
 	return n > 0
 }
 

@@ -12,6 +12,8 @@ import "time"
 //
 // After a rest, of the loop or of the whole machine, all that waits is read in one pass: timers run behind it, and a keep
 // alive must not end a connection whose PINGREQ is there.
+//
+// go:noinline stands where copies would only make the program larger.
 const (
 	shareNanos = int64(100 * time.Microsecond) // of a kind of work in a pass
 	longNanos  = int64(50 * time.Microsecond)  // a turn that is long,
@@ -21,6 +23,8 @@ const (
 )
 
 // spent tells whether the share of the work that began at from is over.
+//
+//go:noinline
 func (l *epoll) spent(from int64) bool {
 	l.at = l.clock()
 	return l.at-from >= l.share
@@ -38,6 +42,8 @@ func (l *epoll) visit(c *conn) {
 // turn reads c. Since looking at the clock costs as much as a small packet, a turn begins where the last one ended.
 //
 // hot: no allocation while no tail is left.
+//
+//go:noinline
 func (l *epoll) turn(c *conn) {
 	from, in := l.at, l.stats.BytesIn
 	l.readable(c)
@@ -46,6 +52,8 @@ func (l *epoll) turn(c *conn) {
 }
 
 // putOff queues c for a turn.
+//
+//go:noinline
 func (l *epoll) putOff(c *conn) {
 	if !c.listed {
 		c.listed = true
@@ -63,10 +71,9 @@ func (c *conn) visitAgain() {
 
 // visitAgain reads connections that no event will announce.
 func (l *epoll) visitAgain() {
-	list := l.again
-	l.again = nil
-	from := l.at
-	for _, c := range list {
+	due, from := len(l.again), l.at // who asks meanwhile comes in the next pass
+	for i := range due {
+		c := l.again[i]
 		c.listed = false
 		if l.at-from >= l.share && !l.rested {
 			l.putOff(c)
@@ -74,10 +81,7 @@ func (l *epoll) visitAgain() {
 			l.visit(c)
 		}
 	}
-	if l.again == nil {
-		clear(list)
-		l.again = list[:0] // keep the memory
-	}
+	l.again = behind(l.again, due)
 }
 
 // dispatchAll acts on the events of the last wait.
@@ -100,9 +104,16 @@ func (l *epoll) visitLate() {
 		l.late[n].listed = false
 		l.turn(l.late[n])
 	}
-	rest := copy(l.late, l.late[n:])
-	clear(l.late[rest:])
-	l.late = l.late[:rest]
+	l.late = behind(l.late, n)
+}
+
+// behind takes the first n off a list, whose memory stays.
+//
+//go:noinline
+func behind(list []*conn, n int) []*conn {
+	rest := copy(list, list[n:])
+	clear(list[rest:])
+	return list[:rest]
 }
 
 // runPosts runs what was posted.

@@ -412,11 +412,10 @@ func (k *keeper) dropWaits(c *Client) {
 // answerPing answers PINGREQ. It promises nothing and does not wait, but for
 // CONNACK.
 func (c *Client) answerPing() error {
-	c.r.scratch = append(c.r.scratch[:0], codec.PingrespFrame...)
 	if c.waits == nil || c.muted() {
-		return c.answer(c.r.scratch)
+		return c.answer(c.r.pong)
 	}
-	return c.sendAnswers(c.r.scratch)
+	return c.sendAnswers(c.r.pong)
 }
 
 // mustWait tells whether a flight of a durable session may not leave yet: what

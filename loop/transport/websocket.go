@@ -116,13 +116,12 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 			return w.kept.keep(view, start, end, raw), nil
 		case err != nil:
 			return start, w.broken(err)
-		case w.frames.barren >= barrenMax:
-			if len(view)-raw > backlogFramesBytesMax {
-				return start, w.broken(errBarrenFrames)
-			}
-			return w.putOff(view, start, end, raw), nil
-		case w.frames.joined >= joinedMax:
-			return w.putOff(view, start, end, raw), nil
+		case w.frames.barren >= barrenMax && len(view)-raw > backlogFramesBytesMax:
+			return start, w.broken(errBarrenFrames)
+		case w.frames.barren >= barrenMax || w.frames.joined >= joinedMax:
+			w.outer.Pause() // the rest comes in the next pass, after everybody else
+			w.outer.Resume()
+			return w.kept.keep(view, start, end, raw), nil
 		case n == 0 || len(view)-raw < n+int(h.Length):
 			// The rest of a payload, a header or a control frame is still to come. The last has 125 bytes at most: the
 			// engine keeps it as it came.
@@ -137,13 +136,6 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 		}
 	}
 	return w.kept.keep(view, start, end, raw), nil
-}
-
-// putOff has the rest of view come in the next pass, after everybody else.
-func (w *WebSocket) putOff(view []byte, start, end, raw int) (used int) {
-	w.outer.Pause()
-	w.outer.Resume()
-	return w.kept.keep(view, start, end, raw)
 }
 
 // join unmasks payload from raw on, where it lies or behind the plain bytes between start and end, until view ends or
