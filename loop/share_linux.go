@@ -13,7 +13,7 @@ import "time"
 // After a rest, of the loop or of the whole machine, all that waits is read in one pass: timers run behind it, and a keep
 // alive must not end a connection whose PINGREQ is there.
 //
-// go:noinline stands where copies would only make the program larger.
+// Functions are not inlined where copies would only make the program larger.
 const (
 	shareNanos = int64(100 * time.Microsecond) // of a kind of work in a pass
 	longNanos  = int64(50 * time.Microsecond)  // a turn that is long,
