@@ -162,8 +162,8 @@ soak: ## clients of all kinds for SOAK (20m); figures, and a plot in OUT/soak.sv
 	mkdir -p $(OUT)
 	$(GO) test -count=1 -v -timeout 0 ./conformance/soak -for $(SOAK) -out $(abspath $(OUT))
 
-sim: ## the router in simulation: SEEDS=20000 runs from SEED (0: from the clock); a failing seed is shrunk and shown
-	$(GO) test -count=1 -v -timeout 1h -run '^TestSeeds$$' ./internal/sim -seeds $(SEEDS) -seed $(SEED)
+sim: ## the router in simulation: SEEDS=20000 runs from SEED (0: from the clock); PLAN=memory, durable, classed or disk; a failing seed is shrunk and shown
+	$(GO) test -count=1 -v -timeout 1h -run '^TestSeeds$$' ./internal/sim -seeds $(SEEDS) -seed $(SEED) -plan '$(PLAN)'
 
 docs: ## write docs/conformance.md, docs/configuration.md, the man page and the example file anew
 	$(GO) test -count=1 -run TestStatementsDocument ./conformance -update

@@ -238,7 +238,11 @@ func (r *Router) pump(s *Session) {
 	if c == nil || c.closing || c.muted() {
 		return
 	}
-	if !r.pumpAcked(s, c) {
+	took := r.pumpAcked(s, c)
+	if s.out.open > 0 && !s.windowOpen() && (s.waiting() > 0 || s.out.open > int(c.window)) && !c.closing {
+		r.windowShut(c)
+	}
+	if !took {
 		return
 	}
 	if s.late.n > 0 {

@@ -182,7 +182,7 @@ func (r *Router) Attach(conn Conn, from Peer) *Client {
 // and so do wills that have a delay.
 func (r *Router) Stopping() {
 	for c := r.clients.head; c != nil; c = c.next {
-		if w := c.will; w != nil && !w.stays(c.session) {
+		if w := c.will; w != nil && c.connected && !w.stays(c.session) { // who still waits to be let in has none
 			c.will, w.session = nil, c.session
 			r.publishWill(w)
 		}
