@@ -423,9 +423,9 @@ func (k *keeper) dropWaits(c *Client) {
 // CONNACK.
 func (c *Client) answerPing() error {
 	if c.waits == nil || c.muted() {
-		return c.answer([]byte(codec.PingrespFrame))
+		return c.answer(c.r.pong)
 	}
-	return c.sendAnswers([]byte(codec.PingrespFrame))
+	return c.sendAnswers(c.r.pong)
 }
 
 // mustWait tells whether a flight of a durable session may not leave yet: what

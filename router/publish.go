@@ -201,6 +201,7 @@ func (r *Router) route(p *publication) (matched bool) {
 	f := &r.fan
 	f.begin(p)
 	sets := r.index.Match(p.topic)
+	r.toil += uint64(r.index.Steps() / stepsOfToil)
 	r.fanOut(sets)
 	if p.retain {
 		r.retain(p)

@@ -60,6 +60,7 @@ type Router struct {
 	out          codec.Publish // scratch of what is sent next
 	ack          codec.Ack     // scratch of the acknowledgement handlers
 	scratch      []byte        // scratch of small answers
+	pong         []byte        // PINGRESP
 	propsScratch []byte        // scratch of properties that travel
 	messages     messagePool
 	stats        Stats
@@ -86,6 +87,7 @@ func New(cfg Config) *Router {
 		pool:       pool,
 		sessions:   make(map[string]*Session),
 		index:      topic.NewIndex[*Subscription](),
+		pong:       []byte(codec.PingrespFrame),
 		retained:   new(topic.Retained[*retainedMessage]),
 		topicShort: min(limits.TopicBytesMax+1, limits.TopicLevelsMax),
 		shares:     make(map[string]*shareGroup),
