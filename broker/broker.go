@@ -165,7 +165,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	begin, stopping := b.router.BeginPass, b.router.Stopping
 	if r := b.recording; r != nil {
 		begin, stopping = r.hooks(b.router)
-		r.Start()
+		r.Start(b.router)
 		defer b.endRecording()
 	}
 	defer b.checkEnd()

@@ -18,6 +18,7 @@ func (c *Client) answer(frame []byte) error {
 		return c.answerLater(frame)
 	}
 	if !c.conn.SendControl(frame) {
+		c.r.refusedAnswer(c)
 		return errAnswersUnread
 	}
 	c.r.stats.Answers++

@@ -390,6 +390,7 @@ func (c *Client) sendAnswers(frames []byte) error {
 			return err
 		}
 		if !c.conn.SendControl(frames[:n]) {
+			c.r.refusedAnswer(c)
 			return errAnswersUnread
 		}
 		c.r.stats.Answers++

@@ -37,6 +37,7 @@ func (r *Recorder) listenIn(rc *router.Config) {
 			return now
 		}
 	}
+	rc.Witness = witness{r}
 	methods := map[string]func() router.Exchange{}
 	for name, start := range rc.AuthMethods {
 		methods[name] = func() router.Exchange { return &exchange{start(), r} }
@@ -136,4 +137,20 @@ func (x *exchange) Step(data []byte) (answer []byte, done bool, err error) {
 		x.r.buf = appendString(appendString(b, string(answer)), identity)
 	}
 	return answer, done, err
+}
+
+// witness hears what the loop answers.
+type witness struct{ r *Recorder }
+
+// Refused implements router.Witness.
+func (w witness) Refused(conn, sent uint64) { w.note(kindRefused, conn, sent) }
+
+// Queued implements router.Witness.
+func (w witness) Queued(conn uint64, n int) { w.note(kindQueued, conn, uint64(n)) }
+
+func (w witness) note(k kind, conn, n uint64) {
+	if r := w.r; r.on {
+		b := binary.AppendUvarint(append(r.buf, byte(k)), r.numbers[conn])
+		r.buf = binary.AppendUvarint(b, n)
+	}
 }

@@ -43,9 +43,9 @@ func BenchmarkMessage(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			cfg := rc
 			rec := record.New(nowhere{}, &cfg, record.Options{BytesMax: 1 << 60, Redact: record.Passwords})
-			rec.Start()
-			defer rec.Close()
 			r := router.New(cfg)
+			rec.Start(r)
+			defer rec.Close()
 			var in interface {
 				Data([]byte) (int, error)
 			} = r.Attach(&sink{}, router.Peer{})

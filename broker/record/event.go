@@ -9,7 +9,7 @@ import (
 
 // magic begins a recording; behind it stands a line of JSON, the Header, and then events: a byte that says which, and
 // its fields. Numbers are varints, strings have their length before them.
-const magic = "LOOPMQ-RECORDING 2\n"
+const magic = "LOOPMQ-RECORDING 3\n"
 
 // kind is an event's first byte. What happens inside of another event stands before it, so that it is known when that
 // happens again.
@@ -23,12 +23,13 @@ const (
 	kindThrough  kind = 'T' // connection, address, user: what TLS, WebSocket or PROXY told
 	kindData     kind = 'D' // connection, flags, bytes that the router took
 	kindDrained  kind = 'R' // connection
-	kindClosed   kind = 'C' // connection, why, sends and bytes until then
+	kindClosed   kind = 'C' // connection, why
+	kindSums     kind = 's' // how each of the sums has changed
 	kindVerdict  kind = 'V' // connection, flags, user, reason, text, quota, lifetime
 	kindIdentity kind = 'I' // what Identify said: flags, user, reason, text, quota
 	kindStep     kind = 'S' // of an Exchange: flags, answer, identity
 	kindRandom   kind = 'N' // number
-	kindRefused  kind = 'F' // connection, number of the send
+	kindRefused  kind = 'F' // connection, packets sent before
 	kindQueued   kind = 'Q' // connection, bytes
 	kindDenied   kind = 'X' // number of the question
 	kindTraffic  kind = 'Y' // router.Traffic

@@ -29,8 +29,8 @@ func TestEventsOverChunks(t *testing.T) {
 			rc := router.Config{Rand: rng.Uint64, Limits: router.Limits{PacketBytesMax: 4 << 20}}
 			var end error
 			rec := record.New(f, &rc, record.Options{BytesMax: most, Ended: func(why error) { end = why }})
-			rec.Start()
 			r := router.New(rc)
+			rec.Start(r)
 			c := &counter{}
 			in := rec.Attach(r, c, router.Peer{})
 			now := int64(1e9)

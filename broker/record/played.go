@@ -192,11 +192,10 @@ type fake struct {
 	client *router.Client
 	peer   router.Peer
 
-	sends, bytes uint64
-	refused      map[uint64]bool // sends, by their number
-	queued       []int           // what Queued said
-	verdicts     []verdict       // given at once
-	waiting      func(router.Verdict)
+	refused  map[uint64]int // how often, by the number of packets sent before
+	queued   []int          // what Queued said
+	verdicts []verdict      // given at once
+	waiting  func(router.Verdict)
 }
 
 // decide gives a verdict, now or when it is asked for.
@@ -215,12 +214,13 @@ func (c *fake) decide(v verdict) {
 }
 
 func (c *fake) put(frame []byte) bool {
-	c.sends++
-	if c.refused[c.sends] {
+	p := c.p
+	if n := c.refused[p.rep.Packets]; n > 0 {
+		if c.refused[p.rep.Packets] = n - 1; n == 1 {
+			delete(c.refused, p.rep.Packets)
+		}
 		return false
 	}
-	c.bytes += uint64(len(frame))
-	p := c.p
 	p.rep.Packets++
 	p.rep.Bytes += uint64(len(frame))
 	var n [8]byte

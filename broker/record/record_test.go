@@ -35,8 +35,8 @@ func newWorld(t *testing.T, o record.Options, rc router.Config) *world {
 	o.Started = time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 	o.Ended = func(why error) { w.end = why }
 	w.rec = record.New(&w.file, &rc, o)
-	w.rec.Start()
 	w.r = router.New(rc)
+	w.rec.Start(w.r)
 	return w
 }
 

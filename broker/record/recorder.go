@@ -56,6 +56,9 @@ type Recorder struct {
 	failed  atomic.Pointer[error] // what the writer ran into
 	waiting atomic.Int64          // bytes on their way to the writer
 
+	rt        *router.Router
+	sum       sums
+	numbers   map[uint64]uint64 // of connections that are open, by what the loop calls them
 	conns     uint64
 	rulings   uint64
 	current   *Tap // whose Data is running
@@ -77,7 +80,7 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 	}
 	r := &Recorder{
 		opts: o, w: w, on: true, ch: make(chan piece, piecesMax), spare: make(chan []byte, sparesMax), done: make(chan struct{}),
-		listeners: map[*router.Listener]uint64{},
+		listeners: map[*router.Listener]uint64{}, numbers: map[uint64]uint64{},
 	}
 	h := Header{
 		Started: o.Started, Redacted: o.Redact.String(), Settings: settingsOf(rc), AuthMethods: slices.Sorted(maps.Keys(rc.AuthMethods)),
@@ -88,8 +91,9 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 	return r
 }
 
-// Start begins to write.
-func (r *Recorder) Start() {
+// Start begins to write what happens to rt.
+func (r *Recorder) Start(rt *router.Router) {
+	r.rt = rt
 	go func() {
 		defer close(r.done)
 		for p := range r.ch {
@@ -158,6 +162,7 @@ func (r *Recorder) EndPass(wake int64) int64 {
 		return wake
 	}
 	if len(r.buf) >= chunkBytes || r.now-r.sentAt >= flushNanos {
+		r.sums()
 		r.flush()
 		return wake
 	}
