@@ -15,7 +15,8 @@ import (
 const (
 	chunkBytes  = 256 << 10                     // handed to the writer at once, and what the file is aligned to
 	chunkRoom   = chunkBytes + 80<<10           // of a buffer: what one read of a connection adds stays in it
-	sparesMax   = 32                            // buffers kept for reuse
+	sparesMax   = waitingMax / chunkBytes       // buffers kept for reuse while all are used now and then
+	sparesNanos = int64(time.Second)            // after which those go that were not
 	piecesMax   = 1024                          // that wait for the writer
 	flushNanos  = int64(100 * time.Millisecond) // after which less is handed over
 	waitingMax  = 64 << 20                      // bytes that wait for it: a disk may take its time now and then
@@ -48,10 +49,11 @@ type Recorder struct {
 	whole  int   // where the event ends that began before base
 	passAt int64 // of the last kindPass
 	sentAt int64 // when something was handed over
+	trimAt int64 // likewise spares
 	now    int64
 
 	ch      chan piece
-	spare   chan []byte
+	spares  spares
 	done    chan struct{}
 	failed  atomic.Pointer[error] // what the writer ran into
 	waiting atomic.Int64          // bytes on their way to the writer
@@ -79,7 +81,7 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 		o.BytesMax = bytesMaxDef
 	}
 	r := &Recorder{
-		opts: o, w: w, on: true, ch: make(chan piece, piecesMax), spare: make(chan []byte, sparesMax), done: make(chan struct{}),
+		opts: o, w: w, on: true, ch: make(chan piece, piecesMax), done: make(chan struct{}),
 		listeners: map[*router.Listener]uint64{}, numbers: map[uint64]uint64{},
 	}
 	h := Header{
@@ -108,10 +110,7 @@ func (r *Recorder) Start(rt *router.Router) {
 			if !p.last || cap(p.b) > 2*chunkRoom {
 				continue
 			}
-			select {
-			case r.spare <- p.b[:0]:
-			default:
-			}
+			r.spares.put(p.b[:0])
 		}
 	}()
 }
@@ -184,7 +183,10 @@ func (r *Recorder) flush() {
 		r.giveUp(ErrSlow)
 		return
 	}
-	r.sentAt = r.now
+	if r.sentAt = r.now; r.now-r.trimAt >= sparesNanos {
+		r.trimAt = r.now
+		r.spares.trim()
+	}
 	n := len(r.buf) / chunkBytes * chunkBytes
 	p := piece{b: r.buf, at: r.base, from: r.handed}
 	if p.last = n > 0; p.last {
@@ -196,13 +198,7 @@ func (r *Recorder) flush() {
 		r.handed = len(r.buf)
 		return
 	}
-	var next []byte
-	select {
-	case next = <-r.spare:
-	default:
-		next = make([]byte, 0, chunkRoom)
-	}
-	r.buf = append(next, r.buf[n:]...)
+	r.buf = append(r.spares.take(), r.buf[n:]...)
 	r.base += int64(n)
 	r.handed, r.whole = 0, len(r.buf)
 }
