@@ -52,7 +52,7 @@ type Recorder struct {
 	trimAt int64 // likewise spares
 	now    int64
 
-	ch      chan piece
+	queue   queue
 	spares  spares
 	done    chan struct{}
 	failed  atomic.Pointer[error] // what the writer ran into
@@ -81,7 +81,7 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 		o.BytesMax = bytesMaxDef
 	}
 	r := &Recorder{
-		opts: o, w: w, on: true, ch: make(chan piece, piecesMax), done: make(chan struct{}),
+		opts: o, w: w, on: true, queue: queue{wake: make(chan struct{}, 1)}, done: make(chan struct{}),
 		listeners: map[*router.Listener]uint64{}, numbers: map[uint64]uint64{},
 	}
 	h := Header{
@@ -96,9 +96,14 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 // Start begins to write what happens to rt.
 func (r *Recorder) Start(rt *router.Router) {
 	r.rt = rt
-	go func() {
-		defer close(r.done)
-		for p := range r.ch {
+	go r.write()
+}
+
+// write is the writer.
+func (r *Recorder) write() {
+	defer close(r.done)
+	for list := r.queue.take(nil); len(list) > 0; list = r.queue.take(list) {
+		for _, p := range list {
 			b, at := p.b, p.at
 			if !p.last {
 				b, at = b[p.from:], at+int64(p.from)
@@ -107,12 +112,11 @@ func (r *Recorder) Start(rt *router.Router) {
 				r.failed.Store(&err)
 			}
 			r.waiting.Add(int64(p.from - len(p.b)))
-			if !p.last || cap(p.b) > 2*chunkRoom {
-				continue
+			if p.last && cap(p.b) <= 2*chunkRoom {
+				r.spares.put(p.b[:0])
 			}
-			r.spares.put(p.b[:0])
 		}
-	}()
+	}
 }
 
 // Close writes what waits and why the recording ends. The loop must have ended.
@@ -124,8 +128,7 @@ func (r *Recorder) Close() error {
 	if r.why == nil || errors.Is(r.why, ErrFull) {
 		r.buf = appendString(append(r.buf, byte(kindOver)), why)
 	}
-	r.ch <- piece{b: r.buf, at: r.base, from: r.handed}
-	close(r.ch)
+	r.queue.put(piece{b: r.buf, at: r.base, from: r.handed}, true)
 	<-r.done
 	if err := r.failed.Load(); err != nil {
 		return *err
@@ -179,7 +182,7 @@ func (r *Recorder) flush() {
 		r.giveUp(ErrFull)
 		return
 	}
-	if len(r.ch) >= cap(r.ch)-1 || r.waiting.Load() > waitingMax { // nobody else sends: there will still be a place
+	if r.queue.len() >= piecesMax || r.waiting.Load() > waitingMax {
 		r.giveUp(ErrSlow)
 		return
 	}
@@ -193,7 +196,7 @@ func (r *Recorder) flush() {
 		p.b = r.buf[:n]
 	}
 	r.waiting.Add(int64(len(p.b) - p.from))
-	r.ch <- p
+	r.queue.put(p, false)
 	if !p.last {
 		r.handed = len(r.buf)
 		return
