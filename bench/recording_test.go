@@ -108,10 +108,12 @@ func round(b *testing.B, s Scenario, rec *broker.Recording) cost {
 	})
 	defer stop()
 	tid := <-thread
+	o := Options{Addr: addrOf(br), WarmUp: 100 * time.Millisecond, Measure: 400 * time.Millisecond, Core: -1}
+	if _, err := Run(s, o); err != nil { // all memory is there then
+		b.Fatal(err)
+	}
 	before := loopTime(b, tid)
-	res, err := Run(s, Options{
-		Addr: addrOf(br), WarmUp: 100 * time.Millisecond, Measure: 400 * time.Millisecond, Core: -1,
-	})
+	res, err := Run(s, o)
 	if err != nil || res.Share() != 1 {
 		b.Fatalf("%d of %d deliveries arrived, %v", res.Received, res.Wanted, err)
 	}

@@ -15,7 +15,8 @@ import (
 const (
 	chunkBytes  = 256 << 10                     // handed to the writer at once, and what the file is aligned to
 	chunkRoom   = chunkBytes + 80<<10           // of a buffer: what one read of a connection adds stays in it
-	sparesMax   = waitingMax / chunkBytes       // buffers kept for reuse while all are used now and then
+	sparesMin   = 32                            // buffers kept for reuse, made at once: what is not used is no memory yet
+	sparesMax   = waitingMax / chunkBytes       // and at most, while all are used now and then
 	sparesNanos = int64(time.Second)            // after which those go that were not
 	piecesMax   = 1024                          // that wait for the writer
 	flushNanos  = int64(100 * time.Millisecond) // after which less is handed over
@@ -96,6 +97,9 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 // Start begins to write what happens to rt.
 func (r *Recorder) Start(rt *router.Router) {
 	r.rt = rt
+	for range sparesMin {
+		r.spares.put(make([]byte, 0, chunkRoom))
+	}
 	go r.write()
 }
 

@@ -36,7 +36,7 @@ func (s *spares) take() []byte {
 func (s *spares) trim() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	idle := min(s.least, len(s.list))
+	idle := max(0, min(s.least, len(s.list)-sparesMin))
 	n := copy(s.list, s.list[idle:]) // the others were used later
 	clear(s.list[n:])
 	s.list, s.least = s.list[:n], n
