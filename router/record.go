@@ -345,3 +345,28 @@ func (f *fields) end() error {
 	}
 	return f.err
 }
+
+// PayloadOfRecord returns where a payload is in a Store's record; all of it where
+// that is not known.
+func PayloadOfRecord(key uint64, value []byte) []byte {
+	var body *bodyRecord
+	var err error
+	switch byte(key >> tableShift) {
+	case tableWills:
+		var w willRecord
+		err, body = w.decode(value), &w.body
+	case tableRetained:
+		var m retainedRecord
+		err, body = m.decode(value), &m.body
+	case tableMessages:
+		var m bodyRecord
+		m, err = decodeMessage(value)
+		body = &m
+	default:
+		return nil
+	}
+	if err != nil {
+		return value
+	}
+	return body.payload
+}

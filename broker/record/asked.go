@@ -38,6 +38,7 @@ func (r *Recorder) listenIn(rc *router.Config) {
 		}
 	}
 	rc.Witness = witness{r}
+	r.keep(rc)
 	methods := map[string]func() router.Exchange{}
 	for name, start := range rc.AuthMethods {
 		methods[name] = func() router.Exchange { return &exchange{start(), r} }
@@ -91,13 +92,14 @@ func (r *Recorder) watched(id *router.Identity) *router.Identity {
 	if id == nil || id.Access == nil || !r.on {
 		return id
 	}
-	return &router.Identity{User: id.User, Access: &access{id.Access, r}}
+	return &router.Identity{User: id.User, Access: &access{Access: id.Access, r: r}}
 }
 
 // access notes denials by the number of the question, counted over everybody.
 type access struct {
 	router.Access
-	r *Recorder
+	r     *Recorder
+	saved bool // what it is kept as is written down
 }
 
 func (a *access) note(ruling router.Ruling) router.Ruling {

@@ -71,10 +71,10 @@ func newPath(b *testing.B, size, batch int, w io.WriterAt) *path {
 // pass hands over one view.
 func (p *path) pass(b *testing.B) {
 	p.now += 1e5
+	p.r.BeginPass(p.now)
 	if p.rec != nil {
 		p.rec.BeginPass(p.now)
 	}
-	p.r.BeginPass(p.now)
 	if _, err := p.in.Data(p.view); err != nil {
 		b.Fatal(err)
 	}

@@ -35,6 +35,15 @@ const (
 	kindTraffic  kind = 'Y' // router.Traffic
 	kindStopping kind = 'Z'
 	kindReload   kind = 'M' // Settings
+	kindWall     kind = 'w' // ns since the one before: what the router was told of the time
+	kindRecord   kind = 'k' // of the store at the start: key since the one before, flags, value
+	kindFetched  kind = 'f' // values
+	kindRestored kind = 'r' // now
+	kindSays     kind = 'q' // of the store: question, its number, outcome
+	kindCommit   kind = 'c' // outcome
+	kindRead     kind = 'v' // number of the read, values
+	kindSaved    kind = 'i' // what an Identity is kept as
+	kindLoaded   kind = 'j' // flags, user: the Identity that was kept
 	kindOver     kind = 'O' // why the recording ends
 )
 
@@ -56,12 +65,15 @@ type Settings struct {
 	ValidatePayloads bool
 	DenyCloses       bool
 	Version          string
+	Durability       []router.DurabilityRule `json:",omitempty"`
+	LazyInterval     time.Duration           `json:",omitempty"`
 }
 
 func settingsOf(c *router.Config) Settings {
 	return Settings{
 		Limits: c.Limits, ServerReference: c.ServerReference, ServerMoved: c.ServerMoved, ResponsePrefix: c.ResponsePrefix,
 		ValidatePayloads: c.ValidatePayloads, DenyCloses: c.DenyCloses, Version: c.Version,
+		Durability: c.Durability, LazyInterval: c.LazyInterval,
 	}
 }
 
@@ -69,6 +81,7 @@ func (s *Settings) config() router.Config {
 	return router.Config{
 		Limits: s.Limits, ServerReference: s.ServerReference, ServerMoved: s.ServerMoved, ResponsePrefix: s.ResponsePrefix,
 		ValidatePayloads: s.ValidatePayloads, DenyCloses: s.DenyCloses, Version: s.Version,
+		Durability: s.Durability, LazyInterval: s.LazyInterval,
 	}
 }
 
@@ -81,6 +94,8 @@ type Header struct {
 	AuthMethods []string `json:",omitempty"`
 	// Identifies says that there was a router.Config.Identify.
 	Identifies bool `json:",omitempty"`
+	// Keeps says that there was a router.Config.Store, Saves and Loads that there were SaveIdentity and LoadIdentity.
+	Keeps, Saves, Loads bool `json:",omitempty"`
 }
 
 func (h *Header) line() []byte {

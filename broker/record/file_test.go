@@ -37,8 +37,8 @@ func TestEventsOverChunks(t *testing.T) {
 			sent := uint64(0) // bytes, while the recording went on
 			for i := range 400 {
 				now += rng.Int64N(3e7)
-				rec.BeginPass(now)
 				r.BeginPass(now)
+				rec.BeginPass(now)
 				data := bytesOf(t, "c000")
 				switch {
 				case i == 0:

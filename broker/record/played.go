@@ -125,24 +125,31 @@ func (p *player) who(flags byte, user string) *router.Identity {
 	}
 	id := &router.Identity{User: user}
 	if flags&flagGuarded != 0 {
-		id.Access = p
+		id.Access = &guard{p: p}
 	}
 	return id
 }
 
-func (p *player) ruling() router.Ruling {
-	p.asked++
-	return router.Ruling{Denied: p.denied[p.asked]}
+// guard denies somebody what was denied then.
+type guard struct {
+	p     *player
+	known bool   // what follows is
+	saved []byte // as which he is kept
+}
+
+func (g *guard) ruling() router.Ruling {
+	g.p.asked++
+	return router.Ruling{Denied: g.p.denied[g.p.asked]}
 }
 
 // MayPublish implements router.Access.
-func (p *player) MayPublish([]byte) router.Ruling { return p.ruling() }
+func (g *guard) MayPublish([]byte) router.Ruling { return g.ruling() }
 
 // MaySubscribe implements router.Access.
-func (p *player) MaySubscribe([]byte) router.Ruling { return p.ruling() }
+func (g *guard) MaySubscribe([]byte) router.Ruling { return g.ruling() }
 
 // MayReceive implements router.Access.
-func (p *player) MayReceive([]byte) router.Ruling { return p.ruling() }
+func (g *guard) MayReceive([]byte) router.Ruling { return g.ruling() }
 
 // Authenticate implements router.Authenticator: with the verdict that was given at once, or with one that comes later.
 func (p *player) Authenticate(_ *router.Credentials, done func(router.Verdict)) {

@@ -55,8 +55,8 @@ func (m *memory) Bytes() []byte { return m.b }
 // pass runs f as one pass of a loop, a tenth of a second after the one before.
 func (w *world) pass(f func()) {
 	w.now += 1e8
-	w.rec.BeginPass(w.now)
 	w.r.BeginPass(w.now)
+	w.rec.BeginPass(w.now)
 	f()
 	w.rec.EndPass(w.r.EndPass())
 }

@@ -64,7 +64,9 @@ type Recorder struct {
 	numbers   map[uint64]uint64 // of connections that are open, by what the loop calls them
 	conns     uint64
 	rulings   uint64
-	current   *Tap // whose Data is running
+	wall      int64             // the last answer of router.Config.Wall
+	saved     map[string][]byte // users without an Access, as which somebody is kept
+	current   *Tap              // whose Data is running
 	listeners map[*router.Listener]uint64
 }
 
@@ -83,11 +85,11 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 	}
 	r := &Recorder{
 		opts: o, w: w, on: true, queue: queue{wake: make(chan struct{}, 1)}, done: make(chan struct{}),
-		listeners: map[*router.Listener]uint64{}, numbers: map[uint64]uint64{},
+		listeners: map[*router.Listener]uint64{}, numbers: map[uint64]uint64{}, saved: map[string][]byte{},
 	}
 	h := Header{
 		Started: o.Started, Redacted: o.Redact.String(), Settings: settingsOf(rc), AuthMethods: slices.Sorted(maps.Keys(rc.AuthMethods)),
-		Identifies: rc.Identify != nil,
+		Identifies: rc.Identify != nil, Keeps: rc.Store != nil, Saves: rc.SaveIdentity != nil, Loads: rc.LoadIdentity != nil,
 	}
 	r.buf = append(make([]byte, 0, chunkRoom), h.line()...)
 	r.listenIn(rc)
@@ -148,7 +150,7 @@ func (r *Recorder) end(why error) {
 	}
 }
 
-// BeginPass is to be called before the router's.
+// BeginPass is to be called after the router's.
 func (r *Recorder) BeginPass(now int64) {
 	if !r.on {
 		return

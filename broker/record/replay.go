@@ -65,7 +65,8 @@ type player struct {
 	conns     map[uint64]*fake
 	current   *fake // whose Data is running
 	sum       sums
-	astray    bool // they are not what they were
+	kept      *kept // nil: there was no store
+	astray    bool  // they are not what they were
 	answers
 }
 
@@ -121,6 +122,16 @@ func (p *player) header() error {
 	cfg.Rand, cfg.Traffic = p.random, p.traffic
 	if h.Identifies {
 		cfg.Identify = func(string, string, router.Peer) router.Verdict { return p.identity() }
+	}
+	if h.Keeps {
+		s := &kept{p: p, reads: map[uint64]func([]router.StoreValue){}, users: map[string][]byte{}}
+		cfg.Store, cfg.Wall, p.kept = s, func() int64 { return next(p, &s.walls, "the time") }, s
+		if h.Saves {
+			cfg.SaveIdentity = s.save
+		}
+		if h.Loads {
+			cfg.LoadIdentity = s.load
+		}
 	}
 	cfg.AuthMethods = map[string]func() router.Exchange{}
 	for _, name := range h.AuthMethods {
@@ -182,6 +193,14 @@ func (p *player) event(k kind) error {
 			return fmt.Errorf("event %q of connection %d, which is not open", k, n)
 		}
 		return p.happens(k, c)
+	case kindWall, kindSaved, kindLoaded, kindSays, kindCommit, kindRead, kindFetched, kindRecord, kindRestored:
+		switch {
+		case p.kept == nil:
+			return fmt.Errorf("event %q where nothing is kept", k)
+		case k == kindRestored:
+			return p.restored()
+		}
+		return p.kept.event(k)
 	case kindSums:
 		return p.sums()
 	case kindStopping:

@@ -69,9 +69,7 @@ func (t *Tap) Data(view []byte) (used int, err error) {
 	from := len(b)
 	t.r.buf = append(b, taken...)
 	t.redact(t.r.buf[from:], t.r.opts.Redact)
-	if len(t.r.buf) >= chunkBytes { // not only when the pass ends: it may have read megabytes
-		t.r.flush()
-	}
+	t.r.flushLong() // not only when the pass ends: it may have read megabytes
 	return used, err
 }
 

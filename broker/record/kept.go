@@ -1,0 +1,247 @@
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// keeping stands between a router and its store. What is put there follows from what happens; what comes back is written
+// down.
+type keeping struct {
+	router.Store
+	r     *Recorder
+	asked [questions]uint64
+	said  [questions]outcome
+	reads uint64
+	key   uint64 // the last one loaded
+}
+
+// question is one that a store answers at once. It is asked often and mostly answered as before, so changes are written
+// down, with the number of the question from which on they hold.
+type question byte
+
+const (
+	askRoom question = iota // of any size
+	askErr
+	askSeal // whether it took the batch
+	askRead // whether it took the read
+	questions
+)
+
+// outcome is how something ended.
+type outcome byte
+
+const (
+	good outcome = iota
+	full         // of a store; no, where that is the question
+	lost         // a record
+	failed
+)
+
+func outcomeOf(err error) outcome {
+	switch {
+	case err == nil:
+		return good
+	case errors.Is(err, router.ErrStoreFull):
+		return full
+	case errors.Is(err, router.ErrLost):
+		return lost
+	}
+	return failed
+}
+
+func yes(ok bool) outcome {
+	if ok {
+		return good
+	}
+	return full
+}
+
+// keep has the answers of the store written down.
+func (r *Recorder) keep(rc *router.Config) {
+	if rc.Store == nil {
+		return
+	}
+	rc.Store = &keeping{Store: rc.Store, r: r}
+	wall := rc.Wall
+	rc.Wall = func() int64 {
+		now := wall()
+		if r.on {
+			r.buf = binary.AppendVarint(append(r.buf, byte(kindWall)), now-r.wall)
+			r.wall = now
+		}
+		return now
+	}
+	if save := rc.SaveIdentity; save != nil {
+		rc.SaveIdentity = func(id *router.Identity) []byte { return r.save(save, id) }
+	}
+	if load := rc.LoadIdentity; load != nil {
+		rc.LoadIdentity = func(saved []byte, clientID string) *router.Identity {
+			id := r.watched(load(saved, clientID))
+			if r.on {
+				r.buf = appendIdentity(append(r.buf, byte(kindLoaded)), 0, id)
+			}
+			return id
+		}
+	}
+}
+
+// save asks for the bytes of an Identity, which stay what they are: they are written down once.
+func (r *Recorder) save(save func(*router.Identity) []byte, id *router.Identity) []byte {
+	if id == nil {
+		return save(nil)
+	}
+	a, watched := id.Access.(*access)
+	if watched {
+		id = &router.Identity{User: id.User, Access: a.Access}
+	}
+	saved := save(id)
+	known := watched && a.saved
+	if !watched {
+		_, known = r.saved[id.User]
+	}
+	if known || !r.on {
+		return saved
+	}
+	if watched {
+		a.saved = true
+	} else {
+		r.saved[id.User] = nil
+	}
+	r.buf = appendString(append(r.buf, byte(kindSaved)), string(saved))
+	return saved
+}
+
+// note writes down what a question is answered with, if that is not what it was.
+func (k *keeping) note(q question, said outcome, err error) {
+	k.asked[q]++
+	if said == k.said[q] || !k.r.on {
+		return
+	}
+	k.said[q] = said
+	b := binary.AppendUvarint(append(k.r.buf, byte(kindSays), byte(q)), k.asked[q])
+	k.r.buf = appendOutcome(b, said, err)
+}
+
+func appendOutcome(b []byte, said outcome, err error) []byte {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	return appendString(append(b, byte(said)), text)
+}
+
+// Room implements router.Store.
+func (k *keeping) Room(n int) bool {
+	ok := k.Store.Room(n)
+	k.note(askRoom, yes(ok), nil)
+	return ok
+}
+
+// Err implements router.Store.
+func (k *keeping) Err() error {
+	err := k.Store.Err()
+	k.note(askErr, outcomeOf(err), err)
+	return err
+}
+
+// Seal implements router.Store.
+func (k *keeping) Seal(done func(error)) bool {
+	ok := k.Store.Seal(func(err error) {
+		done(err)
+		if k.r.on {
+			k.r.buf = appendOutcome(append(k.r.buf, byte(kindCommit)), outcomeOf(err), err)
+		}
+	})
+	k.note(askSeal, yes(ok), nil)
+	return ok
+}
+
+// Read implements router.Store.
+func (k *keeping) Read(keys []uint64, done func([]router.StoreValue)) bool {
+	asked := append([]uint64(nil), keys...)
+	n := k.reads + 1
+	ok := k.Store.Read(keys, func(values []router.StoreValue) {
+		var b []byte
+		if k.r.on {
+			b = k.r.appendValues(binary.AppendUvarint([]byte{byte(kindRead)}, n), asked, values)
+		}
+		done(values) // to whom they belong now
+		if k.r.on {
+			k.r.buf = append(k.r.buf, b...)
+			k.r.flushLong()
+		}
+	})
+	if ok {
+		k.reads = n
+	}
+	k.note(askRead, yes(ok), nil)
+	return ok
+}
+
+// Fetch implements router.Store.
+func (k *keeping) Fetch(keys []uint64) []router.StoreValue {
+	values := k.Store.Fetch(keys)
+	if k.r.on {
+		k.r.buf = k.r.appendValues(append(k.r.buf, byte(kindFetched)), keys, values)
+		k.r.await()
+	}
+	return values
+}
+
+// Load implements router.Store.
+func (k *keeping) Load(each func(key uint64, value []byte) error) error {
+	return k.Store.Load(func(key uint64, value []byte) error {
+		if k.r.on {
+			b := binary.AppendUvarint(append(k.r.buf, byte(kindRecord)), key-k.key)
+			k.r.buf = k.r.appendValue(append(b, flag(value != nil, flagKnown)), key, value)
+			k.key = key
+			k.r.await()
+		}
+		return each(key, value)
+	})
+}
+
+func (r *Recorder) appendValues(b []byte, keys []uint64, values []router.StoreValue) []byte {
+	b = binary.AppendUvarint(b, uint64(len(values)))
+	for i, v := range values {
+		b = r.appendValue(appendOutcome(b, outcomeOf(v.Err), v.Err), keys[i], v.Data)
+	}
+	return b
+}
+
+// appendValue adds the value of a record, redacted.
+func (r *Recorder) appendValue(b []byte, key uint64, value []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(value)))
+	from := len(b)
+	b = append(b, value...)
+	if r.opts.Redact == Payloads {
+		cross(router.PayloadOfRecord(key, b[from:]))
+	}
+	return b
+}
+
+// Restored is to be called after Router.Restore, with the same instant.
+func (r *Recorder) Restored(now int64) {
+	if r.on {
+		r.buf = binary.AppendUvarint(append(r.buf, byte(kindRestored)), uint64(now))
+	}
+}
+
+// await hands over what is there, and waits for the writer where it has much to do. Nobody is served yet.
+func (r *Recorder) await() {
+	r.flushLong()
+	for r.on && r.waiting.Load() > waitingMax/2 {
+		time.Sleep(lookEvery)
+	}
+}
+
+// flushLong hands over what is there, if it is much.
+func (r *Recorder) flushLong() {
+	if len(r.buf) >= chunkBytes {
+		r.flush()
+	}
+}
