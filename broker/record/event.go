@@ -18,15 +18,15 @@ type kind byte
 const (
 	kindPass     kind = 'P' // BeginPass: ns since the one before
 	kindEnd      kind = 'E' // EndPass
-	kindListener kind = 'l' // number, name, versions, limits, whether it authenticates
-	kindAttach   kind = 'A' // connection, listener, address, user
-	kindThrough  kind = 'T' // connection, address, user: what TLS, WebSocket or PROXY told
+	kindListener kind = 'l' // number, flags, name, versions, limits
+	kindAttach   kind = 'A' // connection, listener, address, flags, user
+	kindThrough  kind = 'T' // connection, address, flags, user: what TLS, WebSocket or PROXY told
 	kindData     kind = 'D' // connection, flags, bytes that the router took
 	kindDrained  kind = 'R' // connection
 	kindClosed   kind = 'C' // connection, why
 	kindSums     kind = 's' // how each of the sums has changed
 	kindVerdict  kind = 'V' // connection, flags, user, reason, text, quota, lifetime
-	kindIdentity kind = 'I' // what Identify said: flags, user, reason, text, quota
+	kindIdentity kind = 'I' // what Identify said: flags, user, reason, text, quota, lifetime
 	kindStep     kind = 'S' // of an Exchange: flags, answer, identity
 	kindRandom   kind = 'N' // number
 	kindRefused  kind = 'F' // connection, packets sent before

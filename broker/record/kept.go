@@ -1,7 +1,6 @@
 package record
 
 import (
-	"encoding/binary"
 	"errors"
 	"time"
 
@@ -70,7 +69,7 @@ func (r *Recorder) keep(rc *router.Config) {
 	rc.Wall = func() int64 {
 		now := wall()
 		if r.on {
-			r.buf = binary.AppendVarint(append(r.buf, byte(kindWall)), now-r.wall)
+			r.put(kindWall, signed(now-r.wall))
 			r.wall = now
 		}
 		return now
@@ -82,7 +81,8 @@ func (r *Recorder) keep(rc *router.Config) {
 		rc.LoadIdentity = func(saved []byte, clientID string) *router.Identity {
 			id := r.watched(load(saved, clientID))
 			if r.on {
-				r.buf = appendIdentity(append(r.buf, byte(kindLoaded)), 0, id)
+				r.put(kindLoaded)
+				r.identity(0, id)
 			}
 			return id
 		}
@@ -111,7 +111,8 @@ func (r *Recorder) save(save func(*router.Identity) []byte, id *router.Identity)
 	} else {
 		r.saved[id.User] = nil
 	}
-	r.buf = appendString(append(r.buf, byte(kindSaved)), string(saved))
+	r.put(kindSaved)
+	r.bytes(saved)
 	return saved
 }
 
@@ -122,16 +123,17 @@ func (k *keeping) note(q question, said outcome, err error) {
 		return
 	}
 	k.said[q] = said
-	b := binary.AppendUvarint(append(k.r.buf, byte(kindSays), byte(q)), k.asked[q])
-	k.r.buf = appendOutcome(b, said, err)
+	k.r.put(kindSays, uint64(q), k.asked[q])
+	k.r.outcome(said, err)
 }
 
-func appendOutcome(b []byte, said outcome, err error) []byte {
+func (r *Recorder) outcome(said outcome, err error) {
+	r.number(uint64(said))
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
-	return appendString(append(b, byte(said)), text)
+	r.text(text)
 }
 
 // Room implements router.Store.
@@ -153,7 +155,8 @@ func (k *keeping) Seal(done func(error)) bool {
 	ok := k.Store.Seal(func(err error) {
 		done(err)
 		if k.r.on {
-			k.r.buf = appendOutcome(append(k.r.buf, byte(kindCommit)), outcomeOf(err), err)
+			k.r.put(kindCommit)
+			k.r.outcome(outcomeOf(err), err)
 		}
 	})
 	k.note(askSeal, yes(ok), nil)
@@ -165,14 +168,20 @@ func (k *keeping) Read(keys []uint64, done func([]router.StoreValue)) bool {
 	asked := append([]uint64(nil), keys...)
 	n := k.reads + 1
 	ok := k.Store.Read(keys, func(values []router.StoreValue) {
-		var b []byte
-		if k.r.on {
-			b = k.r.appendValues(binary.AppendUvarint([]byte{byte(kindRead)}, n), asked, values)
+		r := k.r
+		if !r.on {
+			done(values)
+			return
 		}
-		done(values) // to whom they belong now
-		if k.r.on {
-			k.r.buf = append(k.r.buf, b...)
-			k.r.flushLong()
+		before := r.buf
+		r.buf = nil
+		r.put(kindRead, n)
+		r.values(asked, values)
+		event := r.buf
+		r.buf = before
+		if done(values); r.on { // they belong to the router now
+			r.buf = append(r.buf, event...)
+			r.flushLong()
 		}
 	})
 	if ok {
@@ -186,7 +195,8 @@ func (k *keeping) Read(keys []uint64, done func([]router.StoreValue)) bool {
 func (k *keeping) Fetch(keys []uint64) []router.StoreValue {
 	values := k.Store.Fetch(keys)
 	if k.r.on {
-		k.r.buf = k.r.appendValues(append(k.r.buf, byte(kindFetched)), keys, values)
+		k.r.put(kindFetched)
+		k.r.values(keys, values)
 		k.r.await()
 	}
 	return values
@@ -196,8 +206,8 @@ func (k *keeping) Fetch(keys []uint64) []router.StoreValue {
 func (k *keeping) Load(each func(key uint64, value []byte) error) error {
 	return k.Store.Load(func(key uint64, value []byte) error {
 		if k.r.on {
-			b := binary.AppendUvarint(append(k.r.buf, byte(kindRecord)), key-k.key)
-			k.r.buf = k.r.appendValue(append(b, flag(value != nil, flagKnown)), key, value)
+			k.r.put(kindRecord, key-k.key, flag(value != nil, flagKnown))
+			k.r.value(key, value)
 			k.key = key
 			k.r.await()
 		}
@@ -205,29 +215,27 @@ func (k *keeping) Load(each func(key uint64, value []byte) error) error {
 	})
 }
 
-func (r *Recorder) appendValues(b []byte, keys []uint64, values []router.StoreValue) []byte {
-	b = binary.AppendUvarint(b, uint64(len(values)))
-	for i, v := range values {
-		b = r.appendValue(appendOutcome(b, outcomeOf(v.Err), v.Err), keys[i], v.Data)
+func (r *Recorder) values(keys []uint64, values []router.StoreValue) {
+	r.number(uint64(len(values)))
+	for i := range values {
+		v := &values[i]
+		r.outcome(outcomeOf(v.Err), v.Err)
+		r.value(keys[i], v.Data)
 	}
-	return b
 }
 
-// appendValue adds the value of a record, redacted.
-func (r *Recorder) appendValue(b []byte, key uint64, value []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(value)))
-	from := len(b)
-	b = append(b, value...)
+// value adds that of a record, redacted.
+func (r *Recorder) value(key uint64, value []byte) {
+	r.bytes(value)
 	if r.opts.Redact == Payloads {
-		cross(router.PayloadOfRecord(key, b[from:]))
+		cross(router.PayloadOfRecord(key, r.buf[len(r.buf)-len(value):]))
 	}
-	return b
 }
 
 // Restored is to be called after Router.Restore, with the same instant.
 func (r *Recorder) Restored(now int64) {
 	if r.on {
-		r.buf = binary.AppendUvarint(append(r.buf, byte(kindRestored)), uint64(now))
+		r.put(kindRestored, uint64(now))
 	}
 }
 

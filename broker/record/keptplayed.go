@@ -1,7 +1,6 @@
 package record
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -18,6 +17,7 @@ type kept struct {
 	reads   map[uint64]func([]router.StoreValue)
 	read    uint64 // taken so far
 	records []keptRecord
+	key     uint64 // of the last one
 	fetched [][]router.StoreValue
 	wall    int64
 	walls   []int64
@@ -38,135 +38,85 @@ type keptRecord struct {
 }
 
 // event has something happen to the store.
-func (s *kept) event(k kind) error {
+func (s *kept) event(k kind) {
 	p := s.p
 	switch k {
 	case kindWall:
-		d, err := binary.ReadVarint(p.in)
-		s.wall += d
+		s.wall += p.signed()
 		s.walls = append(s.walls, s.wall)
-		return whole(err)
 	case kindSaved:
-		b, err := p.bytes()
-		s.saved = append(s.saved, b)
-		return err
+		s.saved = append(s.saved, p.bytes())
 	case kindLoaded:
-		flags, err := p.in.ReadByte()
-		if err != nil {
-			return err
-		}
-		user, err := p.text()
-		s.loaded = append(s.loaded, p.who(flags, user))
-		return err
+		flags := p.number()
+		s.loaded = append(s.loaded, p.who(flags, p.text()))
 	case kindSays:
-		q, err := p.in.ReadByte()
-		if err != nil {
-			return err
+		q, n, said := p.number(), p.number(), p.outcome()
+		if q >= uint64(questions) {
+			p.fail(fmt.Errorf("the recording is damaged: question %d", q))
+			return
 		}
-		n, err := p.number()
-		if err != nil {
-			return err
-		}
-		if question(q) >= questions {
-			return fmt.Errorf("the recording is damaged: question %d", q)
-		}
-		said, err := p.outcome()
 		s.later[q] = append(s.later[q], told{n, said})
-		return err
 	case kindCommit:
-		said, err := p.outcome()
-		done := s.commit
-		if err != nil || done == nil {
-			p.differs("a commit that was not asked for")
-			return err
+		said, done := p.outcome(), s.commit
+		if s.commit = nil; s.there(done != nil) {
+			done(said)
 		}
-		s.commit = nil
-		done(said)
 	case kindRead:
-		n, err := p.number()
-		if err != nil {
-			return err
+		n := p.number()
+		values, done := p.values(), s.reads[n]
+		if delete(s.reads, n); s.there(done != nil) {
+			done(values)
 		}
-		values, err := p.values()
-		done := s.reads[n]
-		if err != nil || done == nil {
-			p.differs("a read that was not asked for")
-			return err
-		}
-		delete(s.reads, n)
-		done(values)
 	case kindFetched:
-		values, err := p.values()
-		s.fetched = append(s.fetched, values)
-		return err
+		s.fetched = append(s.fetched, p.values())
 	case kindRecord:
-		return s.record()
+		s.key += p.number()
+		there, value := p.number(), p.bytes()
+		if there == 0 {
+			value = nil
+		}
+		s.records = append(s.records, keptRecord{s.key, value})
+	case kindRestored:
+		now := p.number()
+		if p.err != nil {
+			return
+		}
+		if _, err := p.r.Restore(int64(now)); err != nil {
+			p.differs("%v", err)
+		}
+		s.records = nil
 	}
-	return nil
 }
 
-// record takes one of those that a start has found.
-func (s *kept) record() error {
-	d, err := s.p.number()
-	if err != nil {
-		return err
+// there tells whether what ends now was begun.
+func (s *kept) there(begun bool) bool {
+	if s.p.err == nil && !begun {
+		s.p.differs("the store has done then what it was not asked for now")
 	}
-	there, err := s.p.in.ReadByte()
-	if err != nil {
-		return err
-	}
-	value, err := s.p.bytes()
-	if there == 0 {
-		value = nil
-	}
-	if n := len(s.records); n > 0 {
-		d += s.records[n-1].key
-	}
-	s.records = append(s.records, keptRecord{d, value})
-	return err
-}
-
-// restored has the router begin with what there was.
-func (p *player) restored() error {
-	now, err := p.number()
-	if err != nil {
-		return err
-	}
-	if _, err := p.r.Restore(int64(now)); err != nil {
-		p.differs("%v", err)
-	}
-	p.kept.records = nil
-	return nil
+	return s.p.err == nil && begun
 }
 
 // outcome reads one as the error that it was.
-func (p *player) outcome() (said, err error) {
-	k, err := p.in.ReadByte()
-	if err != nil {
-		return nil, err
-	}
-	text, err := p.text()
-	switch outcome(k) {
+func (p *player) outcome() error {
+	k, text := outcome(p.number()), p.text()
+	err := errors.New(text)
+	switch k {
 	case good:
-		return nil, err
+		return nil
 	case full:
-		return fmt.Errorf("%w: %s", router.ErrStoreFull, text), err
+		err = fmt.Errorf("%w: %s", router.ErrStoreFull, text)
 	case lost:
-		return fmt.Errorf("%w: %s", router.ErrLost, text), err
+		err = fmt.Errorf("%w: %s", router.ErrLost, text)
 	}
-	return errors.New(text), err
+	return err
 }
 
-func (p *player) values() (values []router.StoreValue, err error) {
-	n, err := p.number()
-	for ; n > 0 && err == nil; n-- {
-		var v router.StoreValue
-		if v.Err, err = p.outcome(); err == nil {
-			v.Data, err = p.bytes()
-		}
-		values = append(values, v)
+func (p *player) values() (values []router.StoreValue) {
+	for n := p.number(); n > 0 && p.err == nil; n-- {
+		err := p.outcome()
+		values = append(values, router.StoreValue{Data: p.bytes(), Err: err})
 	}
-	return values, err
+	return values
 }
 
 // ask is the answer to a question.

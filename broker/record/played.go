@@ -2,11 +2,9 @@ package record
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 
-	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
 )
@@ -25,57 +23,33 @@ type answers struct {
 }
 
 type step struct {
-	flags    byte
+	flags    uint64
 	answer   []byte
 	identity string
 }
 
 // answer reads one of them.
-func (p *player) answer(k kind) error {
+func (p *player) answer(k kind) {
 	switch k {
 	case kindRandom:
-		n, err := p.number()
-		p.randoms = append(p.randoms, n)
-		return err
+		p.randoms = append(p.randoms, p.number())
 	case kindDenied:
-		n, err := p.number()
-		p.denied[n] = true
-		return err
+		p.denied[p.number()] = true
 	case kindIdentity:
-		flags, err := p.in.ReadByte()
-		if err != nil {
-			return err
-		}
-		user, err := p.text()
-		if err != nil {
-			return err
-		}
-		return p.identified(p.who(flags, user))
+		p.identities = append(p.identities, p.verdict().Verdict)
 	case kindTraffic:
-		text, err := p.text()
-		if err != nil {
-			return err
-		}
 		var t router.Traffic
+		p.json(&t)
 		p.traffics = append(p.traffics, t)
-		return json.Unmarshal([]byte(text), &p.traffics[len(p.traffics)-1])
 	case kindStep:
-		flags, err := p.in.ReadByte()
-		if err != nil {
-			return err
+		s := step{flags: p.number(), answer: p.bytes(), identity: p.text()}
+		if s.flags&flagKnown == 0 {
+			s.answer = nil
 		}
-		answer, err := p.bytes()
-		if err != nil {
-			return err
-		}
-		identity, err := p.text()
-		if flags&flagKnown == 0 {
-			answer = nil
-		}
-		p.steps = append(p.steps, step{flags, answer, identity})
-		return err
+		p.steps = append(p.steps, s)
+	default:
+		p.fail(fmt.Errorf("the recording is damaged, or of another version: event %q", k))
 	}
-	return fmt.Errorf("the recording is damaged, or of another version: event %q", k)
 }
 
 // next takes the first of list.
@@ -95,31 +69,10 @@ func (p *player) identity() router.Verdict {
 	return next(p, &p.identities, "somebody's identity")
 }
 
-// identified reads the rest of what Identify said.
-func (p *player) identified(id *router.Identity) error {
-	reason, err := p.in.ReadByte()
-	if err != nil {
-		return err
-	}
-	v := router.Verdict{Identity: id, Reason: codec.Reason(reason)}
-	if v.Text, err = p.text(); err != nil {
-		return err
-	}
-	quota, err := p.text()
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal([]byte(quota), &v.Quota); err != nil {
-		return fmt.Errorf("quota of somebody identified: %w", err)
-	}
-	p.identities = append(p.identities, v)
-	return nil
-}
-
 func (p *player) traffic() router.Traffic { return next(p, &p.traffics, "the traffic") }
 
 // who is the Identity that flags and user stand for.
-func (p *player) who(flags byte, user string) *router.Identity {
+func (p *player) who(flags uint64, user string) *router.Identity {
 	if flags&flagKnown == 0 {
 		return nil
 	}
@@ -189,7 +142,7 @@ func (x *playedExchange) Identity() string { return x.identity }
 // verdict is an Authenticator's answer and how it came.
 type verdict struct {
 	router.Verdict
-	flags byte
+	flags uint64
 }
 
 // fake is a connection of a replay: it takes what was taken then.

@@ -1,11 +1,9 @@
 package record
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
-	"maps"
-	"slices"
+	"sort"
 	"sync/atomic"
 	"time"
 
@@ -88,9 +86,13 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 		listeners: map[*router.Listener]uint64{}, numbers: map[uint64]uint64{}, saved: map[string][]byte{},
 	}
 	h := Header{
-		Started: o.Started, Redacted: o.Redact.String(), Settings: settingsOf(rc), AuthMethods: slices.Sorted(maps.Keys(rc.AuthMethods)),
+		Started: o.Started, Redacted: o.Redact.String(), Settings: settingsOf(rc),
 		Identifies: rc.Identify != nil, Keeps: rc.Store != nil, Saves: rc.SaveIdentity != nil, Loads: rc.LoadIdentity != nil,
 	}
+	for name := range rc.AuthMethods {
+		h.AuthMethods = append(h.AuthMethods, name)
+	}
+	sort.Strings(h.AuthMethods)
 	r.buf = append(make([]byte, 0, chunkRoom), h.line()...)
 	r.listenIn(rc)
 	return r
@@ -132,7 +134,8 @@ func (r *Recorder) Close() error {
 		why = r.why.Error()
 	}
 	if r.why == nil || errors.Is(r.why, ErrFull) {
-		r.buf = appendString(append(r.buf, byte(kindOver)), why)
+		r.put(kindOver)
+		r.text(why)
 	}
 	r.queue.put(piece{b: r.buf, at: r.base, from: r.handed}, true)
 	<-r.done
@@ -155,7 +158,7 @@ func (r *Recorder) BeginPass(now int64) {
 	if !r.on {
 		return
 	}
-	r.buf = binary.AppendUvarint(append(r.buf, byte(kindPass)), uint64(now-r.passAt))
+	r.put(kindPass, uint64(now-r.passAt))
 	r.passAt, r.now = now, now
 }
 
@@ -164,7 +167,7 @@ func (r *Recorder) EndPass(wake int64) int64 {
 	if !r.on {
 		return wake
 	}
-	r.buf = append(r.buf, byte(kindEnd))
+	r.put(kindEnd)
 	if err := r.failed.Load(); err != nil {
 		r.end(*err)
 		return wake
@@ -221,7 +224,7 @@ func (r *Recorder) giveUp(why error) {
 // Stopping is to be called after the router's.
 func (r *Recorder) Stopping() {
 	if r.on {
-		r.buf = append(r.buf, byte(kindStopping))
+		r.put(kindStopping)
 	}
 }
 
@@ -230,7 +233,8 @@ func (r *Recorder) Reload(rc *router.Config) {
 	if !r.on {
 		return
 	}
-	r.buf = appendJSON(append(r.buf, byte(kindReload)), settingsOf(rc))
+	r.put(kindReload)
+	r.json(settingsOf(rc))
 	clear(r.listeners)
 }
 
@@ -243,21 +247,10 @@ func (r *Recorder) listener(l *router.Listener) uint64 {
 	if !known {
 		n = uint64(len(r.listeners)) + 1
 		r.listeners[l] = n
-		b := binary.AppendUvarint(append(r.buf, byte(kindListener)), n)
-		b = appendString(appendString(b, l.Name), string(l.Versions))
-		b = appendJSON(b, l.Limits)
-		r.buf = append(b, flag(l.Authenticator != nil, 1))
+		r.put(kindListener, n, flag(l.Authenticator != nil, flagKnown))
+		r.text(l.Name)
+		r.text(string(l.Versions))
+		r.json(l.Limits)
 	}
 	return n
-}
-
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-func flag(set bool, bit byte) byte {
-	if set {
-		return bit
-	}
-	return 0
 }

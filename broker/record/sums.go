@@ -1,10 +1,6 @@
 package record
 
-import (
-	"encoding/binary"
-
-	"github.com/loopmq/loopmq/router"
-)
+import "github.com/loopmq/loopmq/router"
 
 // sums are what a replay is compared by.
 type sums [15]uint64
@@ -33,28 +29,27 @@ func sumsOf(s *router.Stats) sums {
 // sums writes down how they have changed.
 func (r *Recorder) sums() {
 	now := sumsOf(r.rt.Stats())
-	b := append(r.buf, byte(kindSums))
+	r.put(kindSums)
 	for i, n := range now {
-		b = binary.AppendVarint(b, int64(n-r.sum[i]))
+		r.number(signed(int64(n - r.sum[i])))
 	}
-	r.buf, r.sum = b, now
+	r.sum = now
 }
 
 // sums compares them.
-func (p *player) sums() error {
+func (p *player) sums() {
 	for i := range p.sum {
-		d, err := binary.ReadVarint(p.in)
-		if err != nil {
-			return whole(err)
-		}
-		p.sum[i] += uint64(d)
+		p.sum[i] += uint64(p.signed())
+	}
+	if p.err != nil {
+		return
 	}
 	now := sumsOf(p.r.Stats())
 	if sent := p.r.Sent(); sent != p.rep.Packets {
 		p.differs("%d packets were sent, and %d counted", p.rep.Packets, sent)
 	}
 	if now == p.sum || p.astray {
-		return nil
+		return
 	}
 	p.astray = true // all that follows is, too
 	for i, n := range now {
@@ -62,5 +57,4 @@ func (p *player) sums() error {
 			p.differs("%s: %d, then %d", sumNames[i], n, p.sum[i])
 		}
 	}
-	return nil
 }

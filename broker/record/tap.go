@@ -1,8 +1,6 @@
 package record
 
 import (
-	"encoding/binary"
-
 	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/router"
 )
@@ -26,27 +24,25 @@ func (r *Recorder) Attach(rt *router.Router, c router.Conn, from router.Peer) *T
 	if r.on {
 		r.numbers[t.id] = t.n
 		l := r.listener(from.Listener)
-		b := binary.AppendUvarint(append(r.buf, byte(kindAttach)), t.n)
-		r.buf = appendPeer(binary.AppendUvarint(b, l), &from)
+		r.put(kindAttach, t.n, l)
+		r.peer(&from)
 	}
 	return t
 }
 
-func appendPeer(b []byte, p *router.Peer) []byte {
-	b = append(appendString(b, p.Addr()), flag(p.Identity != nil, flagKnown))
-	return appendString(b, p.User())
+func (r *Recorder) peer(p *router.Peer) {
+	r.text(p.Addr())
+	r.identity(0, p.Identity)
 }
 
 // Through is Client.Through.
 func (t *Tap) Through(conn router.Conn, from router.Peer) {
 	t.client.Through(conn, from)
 	if t.r.on {
-		t.r.buf = appendPeer(t.begin(kindThrough), &from)
+		t.r.put(kindThrough, t.n)
+		t.r.peer(&from)
 	}
 }
-
-// begin starts an event of this connection.
-func (t *Tap) begin(k kind) []byte { return binary.AppendUvarint(append(t.r.buf, byte(k)), t.n) }
 
 // Data implements loop.Handler. What the router takes is written down, not what it leaves: that comes again.
 func (t *Tap) Data(view []byte) (used int, err error) {
@@ -64,10 +60,9 @@ func (t *Tap) Data(view []byte) (used int, err error) {
 	if err != nil {
 		taken = view[:min(len(view), used+errorBytes)]
 	}
-	b := append(t.begin(kindData), flag(err != nil, flagFailed))
-	b = binary.AppendUvarint(b, uint64(len(taken)))
-	from := len(b)
-	t.r.buf = append(b, taken...)
+	t.r.put(kindData, t.n, flag(err != nil, flagFailed), uint64(len(taken)))
+	from := len(t.r.buf)
+	t.r.buf = append(t.r.buf, taken...)
 	t.redact(t.r.buf[from:], t.r.opts.Redact)
 	t.r.flushLong() // not only when the pass ends: it may have read megabytes
 	return used, err
@@ -80,7 +75,7 @@ const errorBytes = 16
 func (t *Tap) Drained() {
 	t.client.Drained()
 	if t.r.on {
-		t.r.buf = t.begin(kindDrained)
+		t.r.put(kindDrained, t.n)
 	}
 }
 
@@ -94,7 +89,8 @@ func (t *Tap) Closed(why error) {
 	if why != nil {
 		text = why.Error()
 	}
-	t.r.buf = appendString(t.begin(kindClosed), text)
+	t.r.put(kindClosed, t.n)
+	t.r.text(text)
 	t.r.sums()
 	delete(t.r.numbers, t.id)
 }
