@@ -19,33 +19,30 @@ func (b *Broker) facts() (list []router.Fact) {
 		if names[name]++; names[name] > 1 {
 			name += "-" + strconv.Itoa(names[name])
 		}
-		add := func(what string, n uint64) {
-			list = append(list, router.Fact{Listener: name, Name: what, Number: int64(n)})
-		}
 		of := d.socket.Stats()
-		add("connections", of.Conns)
-		add("accepted", of.Accepted)
-		add("refused", of.Refused)
+		row := []fact{{"connections", of.Conns}, {"accepted", of.Accepted}, {"refused", of.Refused}}
 		if s := d.secure; s != nil {
 			t := s.door.Stats()
-			add("tls/handshakes", t.Done)
-			add("tls/resumed", t.Resumed)
-			add("tls/failed", t.Failed)
-			add("tls/waiting", t.Waiting)
-			add("tls/refused", t.Refused)
-			add("tls/strangers", t.Strangers)
-			add("tls/broken", t.Broken)
-			list = append(list, router.Fact{Listener: name, Name: "certificate/days", Number: s.days(time.Now())})
+			row = append(row, fact{"tls/handshakes", t.Done}, fact{"tls/resumed", t.Resumed}, fact{"tls/failed", t.Failed},
+				fact{"tls/waiting", t.Waiting}, fact{"tls/refused", t.Refused}, fact{"tls/strangers", t.Strangers},
+				fact{"tls/broken", t.Broken}, fact{"certificate/days", uint64(s.days(time.Now()))})
 		}
 		if d.webSocket != nil {
 			w := d.webSocket.Stats()
-			add("websocket/upgraded", w.Upgraded)
-			add("websocket/refused", w.Refused)
-			add("websocket/errors", w.ProtocolErrors)
-			add("websocket/pings", w.Pings)
+			row = append(row, fact{"websocket/upgraded", w.Upgraded}, fact{"websocket/refused", w.Refused},
+				fact{"websocket/errors", w.ProtocolErrors}, fact{"websocket/pings", w.Pings})
+		}
+		for _, f := range row {
+			list = append(list, router.Fact{Listener: name, Name: f.name, Number: int64(f.n)})
 		}
 	}
 	return list
+}
+
+// fact is one of a listener.
+type fact struct {
+	name string
+	n    uint64
 }
 
 // days are the whole days that the certificate has left which ends first,

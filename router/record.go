@@ -349,24 +349,19 @@ func (f *fields) end() error {
 // PayloadOfRecord returns where a payload is in a Store's record; all of it where
 // that is not known.
 func PayloadOfRecord(key uint64, value []byte) []byte {
-	var body *bodyRecord
-	var err error
+	f := fieldsOf(value)
 	switch byte(key >> tableShift) {
 	case tableWills:
-		var w willRecord
-		err, body = w.decode(value), &w.body
+		f.take(3*8 + 1) // see willRecord
 	case tableRetained:
-		var m retainedRecord
-		err, body = m.decode(value), &m.body
+		f.take(1)
 	case tableMessages:
-		var m bodyRecord
-		m, err = decodeMessage(value)
-		body = &m
 	default:
 		return nil
 	}
-	if err != nil {
+	var m bodyRecord
+	if m.decode(f); f.end() != nil {
 		return value
 	}
-	return body.payload
+	return m.payload
 }

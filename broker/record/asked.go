@@ -33,7 +33,7 @@ func (r *Recorder) listenIn(rc *router.Config) {
 			return now
 		}
 	}
-	rc.Witness = witness{r}
+	rc.Witness = (*witness)(r)
 	r.keep(rc)
 	methods := map[string]func() router.Exchange{}
 	for name, start := range rc.AuthMethods {
@@ -78,12 +78,12 @@ func (r *Recorder) watched(id *router.Identity) *router.Identity {
 	if id == nil || id.Access == nil || !r.on {
 		return id
 	}
-	return &router.Identity{User: id.User, Access: &access{Access: id.Access, r: r}}
+	return &router.Identity{User: id.User, Access: &access{of: id.Access, r: r}}
 }
 
 // access notes denials by the number of the question, counted over everybody.
 type access struct {
-	router.Access
+	of    router.Access
 	r     *Recorder
 	saved bool // what it is kept as is written down
 }
@@ -97,25 +97,28 @@ func (a *access) note(ruling router.Ruling) router.Ruling {
 }
 
 // MayPublish implements router.Access.
-func (a *access) MayPublish(topic []byte) router.Ruling { return a.note(a.Access.MayPublish(topic)) }
+func (a *access) MayPublish(topic []byte) router.Ruling { return a.note(a.of.MayPublish(topic)) }
 
 // MaySubscribe implements router.Access.
 func (a *access) MaySubscribe(filter []byte) router.Ruling {
-	return a.note(a.Access.MaySubscribe(filter))
+	return a.note(a.of.MaySubscribe(filter))
 }
 
 // MayReceive implements router.Access.
-func (a *access) MayReceive(topic []byte) router.Ruling { return a.note(a.Access.MayReceive(topic)) }
+func (a *access) MayReceive(topic []byte) router.Ruling { return a.note(a.of.MayReceive(topic)) }
 
 // exchange notes the steps of an enhanced authentication.
 type exchange struct {
-	router.Exchange
-	r *Recorder
+	of router.Exchange
+	r  *Recorder
 }
+
+// Identity implements router.Exchange.
+func (x *exchange) Identity() string { return x.of.Identity() }
 
 // Step implements router.Exchange.
 func (x *exchange) Step(data []byte) (answer []byte, done bool, err error) {
-	answer, done, err = x.Exchange.Step(data)
+	answer, done, err = x.of.Step(data)
 	if x.r.on {
 		identity := ""
 		if done {
@@ -129,16 +132,16 @@ func (x *exchange) Step(data []byte) (answer []byte, done bool, err error) {
 }
 
 // witness hears what the loop answers.
-type witness struct{ r *Recorder }
+type witness Recorder
 
 // Refused implements router.Witness.
-func (w witness) Refused(conn, sent uint64) { w.note(kindRefused, conn, sent) }
+func (w *witness) Refused(conn, sent uint64) { w.note(kindRefused, conn, sent) }
 
 // Queued implements router.Witness.
-func (w witness) Queued(conn uint64, n int) { w.note(kindQueued, conn, uint64(n)) }
+func (w *witness) Queued(conn uint64, n int) { w.note(kindQueued, conn, uint64(n)) }
 
-func (w witness) note(k kind, conn, n uint64) {
-	if r := w.r; r.on {
+func (w *witness) note(k kind, conn, n uint64) {
+	if r := (*Recorder)(w); r.on {
 		r.put(k, r.numbers[conn], n)
 	}
 }

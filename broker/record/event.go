@@ -69,27 +69,33 @@ type Settings struct {
 	LazyInterval     time.Duration           `json:",omitempty"`
 }
 
-func settingsOf(c *router.Config) Settings {
-	return Settings{
+//go:noinline
+func settingsOf(c *router.Config) *Settings {
+	return &Settings{
 		Limits: c.Limits, ServerReference: c.ServerReference, ServerMoved: c.ServerMoved, ResponsePrefix: c.ResponsePrefix,
 		ValidatePayloads: c.ValidatePayloads, DenyCloses: c.DenyCloses, Version: c.Version,
 		Durability: c.Durability, LazyInterval: c.LazyInterval,
 	}
 }
 
-func (s *Settings) config() router.Config {
-	return router.Config{
+// config is a router.Config with them; what the loop held then is not known, so memory has no bound.
+//
+//go:noinline
+func (s *Settings) config() *router.Config {
+	c := &router.Config{
 		Limits: s.Limits, ServerReference: s.ServerReference, ServerMoved: s.ServerMoved, ResponsePrefix: s.ResponsePrefix,
 		ValidatePayloads: s.ValidatePayloads, DenyCloses: s.DenyCloses, Version: s.Version,
 		Durability: s.Durability, LazyInterval: s.LazyInterval,
 	}
+	c.Limits.MemoryBytesMax = 0
+	return c
 }
 
 // Header is the beginning of a recording.
 type Header struct {
 	Started  time.Time
 	Redacted string
-	Settings Settings
+	Settings *Settings
 	// AuthMethods are the names of the enhanced authentications.
 	AuthMethods []string `json:",omitempty"`
 	// Identifies says that there was a router.Config.Identify.

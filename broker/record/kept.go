@@ -10,7 +10,7 @@ import (
 // keeping stands between a router and its store. What is put there follows from what happens; what comes back is written
 // down.
 type keeping struct {
-	router.Store
+	store router.Store
 	r     *Recorder
 	asked [questions]uint64
 	said  [questions]outcome
@@ -64,7 +64,7 @@ func (r *Recorder) keep(rc *router.Config) {
 	if rc.Store == nil {
 		return
 	}
-	rc.Store = &keeping{Store: rc.Store, r: r}
+	rc.Store = &keeping{store: rc.Store, r: r}
 	wall := rc.Wall
 	rc.Wall = func() int64 {
 		now := wall()
@@ -96,12 +96,12 @@ func (r *Recorder) save(save func(*router.Identity) []byte, id *router.Identity)
 	}
 	a, watched := id.Access.(*access)
 	if watched {
-		id = &router.Identity{User: id.User, Access: a.Access}
+		id = &router.Identity{User: id.User, Access: a.of}
 	}
 	saved := save(id)
 	known := watched && a.saved
 	if !watched {
-		_, known = r.saved[id.User]
+		known = r.saved[id.User]
 	}
 	if known || !r.on {
 		return saved
@@ -109,7 +109,7 @@ func (r *Recorder) save(save func(*router.Identity) []byte, id *router.Identity)
 	if watched {
 		a.saved = true
 	} else {
-		r.saved[id.User] = nil
+		r.saved[id.User] = true
 	}
 	r.put(kindSaved)
 	r.bytes(saved)
@@ -136,23 +136,35 @@ func (r *Recorder) outcome(said outcome, err error) {
 	r.text(text)
 }
 
+// Put implements router.Store.
+func (k *keeping) Put(key uint64, head, body []byte) { k.store.Put(key, head, body) }
+
+// Delete implements router.Store.
+func (k *keeping) Delete(key uint64) { k.store.Delete(key) }
+
+// DeleteRange implements router.Store.
+func (k *keeping) DeleteRange(first, last uint64) { k.store.DeleteRange(first, last) }
+
+// Memory implements router.Store.
+func (k *keeping) Memory() int64 { return k.store.Memory() }
+
 // Room implements router.Store.
 func (k *keeping) Room(n int) bool {
-	ok := k.Store.Room(n)
+	ok := k.store.Room(n)
 	k.note(askRoom, yes(ok), nil)
 	return ok
 }
 
 // Err implements router.Store.
 func (k *keeping) Err() error {
-	err := k.Store.Err()
+	err := k.store.Err()
 	k.note(askErr, outcomeOf(err), err)
 	return err
 }
 
 // Seal implements router.Store.
 func (k *keeping) Seal(done func(error)) bool {
-	ok := k.Store.Seal(func(err error) {
+	ok := k.store.Seal(func(err error) {
 		done(err)
 		if k.r.on {
 			k.r.put(kindCommit)
@@ -167,7 +179,7 @@ func (k *keeping) Seal(done func(error)) bool {
 func (k *keeping) Read(keys []uint64, done func([]router.StoreValue)) bool {
 	asked := append([]uint64(nil), keys...)
 	n := k.reads + 1
-	ok := k.Store.Read(keys, func(values []router.StoreValue) {
+	ok := k.store.Read(keys, func(values []router.StoreValue) {
 		r := k.r
 		if !r.on {
 			done(values)
@@ -193,7 +205,7 @@ func (k *keeping) Read(keys []uint64, done func([]router.StoreValue)) bool {
 
 // Fetch implements router.Store.
 func (k *keeping) Fetch(keys []uint64) []router.StoreValue {
-	values := k.Store.Fetch(keys)
+	values := k.store.Fetch(keys)
 	if k.r.on {
 		k.r.put(kindFetched)
 		k.r.values(keys, values)
@@ -204,7 +216,7 @@ func (k *keeping) Fetch(keys []uint64) []router.StoreValue {
 
 // Load implements router.Store.
 func (k *keeping) Load(each func(key uint64, value []byte) error) error {
-	return k.Store.Load(func(key uint64, value []byte) error {
+	return k.store.Load(func(key uint64, value []byte) error {
 		if k.r.on {
 			k.r.put(kindRecord, key-k.key, flag(value != nil, flagKnown))
 			k.r.value(key, value)

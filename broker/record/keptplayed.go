@@ -12,18 +12,13 @@ type kept struct {
 	p       *player
 	asked   [questions]uint64
 	said    [questions]told
-	later   [questions][]told // what is said from a question on
-	commit  func(error)       // the one in flight
-	reads   map[uint64]func([]router.StoreValue)
-	read    uint64 // taken so far
+	later   [questions][]told           // what is said from a question on
+	commit  func(error)                 // the one in flight
+	reads   []func([]router.StoreValue) // that were taken; nil: has ended
 	records []keptRecord
 	key     uint64 // of the last one
-	fetched [][]router.StoreValue
 	wall    int64
-	walls   []int64
-	loaded  []*router.Identity
-	saved   [][]byte
-	users   map[string][]byte // saved, of those without an Access
+	users   map[string]string // as what those without an Access are kept
 }
 
 // told is an answer.
@@ -43,12 +38,12 @@ func (s *kept) event(k kind) {
 	switch k {
 	case kindWall:
 		s.wall += p.signed()
-		s.walls = append(s.walls, s.wall)
+		p.tell(k, uint64(s.wall))
 	case kindSaved:
-		s.saved = append(s.saved, p.bytes())
+		p.tell(k, p.text())
 	case kindLoaded:
 		flags := p.number()
-		s.loaded = append(s.loaded, p.who(flags, p.text()))
+		p.tell(k, p.who(flags, p.text()))
 	case kindSays:
 		q, n, said := p.number(), p.number(), p.outcome()
 		if q >= uint64(questions) {
@@ -62,13 +57,14 @@ func (s *kept) event(k kind) {
 			done(said)
 		}
 	case kindRead:
-		n := p.number()
-		values, done := p.values(), s.reads[n]
-		if delete(s.reads, n); s.there(done != nil) {
+		n, values := p.number()-1, p.values()
+		if s.there(n < uint64(len(s.reads)) && s.reads[n] != nil) {
+			done := s.reads[n]
+			s.reads[n] = nil
 			done(values)
 		}
 	case kindFetched:
-		s.fetched = append(s.fetched, p.values())
+		p.tell(k, p.values())
 	case kindRecord:
 		s.key += p.number()
 		there, value := p.number(), p.bytes()
@@ -147,15 +143,14 @@ func (s *kept) Seal(done func(error)) bool {
 func (s *kept) Read(_ []uint64, done func([]router.StoreValue)) bool {
 	ok := s.ask(askRead) == nil
 	if ok {
-		s.read++
-		s.reads[s.read] = done
+		s.reads = append(s.reads, done)
 	}
 	return ok
 }
 
 // Fetch implements router.Store.
 func (s *kept) Fetch(keys []uint64) []router.StoreValue {
-	values := next(s.p, &s.fetched, "records")
+	values, _ := s.p.next(kindFetched).([]router.StoreValue)
 	for len(values) < len(keys) {
 		values = append(values, router.StoreValue{Err: router.ErrLost})
 	}
@@ -191,16 +186,21 @@ func (s *kept) save(id *router.Identity) []byte {
 	}
 	if g, ok := id.Access.(*guard); ok {
 		if !g.known {
-			g.known, g.saved = true, next(s.p, &s.saved, "an identity")
+			g.saved, g.known = s.p.next(kindSaved).(string)
 		}
-		return g.saved
+		return []byte(g.saved)
 	}
-	b, known := s.users[id.User]
+	text, known := s.users[id.User]
 	if !known {
-		b = next(s.p, &s.saved, "an identity")
-		s.users[id.User] = b
+		text, _ = s.p.next(kindSaved).(string)
+		s.users[id.User] = text
 	}
-	return b
+	return []byte(text)
 }
 
-func (s *kept) load([]byte, string) *router.Identity { return next(s.p, &s.loaded, "an identity") }
+func (s *kept) load([]byte, string) *router.Identity {
+	id, _ := s.p.next(kindLoaded).(*router.Identity)
+	return id
+}
+
+func (s *kept) now() int64 { return int64(s.p.nextNumber(kindWall)) }

@@ -12,14 +12,32 @@ import (
 // errDenied is what a step of an authentication ended with; its words are not written down.
 var errDenied = errors.New("failed, as it did then")
 
-// answers are what the router was told when it asked, in the order of its questions.
+// answers are what the router was told when it asked.
 type answers struct {
-	randoms    []uint64
-	identities []router.Verdict
-	traffics   []router.Traffic
-	steps      []step
-	asked      uint64 // questions to an Access
-	denied     map[uint64]bool
+	told   ['z' + 1][]any // in the order of its questions, by kind
+	asked  uint64         // questions to an Access
+	denied []uint64       // their numbers
+}
+
+// tell keeps an answer until it is asked for.
+//
+//go:noinline
+func (a *answers) tell(k kind, answer any) { a.told[k] = append(a.told[k], answer) }
+
+// next takes the oldest answer of a kind.
+func (p *player) next(k kind) (answer any) {
+	list := p.told[k]
+	if len(list) == 0 {
+		p.differs("the router asks what it did not ask then: %q", k)
+		return nil
+	}
+	answer, p.told[k] = list[0], list[1:]
+	return answer
+}
+
+func (p *player) nextNumber(k kind) uint64 {
+	n, _ := p.next(k).(uint64)
+	return n
 }
 
 type step struct {
@@ -32,44 +50,41 @@ type step struct {
 func (p *player) answer(k kind) {
 	switch k {
 	case kindRandom:
-		p.randoms = append(p.randoms, p.number())
+		p.tell(k, p.number())
 	case kindDenied:
-		p.denied[p.number()] = true
+		p.denied = append(p.denied, p.number())
 	case kindIdentity:
-		p.identities = append(p.identities, p.verdict().Verdict)
+		p.tell(k, p.verdict())
 	case kindTraffic:
-		var t router.Traffic
-		p.json(&t)
-		p.traffics = append(p.traffics, t)
+		t := new(router.Traffic)
+		p.json(t)
+		p.tell(k, t)
 	case kindStep:
-		s := step{flags: p.number(), answer: p.bytes(), identity: p.text()}
+		s := &step{flags: p.number(), answer: p.bytes(), identity: p.text()}
 		if s.flags&flagKnown == 0 {
 			s.answer = nil
 		}
-		p.steps = append(p.steps, s)
+		p.tell(k, s)
 	default:
 		p.fail(fmt.Errorf("the recording is damaged, or of another version: event %q", k))
 	}
 }
 
-// next takes the first of list.
-func next[T any](p *player, list *[]T, what string) (v T) {
-	if len(*list) == 0 {
-		p.differs("the router asks for %s, which it did not then", what)
-		return v
-	}
-	v = (*list)[0]
-	*list = (*list)[1:]
-	return v
-}
-
-func (p *player) random() uint64 { return next(p, &p.randoms, "a random number") }
+func (p *player) random() uint64 { return p.nextNumber(kindRandom) }
 
 func (p *player) identity() router.Verdict {
-	return next(p, &p.identities, "somebody's identity")
+	if v, ok := p.next(kindIdentity).(*verdict); ok {
+		return v.Verdict
+	}
+	return router.Verdict{}
 }
 
-func (p *player) traffic() router.Traffic { return next(p, &p.traffics, "the traffic") }
+func (p *player) traffic() router.Traffic {
+	if t, ok := p.next(kindTraffic).(*router.Traffic); ok {
+		return *t
+	}
+	return router.Traffic{}
+}
 
 // who is the Identity that flags and user stand for.
 func (p *player) who(flags uint64, user string) *router.Identity {
@@ -87,12 +102,17 @@ func (p *player) who(flags uint64, user string) *router.Identity {
 type guard struct {
 	p     *player
 	known bool   // what follows is
-	saved []byte // as which he is kept
+	saved string // as which he is kept
 }
 
 func (g *guard) ruling() router.Ruling {
-	g.p.asked++
-	return router.Ruling{Denied: g.p.denied[g.p.asked]}
+	p := g.p
+	p.asked++
+	denied := len(p.denied) > 0 && p.denied[0] == p.asked
+	if denied {
+		p.denied = p.denied[1:]
+	}
+	return router.Ruling{Denied: denied}
 }
 
 // MayPublish implements router.Access.
@@ -128,7 +148,10 @@ type playedExchange struct {
 
 // Step implements router.Exchange.
 func (x *playedExchange) Step([]byte) (answer []byte, done bool, err error) {
-	s := next(x.p, &x.p.steps, "a step of an authentication")
+	s, ok := x.p.next(kindStep).(*step)
+	if !ok {
+		return nil, false, errDenied
+	}
 	x.identity = s.identity
 	if s.flags&flagFailed != 0 {
 		err = errDenied
@@ -152,14 +175,14 @@ type fake struct {
 	client *router.Client
 	peer   router.Peer
 
-	refused  map[uint64]int // how often, by the number of packets sent before
-	queued   []int          // what Queued said
-	verdicts []verdict      // given at once
+	refused  []uint64   // how many packets were sent before each
+	queued   []int      // what Queued said
+	verdicts []*verdict // given at once
 	waiting  func(router.Verdict)
 }
 
 // decide gives a verdict, now or when it is asked for.
-func (c *fake) decide(v verdict) {
+func (c *fake) decide(v *verdict) {
 	if v.flags&flagAtOnce != 0 {
 		c.verdicts = append(c.verdicts, v)
 		return
@@ -175,10 +198,8 @@ func (c *fake) decide(v verdict) {
 
 func (c *fake) put(frame []byte) bool {
 	p := c.p
-	if n := c.refused[p.rep.Packets]; n > 0 {
-		if c.refused[p.rep.Packets] = n - 1; n == 1 {
-			delete(c.refused, p.rep.Packets)
-		}
+	if len(c.refused) > 0 && c.refused[0] == p.rep.Packets {
+		c.refused = c.refused[1:]
 		return false
 	}
 	p.rep.Packets++
@@ -211,7 +232,14 @@ func (c *fake) SendShared(head []byte, body *buf.Ref) bool {
 }
 
 // Queued implements router.Conn.
-func (c *fake) Queued() int { return next(c.p, &c.queued, "the length of a queue") }
+func (c *fake) Queued() (n int) {
+	if len(c.queued) == 0 {
+		c.p.differs("connection %d: the router asks for the length of its queue, which it did not then", c.n)
+		return 0
+	}
+	n, c.queued = c.queued[0], c.queued[1:]
+	return n
+}
 
 // Pause implements router.Conn; what the router takes in a pass is known.
 func (c *fake) Pause() {}

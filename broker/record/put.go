@@ -3,7 +3,6 @@ package record
 import (
 	"encoding/binary"
 	"encoding/json"
-	"unsafe"
 
 	"github.com/loopmq/loopmq/router"
 )
@@ -30,7 +29,7 @@ func (r *Recorder) text(s string) {
 	r.buf = append(r.buf, s...)
 }
 
-func (r *Recorder) bytes(b []byte) { r.text(unsafe.String(unsafe.SliceData(b), len(b))) }
+func (r *Recorder) bytes(b []byte) { r.text(string(b)) }
 
 // json adds plain fields.
 func (r *Recorder) json(v any) {

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -42,6 +43,11 @@ type Report struct {
 // errOver ends the reading of events.
 var errOver = errors.New("over")
 
+var (
+	errNoRecording = errors.New("not a recording of loopmq serve --record, or one of another version")
+	errNoSettings  = errors.New("no settings")
+)
+
 // differencesMax is how many are told.
 const differencesMax = 20
 
@@ -69,7 +75,7 @@ type player struct {
 func Replay(in io.Reader, o ReplayOptions) (*Report, error) {
 	p := &player{
 		in: bufio.NewReader(in), o: o, rep: &Report{}, digest: sha256.New(), listeners: map[uint64]*router.Listener{},
-		conns: map[uint64]*fake{}, answers: answers{denied: map[uint64]bool{}},
+		conns: map[uint64]*fake{},
 	}
 	if err := p.header(); err != nil {
 		return nil, err
@@ -95,28 +101,28 @@ func Replay(in io.Reader, o ReplayOptions) (*Report, error) {
 func (p *player) header() error {
 	begin := make([]byte, len(magic))
 	if _, err := io.ReadFull(p.in, begin); err != nil || string(begin) != magic {
-		return errors.New("not a recording of loopmq serve --record, or one of another version")
+		return errNoRecording
 	}
 	line, err := p.in.ReadBytes('\n')
 	if err != nil {
-		return fmt.Errorf("header of the recording: %w", err)
+		return errNoRecording
 	}
 	h := &p.rep.Header
-	if err := json.Unmarshal(line, h); err != nil {
-		return fmt.Errorf("header of the recording: %w", err)
+	h.Settings = new(Settings)
+	if err = json.Unmarshal(line, h); err == nil && h.Settings != nil {
+		err = h.Settings.Limits.Validate()
 	}
-	if err := h.Settings.Limits.Validate(); err != nil {
-		return fmt.Errorf("header of the recording: limit %w", err)
+	if err != nil || h.Settings == nil {
+		return fmt.Errorf("header of the recording: %w", cmp.Or(err, errNoSettings))
 	}
 	cfg := h.Settings.config()
-	cfg.Limits.MemoryBytesMax = 0 // what the loop held then is not known
 	cfg.Rand, cfg.Traffic = p.random, p.traffic
 	if h.Identifies {
 		cfg.Identify = func(string, string, router.Peer) router.Verdict { return p.identity() }
 	}
 	if h.Keeps {
-		s := &kept{p: p, reads: map[uint64]func([]router.StoreValue){}, users: map[string][]byte{}}
-		cfg.Store, cfg.Wall, p.kept = s, func() int64 { return next(p, &s.walls, "the time") }, s
+		s := &kept{p: p, users: map[string]string{}}
+		cfg.Store, cfg.Wall, p.kept = s, s.now, s
 		if h.Saves {
 			cfg.SaveIdentity = s.save
 		}
@@ -133,7 +139,7 @@ func (p *player) header() error {
 			p.o.Event(p.at(), e)
 		}
 	}
-	p.r = router.New(cfg)
+	p.r = router.New(*cfg)
 	return nil
 }
 
@@ -182,8 +188,7 @@ func (p *player) event(k kind) {
 		var s Settings
 		p.json(&s)
 		p.differs("the settings were reloaded here; access lists may be others from now on")
-		s.Limits.MemoryBytesMax = 0
-		p.r.Change(s.config())
+		p.r.Change(*s.config())
 	case kindOver:
 		p.rep.Ended = p.text()
 		p.fail(errOver)
@@ -227,7 +232,7 @@ func (p *player) happens(k kind, c *fake) {
 	case kindClosed:
 		p.closed(c)
 	case kindRefused:
-		c.refused[p.number()]++
+		c.refused = append(c.refused, p.number())
 	case kindQueued:
 		c.queued = append(c.queued, int(p.number()))
 	case kindVerdict:
@@ -299,7 +304,7 @@ func (p *player) attach() {
 		return
 	}
 	peer.Listener = p.listeners[l]
-	c := &fake{p: p, n: n, peer: peer, refused: map[uint64]int{}}
+	c := &fake{p: p, n: n, peer: peer}
 	p.conns[n] = c
 	p.rep.Conns++
 	c.client = p.r.Attach(c, peer)

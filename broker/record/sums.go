@@ -14,6 +14,7 @@ var sumNames = [...]string{
 	"messages queued", "messages late", "messages on disk only",
 }
 
+//go:noinline
 func sumsOf(s *router.Stats) sums {
 	dropped := uint64(0)
 	for _, n := range s.Dropped {

@@ -17,6 +17,8 @@ import (
 const maxString = 300 << 20
 
 // fail notes why reading ends.
+//
+//go:noinline
 func (p *player) fail(err error) {
 	if p.err == nil {
 		p.err = err
@@ -90,8 +92,8 @@ func (p *player) peer() (peer router.Peer) {
 	return peer
 }
 
-func (p *player) verdict() (v verdict) {
-	v.flags = p.number()
+func (p *player) verdict() *verdict {
+	v := &verdict{flags: p.number()}
 	v.Identity = p.who(v.flags, p.text())
 	v.Reason, v.Text = codec.Reason(p.number()), p.text()
 	p.json(&v.Quota)
