@@ -36,6 +36,7 @@ const (
 	kindStopping kind = 'Z'
 	kindReload   kind = 'M' // Settings
 	kindWall     kind = 'w' // ns since the one before: what the router was told of the time
+	kindWritten  kind = 'b' // bytes that the store has written
 	kindRecord   kind = 'k' // of the store at the start: key since the one before, flags, value
 	kindFetched  kind = 'f' // values
 	kindRestored kind = 'r' // now
@@ -67,6 +68,7 @@ type Settings struct {
 	Version          string
 	Durability       []router.DurabilityRule `json:",omitempty"`
 	LazyInterval     time.Duration           `json:",omitempty"`
+	WrittenWarn      uint64                  `json:",omitempty"`
 }
 
 //go:noinline
@@ -74,7 +76,7 @@ func settingsOf(c *router.Config) *Settings {
 	return &Settings{
 		Limits: c.Limits, ServerReference: c.ServerReference, ServerMoved: c.ServerMoved, ResponsePrefix: c.ResponsePrefix,
 		ValidatePayloads: c.ValidatePayloads, DenyCloses: c.DenyCloses, Version: c.Version,
-		Durability: c.Durability, LazyInterval: c.LazyInterval,
+		Durability: c.Durability, LazyInterval: c.LazyInterval, WrittenWarn: c.WrittenPerDayWarn,
 	}
 }
 
@@ -85,7 +87,7 @@ func (s *Settings) config() *router.Config {
 	c := &router.Config{
 		Limits: s.Limits, ServerReference: s.ServerReference, ServerMoved: s.ServerMoved, ResponsePrefix: s.ResponsePrefix,
 		ValidatePayloads: s.ValidatePayloads, DenyCloses: s.DenyCloses, Version: s.Version,
-		Durability: s.Durability, LazyInterval: s.LazyInterval,
+		Durability: s.Durability, LazyInterval: s.LazyInterval, WrittenPerDayWarn: s.WrittenWarn,
 	}
 	c.Limits.MemoryBytesMax = 0
 	return c
@@ -100,8 +102,9 @@ type Header struct {
 	AuthMethods []string `json:",omitempty"`
 	// Identifies says that there was a router.Config.Identify.
 	Identifies bool `json:",omitempty"`
-	// Keeps says that there was a router.Config.Store, Saves and Loads that there were SaveIdentity and LoadIdentity.
-	Keeps, Saves, Loads bool `json:",omitempty"`
+	// Keeps says that there was a router.Config.Store; Saves, Loads and Writes that there were SaveIdentity, LoadIdentity
+	// and Written.
+	Keeps, Saves, Loads, Writes bool `json:",omitempty"`
 }
 
 func (h *Header) line() []byte {

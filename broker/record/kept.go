@@ -74,6 +74,15 @@ func (r *Recorder) keep(rc *router.Config) {
 		}
 		return now
 	}
+	if written := rc.Written; written != nil {
+		rc.Written = func() uint64 {
+			n := written()
+			if r.on {
+				r.put(kindWritten, n)
+			}
+			return n
+		}
+	}
 	if save := rc.SaveIdentity; save != nil {
 		rc.SaveIdentity = func(id *router.Identity) []byte { return r.save(save, id) }
 	}

@@ -39,6 +39,8 @@ func (s *kept) event(k kind) {
 	case kindWall:
 		s.wall += p.signed()
 		p.tell(k, uint64(s.wall))
+	case kindWritten:
+		p.tell(k, p.number())
 	case kindSaved:
 		p.tell(k, p.text())
 	case kindLoaded:

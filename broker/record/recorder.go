@@ -87,7 +87,7 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 	}
 	h := Header{
 		Started: o.Started, Redacted: o.Redact.String(), Settings: settingsOf(rc),
-		Identifies: rc.Identify != nil, Keeps: rc.Store != nil, Saves: rc.SaveIdentity != nil, Loads: rc.LoadIdentity != nil,
+		Identifies: rc.Identify != nil, Keeps: rc.Store != nil, Saves: rc.SaveIdentity != nil, Loads: rc.LoadIdentity != nil, Writes: rc.Written != nil,
 	}
 	for name := range rc.AuthMethods {
 		h.AuthMethods = append(h.AuthMethods, name)

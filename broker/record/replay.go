@@ -126,6 +126,9 @@ func (p *player) header() error {
 		if h.Saves {
 			cfg.SaveIdentity = s.save
 		}
+		if h.Writes {
+			cfg.Written = func() uint64 { return p.nextNumber(kindWritten) }
+		}
 		if h.Loads {
 			cfg.LoadIdentity = s.load
 		}
@@ -192,7 +195,7 @@ func (p *player) event(k kind) {
 	case kindOver:
 		p.rep.Ended = p.text()
 		p.fail(errOver)
-	case kindWall, kindSaved, kindLoaded, kindSays, kindCommit, kindRead, kindFetched, kindRecord, kindRestored:
+	case kindWall, kindSaved, kindLoaded, kindSays, kindCommit, kindRead, kindFetched, kindRecord, kindRestored, kindWritten:
 		if p.kept == nil {
 			p.fail(fmt.Errorf("event %q where nothing is kept", k))
 			return

@@ -55,14 +55,10 @@ func (p *player) bytes() []byte {
 	if p.err != nil {
 		return nil
 	}
-	b := make([]byte, 0, min(n, 1<<20)) // not more than has come, whatever is announced
-	for uint64(len(b)) < n {
-		k := min(n-uint64(len(b)), 1<<20)
-		b = append(b, make([]byte, k)...)
-		if _, err := io.ReadFull(p.in, b[uint64(len(b))-k:]); err != nil {
-			p.fail(io.EOF)
-			return nil
-		}
+	b, err := io.ReadAll(&io.LimitedReader{R: p.in, N: int64(n)}) // not more memory than has come, whatever is announced
+	if err != nil || uint64(len(b)) < n {
+		p.fail(io.EOF)
+		return nil
 	}
 	return b
 }
