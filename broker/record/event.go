@@ -97,7 +97,7 @@ func (s *Settings) config() *router.Config {
 type Header struct {
 	Started  time.Time
 	Redacted string
-	Settings *Settings
+	Settings Settings
 	// AuthMethods are the names of the enhanced authentications.
 	AuthMethods []string `json:",omitempty"`
 	// Identifies says that there was a router.Config.Identify.

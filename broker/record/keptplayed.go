@@ -9,16 +9,14 @@ import (
 
 // kept is a store of a replay: it forgets what it is given, and answers what was answered then.
 type kept struct {
-	p       *player
-	asked   [questions]uint64
-	said    [questions]told
-	later   [questions][]told           // what is said from a question on
-	commit  func(error)                 // the one in flight
-	reads   []func([]router.StoreValue) // that were taken; nil: has ended
-	records []keptRecord
-	key     uint64 // of the last one
-	wall    int64
-	users   map[string]string // as what those without an Access are kept
+	p      *player
+	asked  [questions]uint64
+	said   [questions]told
+	commit func(error)                 // the one in flight
+	reads  []func([]router.StoreValue) // that were taken; nil: has ended
+	key    uint64                      // of the last one
+	wall   int64
+	users  map[string]string // as what those without an Access are kept
 }
 
 // told is an answer.
@@ -49,10 +47,10 @@ func (s *kept) event(k kind) {
 	case kindSays:
 		q, n, said := p.number(), p.number(), p.outcome()
 		if q >= uint64(questions) {
-			p.fail(fmt.Errorf("the recording is damaged: question %d", q))
+			p.damaged("a question that nobody asks")
 			return
 		}
-		s.later[q] = append(s.later[q], told{n, said})
+		p.tell(kind(q), told{n, said})
 	case kindCommit:
 		said, done := p.outcome(), s.commit
 		if s.commit = nil; s.there(done != nil) {
@@ -73,7 +71,7 @@ func (s *kept) event(k kind) {
 		if there == 0 {
 			value = nil
 		}
-		s.records = append(s.records, keptRecord{s.key, value})
+		p.tell(k, keptRecord{s.key, value})
 	case kindRestored:
 		now := p.number()
 		if p.err != nil {
@@ -82,7 +80,7 @@ func (s *kept) event(k kind) {
 		if _, err := p.r.Restore(int64(now)); err != nil {
 			p.differs("%v", err)
 		}
-		s.records = nil
+		p.told[kindRecord] = nil
 	}
 }
 
@@ -120,8 +118,9 @@ func (p *player) values() (values []router.StoreValue) {
 // ask is the answer to a question.
 func (s *kept) ask(q question) error {
 	s.asked[q]++
-	for len(s.later[q]) > 0 && s.later[q][0].from <= s.asked[q] {
-		s.said[q], s.later[q] = s.later[q][0], s.later[q][1:]
+	later := &s.p.told[q] // what is said from a question on
+	for len(*later) > 0 && (*later)[0].(told).from <= s.asked[q] {
+		s.said[q], *later = (*later)[0].(told), (*later)[1:]
 	}
 	return s.said[q].err
 }
@@ -161,7 +160,8 @@ func (s *kept) Fetch(keys []uint64) []router.StoreValue {
 
 // Load implements router.Store.
 func (s *kept) Load(each func(key uint64, value []byte) error) error {
-	for _, r := range s.records {
+	for _, told := range s.p.told[kindRecord] {
+		r := told.(keptRecord)
 		if err := each(r.key, r.value); err != nil {
 			return err
 		}

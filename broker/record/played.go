@@ -3,7 +3,6 @@ package record
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
@@ -66,7 +65,7 @@ func (p *player) answer(k kind) {
 		}
 		p.tell(k, s)
 	default:
-		p.fail(fmt.Errorf("the recording is damaged, or of another version: event %q", k))
+		p.damaged("an event of no known kind")
 	}
 }
 

@@ -86,7 +86,7 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 		listeners: map[*router.Listener]uint64{}, numbers: map[uint64]uint64{}, saved: map[string]bool{},
 	}
 	h := Header{
-		Started: o.Started, Redacted: o.Redact.String(), Settings: settingsOf(rc),
+		Started: o.Started, Redacted: o.Redact.String(), Settings: *settingsOf(rc),
 		Identifies: rc.Identify != nil, Keeps: rc.Store != nil, Saves: rc.SaveIdentity != nil, Loads: rc.LoadIdentity != nil, Writes: rc.Written != nil,
 	}
 	for name := range rc.AuthMethods {

@@ -2,7 +2,6 @@ package record
 
 import (
 	"bufio"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -43,10 +42,7 @@ type Report struct {
 // errOver ends the reading of events.
 var errOver = errors.New("over")
 
-var (
-	errNoRecording = errors.New("not a recording of loopmq serve --record, or one of another version")
-	errNoSettings  = errors.New("no settings")
-)
+var errNoRecording = errors.New("not a recording of loopmq serve --record, or one of another version")
 
 // differencesMax is how many are told.
 const differencesMax = 20
@@ -108,12 +104,11 @@ func (p *player) header() error {
 		return errNoRecording
 	}
 	h := &p.rep.Header
-	h.Settings = new(Settings)
-	if err = json.Unmarshal(line, h); err == nil && h.Settings != nil {
+	if err = json.Unmarshal(line, h); err == nil {
 		err = h.Settings.Limits.Validate()
 	}
-	if err != nil || h.Settings == nil {
-		return fmt.Errorf("header of the recording: %w", cmp.Or(err, errNoSettings))
+	if err != nil {
+		return fmt.Errorf("header of the recording: %w", err)
 	}
 	cfg := h.Settings.config()
 	cfg.Rand, cfg.Traffic = p.random, p.traffic
@@ -179,7 +174,7 @@ func (p *player) event(k kind) {
 		n := p.number()
 		c := p.conns[n]
 		if c == nil {
-			p.fail(fmt.Errorf("event %q of connection %d, which is not open", k, n))
+			p.damaged("an event of a connection that is not open")
 			return
 		}
 		p.happens(k, c)
@@ -197,7 +192,7 @@ func (p *player) event(k kind) {
 		p.fail(errOver)
 	case kindWall, kindSaved, kindLoaded, kindSays, kindCommit, kindRead, kindFetched, kindRecord, kindRestored, kindWritten:
 		if p.kept == nil {
-			p.fail(fmt.Errorf("event %q where nothing is kept", k))
+			p.damaged("an event of a store where there is none")
 			return
 		}
 		p.kept.event(k)
@@ -301,7 +296,7 @@ func (p *player) listener() {
 func (p *player) attach() {
 	n, l, peer := p.number(), p.number(), p.peer()
 	if p.conns[n] != nil {
-		p.fail(fmt.Errorf("connection %d is opened twice", n))
+		p.damaged("a connection is opened twice")
 	}
 	if p.err != nil {
 		return

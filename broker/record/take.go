@@ -3,7 +3,7 @@ package record
 import (
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"net/netip"
 
@@ -23,6 +23,11 @@ func (p *player) fail(err error) {
 	if p.err == nil {
 		p.err = err
 	}
+}
+
+// damaged is fail where there is something that cannot be.
+func (p *player) damaged(what string) {
+	p.fail(errors.New("the recording is damaged, or of another version: " + what))
 }
 
 func (p *player) number() uint64 {
@@ -50,7 +55,7 @@ func (p *player) text() string { return string(p.bytes()) }
 func (p *player) bytes() []byte {
 	n := p.number()
 	if n > maxString {
-		p.fail(fmt.Errorf("the recording is damaged: a string of %d bytes", n))
+		p.damaged("a string without end")
 	}
 	if p.err != nil {
 		return nil
@@ -70,7 +75,7 @@ func (p *player) json(v any) {
 		return
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		p.fail(fmt.Errorf("the recording is damaged: %w", err))
+		p.damaged(err.Error())
 	}
 }
 
@@ -78,7 +83,7 @@ func (p *player) peer() (peer router.Peer) {
 	if addr := p.text(); addr != "" {
 		var err error
 		if peer.Remote, err = netip.ParseAddrPort(addr); err != nil {
-			p.fail(fmt.Errorf("the recording is damaged: %w", err))
+			p.damaged(err.Error())
 		}
 	}
 	flags, user := p.number(), p.text()
