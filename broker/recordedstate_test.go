@@ -143,8 +143,8 @@ func TestRecordingWithState(t *testing.T) {
 		t.Run(redact.String(), func(t *testing.T) {
 			dir := t.TempDir()
 			cfg := broker.Config{
-				StateDir: filepath.Join(dir, "state"), ACLFile: file(t, "acl", "topic #\npattern read dev/%c\n"),
-				Limits: broker.Limits{QueuedWindowMax: 10, InflightMax: 7},
+				StateDir: filepath.Join(dir, "state"), ACLFile: file(t, "acl", "topic #\ntopic read $SYS/#\npattern read dev/%c\n"),
+				Limits: broker.Limits{QueuedWindowMax: 10, InflightMax: 7, SysInterval: 10 * time.Millisecond},
 				Record: &broker.Recording{File: filepath.Join(dir, "first"), Redact: redact},
 			}
 			b, stop := run(t, cfg)
@@ -173,8 +173,16 @@ func TestRecordingWithState(t *testing.T) {
 			l.drain(s, 220)
 			p = l.dial()
 			expect(t, p, clean3+"\x82\x06\x00\x01\x00\x01r\x00", "\x20\x02\x00\x00\x90\x03\x00\x01\x00\x31\x04\x00\x01rc")
+			sys := l.dial() // hears what the store has done, too
+			expect(t, sys, "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01y\x82\x0b\x00\x01\x00\x06$SYS/#\x00", "\x20\x02\x00\x00\x90\x03\x00\x01\x00")
+			for !bytes.Contains(sys.heard, []byte("state/bytes/today")) {
+				if _, err := sys.Read(make([]byte, 1000)); err != nil {
+					t.Fatal(err)
+				}
+			}
 			l.publish(p, "t", 1, 400, 20)
 			l.drain(s, 20)
+			l.leave(sys)
 			l.leave(s)
 			l.leave(p)
 			stop()
