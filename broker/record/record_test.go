@@ -94,11 +94,16 @@ type conn struct {
 	n     int
 	limit int // bytes taken until drain; 0: any
 	taken int
+
+	five    bool   // it speaks 5.0
+	refused uint64 // sends
+	closing error  // why the router closes it
 }
 
 func (c *conn) put(parts ...[]byte) bool {
 	all := bytes.Join(parts, nil)
 	if c.limit > 0 && c.taken+len(all) > c.limit {
+		c.refused++
 		return false
 	}
 	c.taken += len(all)
@@ -114,7 +119,7 @@ func (c *conn) SendShared(head []byte, b *buf.Ref) bool { return c.put(head, b.B
 func (c *conn) Queued() int                             { return c.taken }
 func (c *conn) Pause()                                  {}
 func (c *conn) Resume()                                 {}
-func (c *conn) Close(error)                             {}
+func (c *conn) Close(why error)                         { c.closing = why }
 
 // send hands over hex and 'text' in a pass of its own.
 func (c *conn) send(s string) {
