@@ -19,30 +19,25 @@ func (b *Broker) facts() (list []router.Fact) {
 		if names[name]++; names[name] > 1 {
 			name += "-" + strconv.Itoa(names[name])
 		}
+		add := func(prefix, names string, numbers ...uint64) {
+			for i, what := range strings.Fields(names) {
+				list = append(list, router.Fact{Listener: name, Name: prefix + what, Number: int64(numbers[i])})
+			}
+		}
 		of := d.socket.Stats()
-		row := []fact{{"connections", of.Conns}, {"accepted", of.Accepted}, {"refused", of.Refused}}
+		add("", "connections accepted refused", of.Conns, of.Accepted, of.Refused)
 		if s := d.secure; s != nil {
 			t := s.door.Stats()
-			row = append(row, fact{"tls/handshakes", t.Done}, fact{"tls/resumed", t.Resumed}, fact{"tls/failed", t.Failed},
-				fact{"tls/waiting", t.Waiting}, fact{"tls/refused", t.Refused}, fact{"tls/strangers", t.Strangers},
-				fact{"tls/broken", t.Broken}, fact{"certificate/days", uint64(s.days(time.Now()))})
+			add("tls/", "handshakes resumed failed waiting refused strangers broken",
+				t.Done, t.Resumed, t.Failed, t.Waiting, t.Refused, t.Strangers, t.Broken)
+			add("certificate/", "days", uint64(s.days(time.Now())))
 		}
 		if d.webSocket != nil {
 			w := d.webSocket.Stats()
-			row = append(row, fact{"websocket/upgraded", w.Upgraded}, fact{"websocket/refused", w.Refused},
-				fact{"websocket/errors", w.ProtocolErrors}, fact{"websocket/pings", w.Pings})
-		}
-		for _, f := range row {
-			list = append(list, router.Fact{Listener: name, Name: f.name, Number: int64(f.n)})
+			add("websocket/", "upgraded refused errors pings", w.Upgraded, w.Refused, w.ProtocolErrors, w.Pings)
 		}
 	}
 	return list
-}
-
-// fact is one of a listener.
-type fact struct {
-	name string
-	n    uint64
 }
 
 // days are the whole days that the certificate has left which ends first,
