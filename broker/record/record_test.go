@@ -307,7 +307,7 @@ func TestBrokenOffAnywhere(t *testing.T) {
 // FuzzReplay: no file makes it panic.
 func FuzzReplay(f *testing.F) {
 	t := &testing.T{}
-	w := newWorld(t, record.Options{}, router.Config{})
+	w := keepingWorld(t, newShelfStore())
 	a := w.dial(&router.Listener{Name: "l"})
 	a.send(connectA)
 	a.send("82 06 0001 0001 't' 01 32 07 0001 't' 0001 'x'")
