@@ -25,6 +25,7 @@ func (c *Client) answer(frame []byte) error {
 // moves.
 func (c *Client) control(frame []byte) bool {
 	if !c.conn.SendControl(frame) {
+		c.r.refusedAnswer(c)
 		return false
 	}
 	if c.rare != nil && c.rare.stuck != nil {

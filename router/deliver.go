@@ -71,6 +71,7 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 		ok = c.conn.Send(r.scratch)
 	}
 	if !ok {
+		r.refused(c)
 		r.blocked(c)
 		return putBlocked
 	}

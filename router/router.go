@@ -38,6 +38,7 @@ type Router struct {
 	traffic  func() Traffic
 	shares   map[string]*shareGroup
 	keep     *keeper // nil: nothing outlives the process
+	witness  Witness
 
 	sharedSubs int // members of all groups
 
@@ -103,6 +104,7 @@ func New(cfg Config) *Router {
 		denyCloses:       cfg.DenyCloses,
 		version:          cfg.Version,
 		traffic:          cfg.Traffic,
+		witness:          cfg.Witness,
 	}
 	r.sys = sys{r: r, last: make(map[string]string)}
 	r.keep = newKeeper(r, &cfg)

@@ -89,7 +89,7 @@ func (r *Router) blocked(c *Client) {
 		return // it is us who wait
 	}
 	if k := r.watch(c); k.outputAt == 0 {
-		k.outputAt, k.output, k.answered = r.now, c.conn.Queued(), 0
+		k.outputAt, k.output, k.answered = r.now, r.queued(c), 0
 	}
 }
 
@@ -99,7 +99,7 @@ func (r *Router) gotRoom(c *Client) {
 		return
 	}
 	if k := c.rare.stuck; k.outputAt != 0 {
-		k.outputAt, k.output, k.answered = r.now, c.conn.Queued(), 0
+		k.outputAt, k.output, k.answered = r.now, r.queued(c), 0
 	}
 }
 
@@ -153,7 +153,7 @@ func (r *Router) stillStuck(c *Client) bool {
 		// Output that has grown was sent more, for which there was room; but
 		// answers need no room, and whoever reads nothing and sends PINGREQ
 		// would never be found out.
-		queued := c.conn.Queued()
+		queued := r.queued(c)
 		still := k.output + k.answered
 		k.output, k.answered = queued, 0
 		switch {
