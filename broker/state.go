@@ -55,7 +55,7 @@ func (s *state) post(f func()) {
 func (s *state) Put(key uint64, head, body []byte) { s.Store.Put(store.Key(key), head, body) }
 
 // Delete implements router.Store.
-func (s *state) Delete(key uint64) { s.Store.Delete(store.Key(key)) }
+func (s *state) Delete(key uint64) bool { return s.Store.Delete(store.Key(key)) }
 
 // DeleteRange implements router.Store.
 func (s *state) DeleteRange(first, last uint64) {

@@ -19,7 +19,7 @@ type memStore struct {
 }
 
 func (m memStore) Put(key uint64, head, body []byte) { m.Mem.Put(store.Key(key), head, body) }
-func (m memStore) Delete(key uint64)                 { m.Mem.Delete(store.Key(key)) }
+func (m memStore) Delete(key uint64) bool            { return m.Mem.Delete(store.Key(key)) }
 func (m memStore) DeleteRange(first, last uint64) {
 	m.Mem.DeleteRange(store.Key(first), store.Key(last))
 }

@@ -95,8 +95,9 @@ func (k *keeper) delete(key uint64, u urgency) {
 	if k.failed {
 		return
 	}
-	k.store.Delete(key)
-	k.changed(u, 0)
+	if k.store.Delete(key) || u != later {
+		k.changed(u, 0)
+	}
 }
 
 // wallOf is an instant of the monotonic clock in wall time; 0 stays 0.

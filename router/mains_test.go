@@ -70,7 +70,7 @@ type diskStore struct {
 }
 
 func (s diskStore) Put(key uint64, head, body []byte) { s.Store.Put(store.Key(key), head, body) }
-func (s diskStore) Delete(key uint64)                 { s.Store.Delete(store.Key(key)) }
+func (s diskStore) Delete(key uint64) bool            { return s.Store.Delete(store.Key(key)) }
 func (s diskStore) DeleteRange(first, last uint64) {
 	s.Store.DeleteRange(store.Key(first), store.Key(last))
 }

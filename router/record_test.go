@@ -84,7 +84,7 @@ type mapStore struct {
 }
 
 func (m *mapStore) Put(uint64, []byte, []byte) {}
-func (m *mapStore) Delete(uint64)              {}
+func (m *mapStore) Delete(uint64) bool         { return true }
 func (m *mapStore) DeleteRange(uint64, uint64) {}
 func (m *mapStore) Room(int) bool              { return true }
 func (m *mapStore) Err() error                 { return nil }

@@ -70,8 +70,9 @@ type Store interface {
 	// Put adds a record to the open batch, or replaces the one with that key.
 	// The value is head followed by body.
 	Put(key uint64, head, body []byte)
-	// Delete takes a record away, if there is one.
-	Delete(key uint64)
+	// Delete takes a record away, if there is one. False: it was put in the open
+	// batch, and nothing is left to be written.
+	Delete(key uint64) bool
 	// DeleteRange takes away all records from first to last.
 	DeleteRange(first, last uint64)
 	// Room tells whether n bytes more are welcome now. Put takes them all the same.

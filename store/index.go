@@ -119,6 +119,20 @@ func (x *index) removeRange(first, last Key, each func(location)) {
 	}
 }
 
+// tops tells the last key of each table.
+func (x *index) tops(each func(Key)) {
+	var last [1 << 8]uint64 // page of each table
+	for page := range x.leaves {
+		t := Key(page << leafBits).Table()
+		last[t] = max(last[t], page)
+	}
+	for _, page := range last {
+		if leaf := x.leaves[page]; len(leaf) > 0 {
+			each(Key(page<<leafBits | uint64(uint8(leaf[len(leaf)-1].word))))
+		}
+	}
+}
+
 func (x *index) removeFrom(page uint64, first, last Key, each func(location)) {
 	leaf := x.leaves[page]
 	kept := leaf[:0]

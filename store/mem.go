@@ -18,7 +18,7 @@ type Mem struct {
 
 	durable map[Key][]byte
 	live    int64
-	open    []byte
+	open    openBatch
 	carried []byte // of commits that found no room
 	flight  []byte
 	done    func(error)
@@ -47,23 +47,23 @@ func (m *Mem) Load(each func(k Key, size int, value []byte) error) error {
 }
 
 // Put is Store.Put.
-func (m *Mem) Put(k Key, head, body []byte) { m.open = appendPut(m.open, k, head, body) }
+func (m *Mem) Put(k Key, head, body []byte) { m.open.put(k, head, body) }
 
 // Delete is Store.Delete.
-func (m *Mem) Delete(k Key) { m.open = appendRecordHead(m.open, opDelete, k, 0) }
+func (m *Mem) Delete(k Key) bool { return m.open.delete(k) }
 
 // DeleteRange is Store.DeleteRange.
-func (m *Mem) DeleteRange(first, last Key) { m.open = appendDeleteRange(m.open, first, last) }
+func (m *Mem) DeleteRange(first, last Key) { m.open.deleteRange(first, last) }
 
 // Room is Store.Room.
 func (m *Mem) Room(n int) bool {
 	switch {
 	case m.err != nil:
 		return false
-	case m.BatchBytes > 0 && len(m.open) > 0 && len(m.open)+n > m.BatchBytes:
+	case m.BatchBytes > 0 && m.open.live() > 0 && m.open.live()+n > m.BatchBytes:
 		return false
 	}
-	return m.LiveMax == 0 || m.live+int64(len(m.open)+n) <= m.LiveMax
+	return m.LiveMax == 0 || m.live+int64(m.open.live()+n) <= m.LiveMax
 }
 
 // Err is Store.Err.
@@ -75,14 +75,14 @@ func (m *Mem) Err() error {
 }
 
 // Pending is Store.Pending.
-func (m *Mem) Pending() int { return len(m.open) }
+func (m *Mem) Pending() int { return m.open.live() }
 
 // Seal is Store.Seal; Complete does the rest.
 func (m *Mem) Seal(done func(error)) bool {
 	if m.busy {
 		return false
 	}
-	m.flight, m.open = m.open, nil
+	m.flight, _ = m.open.take(nil)
 	m.done, m.busy = done, true
 	return true
 }
@@ -169,6 +169,9 @@ func (m *Mem) Crash(flight Flight) *Mem {
 	after := NewMem()
 	after.BatchBytes, after.LiveMax = m.BatchBytes, m.LiveMax
 	after.durable, after.live = maps.Clone(m.durable), m.live
+	for k := range after.durable { // in any order: it is the highest that counts
+		after.open.know(k)
+	}
 	if m.busy && flight == FlightKept {
 		after.apply(m.carried)
 		after.apply(m.flight)
@@ -187,22 +190,26 @@ const (
 
 func (m *Mem) apply(records []byte) {
 	for len(records) > 0 {
-		r, n := nextRecord(records)
-		switch r.op {
+		op, _, k, n := nextOpen(records)
+		value := records[recordHeadBytes:n]
+		switch op {
 		case opPut:
-			m.remove(r.key)
-			m.durable[r.key] = slices.Clone(r.value)
+			m.remove(k)
+			m.durable[k] = slices.Clone(value)
 			m.live += int64(units(n)) * unitBytes
 		case opDelete:
-			m.remove(r.key)
+			m.remove(k)
 		case opDeleteRange:
+			r := record{op, k, value}
 			for k := range m.durable { // in any order: what is left is the same
 				if r.key <= k && k <= r.last() {
 					m.remove(k)
 				}
 			}
 		}
-		m.stats.Records++
+		if op != opVoid {
+			m.stats.Records++
+		}
 		records = records[n:]
 	}
 }

@@ -73,7 +73,7 @@ type Store struct {
 	conf Options
 
 	// The owner's.
-	open   []byte // records of the open batch, checksums left open
+	open   openBatch
 	spare  []byte // the buffer of the batch before, for the next
 	busy   bool   // a commit is in flight
 	err    error  // of the last commit: ErrFull or ErrFailed with its cause
@@ -124,6 +124,8 @@ func serve(w *wal, lock *os.File) *Store {
 		wal: w, lock: lock, conf: w.conf,
 		jobs: make(chan job, 1), reads: make(chan readJob, readsMax), ended: make(chan struct{}, 2),
 	}
+	s.open.stats = &w.stats
+	w.index.tops(s.open.know)
 	s.held.Store(w.holdings())
 	s.startWriter()
 	return s
@@ -143,16 +145,17 @@ func (s *Store) Load(each func(k Key, size int, value []byte) error) error {
 // value is head followed by body, copied.
 //
 // hot: no allocation but the growth of the batch, no call out of the package.
-func (s *Store) Put(k Key, head, body []byte) { s.open = appendPut(s.open, k, head, body) }
+func (s *Store) Put(k Key, head, body []byte) { s.open.put(k, head, body) }
 
 // Delete takes the record with that key away, if there is one. A record that is
-// put and deleted before its batch is sealed never reaches the disk.
-func (s *Store) Delete(k Key) { s.open = appendRecordHead(s.open, opDelete, k, 0) }
+// put and deleted before its batch is sealed never reaches the disk. False says
+// that it was such a one: nothing is left to be written.
+func (s *Store) Delete(k Key) bool { return s.open.delete(k) }
 
 // DeleteRange takes all records away whose keys are from first to last, both
 // counted in. It costs one record, however many there are: give what goes
 // together, such as the queue of a session, keys in a row.
-func (s *Store) DeleteRange(first, last Key) { s.open = appendDeleteRange(s.open, first, last) }
+func (s *Store) DeleteRange(first, last Key) { s.open.deleteRange(first, last) }
 
 func appendPut(dst []byte, k Key, head, body []byte) []byte {
 	size := len(head) + len(body)
@@ -168,11 +171,12 @@ func appendPut(dst []byte, k Key, head, body []byte) []byte {
 // the store is full or failed, see Err. Put takes more all the same: what
 // belongs to an admitted message must not stay behind.
 func (s *Store) Room(n int) bool {
-	if s.err != nil || s.Err() != nil || len(s.open)+n > s.conf.BatchBytes && len(s.open) > 0 {
+	open := s.open.live()
+	if s.err != nil || s.Err() != nil || open+n > s.conf.BatchBytes && open > 0 {
 		return false
 	}
 	most := s.wal.liveMax()
-	return most == 0 || s.held.Load().live+int64(len(s.open)+n) <= most
+	return most == 0 || s.held.Load().live+int64(open+n) <= most
 }
 
 // Err is nil, or wraps ErrFull or ErrFailed: why puts are not welcome.
@@ -188,7 +192,7 @@ func (s *Store) Err() error {
 }
 
 // Pending is how many bytes the open batch has; 0: there is nothing to seal.
-func (s *Store) Pending() int { return len(s.open) }
+func (s *Store) Pending() int { return s.open.live() }
 
 // Seal hands the open batch to the writer; done, if not nil, is posted with the
 // result. It returns false, and nothing happens, while a commit is in flight:
@@ -199,8 +203,9 @@ func (s *Store) Seal(done func(error)) bool {
 		return false
 	}
 	s.busy = true
-	s.jobs <- job{s.open, done} // has room: there is never more than one
-	s.open, s.spare = s.spare[:0], nil
+	batch, mixed := s.open.take(s.spare)
+	s.spare = nil
+	s.jobs <- job{batch, mixed, done} // has room: there is never more than one
 	return true
 }
 
@@ -258,7 +263,7 @@ func (s *Store) Close() error {
 	close(s.reads)
 	<-s.ended
 	<-s.ended
-	err := s.wal.commit(s.open)
+	err := s.wal.commitOpen(s.open.take(nil))
 	s.wal.close()
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())

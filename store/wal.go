@@ -41,15 +41,19 @@ type wal struct {
 
 func (w *wal) head() *segment { return w.log[len(w.log)-1] }
 
-// commit makes the records of batch durable, and with them what was carried
-// over and some records of the tail. Their checksums may be open.
+// commit makes the records of batch durable, however they came together.
+func (w *wal) commit(batch []byte) error { return w.commitOpen(batch, allMixed) }
+
+// commitOpen makes the records of batch, an open one, durable, and with them what was
+// carried over and some records of the tail. mixed is how many of them are not
+// sure to be the last of their keys.
 //
 //	gather   live records from the tail first: what the batch says of them is newer
 //	compact  of each key the last operation, and no deletion of what never was
 //	place    in the head, or in the next segment when it is full
 //	write    and sync: from here the batch is durable
 //	apply    to the index, which the next gathering looks at
-func (w *wal) commit(batch []byte) error {
+func (w *wal) commitOpen(batch []byte, mixed int) error {
 	if w.failed == nil {
 		w.makeRoom()
 	}
@@ -58,9 +62,9 @@ func (w *wal) commit(batch []byte) error {
 	}
 	if len(w.carried) > 0 {
 		w.carried = append(w.carried, batch...)
-		batch = w.carried
+		batch, mixed = w.carried, allMixed
 	}
-	err := w.send(batch, w.cleanBudget(len(batch)))
+	err := w.send(batch, mixed, w.cleanBudget(len(batch)))
 	switch {
 	case err == nil:
 		w.carried = nil
@@ -72,11 +76,11 @@ func (w *wal) commit(batch []byte) error {
 
 // send makes one batch of records that are gathered, up to budget, and records
 // that were handed in.
-func (w *wal) send(batch []byte, b budget) error {
+func (w *wal) send(batch []byte, mixed int, b budget) error {
 	w.out = room(w.out[:0], batchHeadBytes+len(batch))[:batchHeadBytes]
 	before := w.clean
 	w.gather(len(batch), b)
-	w.compact(batch)
+	w.compact(batch, mixed)
 	if len(w.out) == batchHeadBytes {
 		w.finishCleaning() // it copied nothing that would have to be durable first
 		if !w.mustSay() {
@@ -214,28 +218,43 @@ func (w *wal) segment(seq uint32) *segment {
 	return w.log[i]
 }
 
-// compact appends the records of batch to w.out, sealed: of each key the last.
-// Ranges stay where they are among them.
-func (w *wal) compact(batch []byte) {
-	w.ops.start(countRecords(batch))
+// allMixed says of a batch that was put together of several ones that none of its
+// records is sure to be the last of its key.
+const allMixed = -1
+
+// compact appends the records of batch to w.out, sealed, but for what is crossed
+// out: of each key the last. Ranges stay where they are among them.
+func (w *wal) compact(batch []byte, mixed int) {
+	if mixed != 0 {
+		w.findLast(batch, mixed)
+	}
 	for at := 0; at < len(batch); {
-		r, n := nextRecord(batch[at:])
-		if n == 0 {
-			panic("store: a batch of broken records")
-		}
-		if r.op != opDeleteRange {
-			w.ops.set(r.key, at)
+		op, sure, k, n := nextOpen(batch[at:])
+		switch {
+		case op == opVoid:
+		case sure && mixed != allMixed || op == opDeleteRange || w.ops.last(k) == at && (op == opPut || w.known(k)):
+			start := len(w.out)
+			w.out = append(w.out, batch[at:at+n]...)
+			w.out[start+wordAt] &^= opSure
+			sealRecord(w.out[start:], w.seed)
+		default:
+			w.stats.elided.Add(1)
 		}
 		at += n
 	}
+}
+
+// findLast notes the last operations on keys that are not sure to be the last.
+func (w *wal) findLast(batch []byte, mixed int) {
+	all := mixed == allMixed
+	if all {
+		mixed = countRecords(batch)
+	}
+	w.ops.start(mixed)
 	for at := 0; at < len(batch); {
-		r, n := nextRecord(batch[at:])
-		if r.op == opDeleteRange || w.ops.last(r.key) == at && (r.op == opPut || w.known(r.key)) {
-			start := len(w.out)
-			w.out = append(w.out, batch[at:at+n]...)
-			sealRecord(w.out[start:], w.seed)
-		} else {
-			w.stats.elided.Add(1)
+		op, sure, k, n := nextOpen(batch[at:])
+		if op != opVoid && op != opDeleteRange && (all || !sure) {
+			w.ops.set(k, at)
 		}
 		at += n
 	}
@@ -249,7 +268,7 @@ func (w *wal) known(k Key) bool {
 
 func countRecords(records []byte) (count int) {
 	for len(records) > 0 {
-		_, n := nextRecord(records)
+		_, _, _, n := nextOpen(records)
 		records = records[n:]
 		count++
 	}

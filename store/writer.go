@@ -5,6 +5,7 @@ import "time"
 // job is a sealed batch on its way to the writer.
 type job struct {
 	batch []byte
+	mixed int // records of it that are not sure to be the last of their keys
 	done  func(error)
 }
 
@@ -66,7 +67,7 @@ func (s *Store) commit(j job) {
 		s.wal.maintain()
 	}
 	s.wal.stats.put.Add(uint64(len(j.batch)))
-	err := s.wal.commit(j.batch)
+	err := s.wal.commitOpen(j.batch, j.mixed)
 	if err == nil {
 		s.wal.stats.took(time.Since(start))
 	}
