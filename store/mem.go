@@ -169,12 +169,12 @@ func (m *Mem) Crash(flight Flight) *Mem {
 	after := NewMem()
 	after.BatchBytes, after.LiveMax = m.BatchBytes, m.LiveMax
 	after.durable, after.live = maps.Clone(m.durable), m.live
-	for k := range after.durable { // in any order: it is the highest that counts
-		after.open.know(k)
-	}
 	if m.busy && flight == FlightKept {
 		after.apply(m.carried)
 		after.apply(m.flight)
+	}
+	for k := range after.durable { // in any order: it is the highest that counts
+		after.open.know(k)
 	}
 	return after
 }
