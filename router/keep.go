@@ -38,7 +38,7 @@ type keeper struct {
 	unreadable int      // messages that could not be read
 	estates    []*shelf // of sessions that have ended
 	estateDone int      // messages of estates in the open batch
-	ended      uint64   // batch with the last end of a session
+	ended      uint64   // lot with the last end of a session
 
 	batches
 }
@@ -48,8 +48,8 @@ type kept struct {
 	number  uint64
 	sealing uint64 // flights below it are in the batch that is being committed, or before
 	settled uint64 // flights below it are durable
-	release uint64 // batch that holds the last "PUBREC seen"
-	listed  uint64 // batch whose list it is on
+	release uint64 // lot that holds the last "PUBREC seen"
+	listed  uint64 // lot whose list it is on
 	will    bool   // there is a record of a will
 	shelf   *shelf // what waits behind the window; nil: nothing does
 
@@ -77,7 +77,7 @@ func newKeeper(r *Router, cfg *Config) *keeper {
 			return &Identity{User: string(saved)}
 		}
 	}
-	k.open, k.named, k.again.k = 1, newCounts(), k
+	k.open, k.lots, k.named, k.again.k = 1, []*lot{{}}, newCounts(), k
 	return k
 }
 
@@ -291,19 +291,24 @@ func (r *Router) keepEntry(s *Session, d *delivery, flight uint64) {
 		return
 	}
 	fresh := d.key == 0
+	u := later
+	switch {
+	case class == DurabilitySync && d.qos == 2:
+		u = promised
+	case class == DurabilitySync && fresh:
+		u = wanted
+	case sends:
+		u = soon
+	}
 	if fresh {
 		k.entries++
 		d.key = k.entries
 		if class != DurabilityNone {
-			k.hold(d.msg)
+			k.hold(d.msg, u)
 		}
-	}
-	u := later
-	switch {
-	case class == DurabilitySync && (fresh || d.qos == 2):
-		u = promised
-	case sends:
-		u = soon
+		if u == wanted && !k.failed {
+			k.want(d.key, flight == 0)
+		}
 	}
 	k.putEntry(s, d, flight, u)
 }
@@ -347,8 +352,8 @@ func (r *Router) dropEntry(d *delivery) {
 	}
 }
 
-// hold writes m down for its first entry.
-func (k *keeper) hold(m *Message) {
+// hold writes m down for its first entry, which is as urgent.
+func (k *keeper) hold(m *Message, u urgency) {
 	if m.key != 0 && k.named.of(m.key) > 0 {
 		k.named.add(m.key, 1)
 		return
@@ -358,7 +363,7 @@ func (k *keeper) hold(m *Message) {
 	m.key = k.messages
 	k.named.add(m.key, 1)
 	rec := k.body(m)
-	k.put(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m.Payload(), urgencyOf(k.class(m)))
+	k.put(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m.Payload(), u)
 }
 
 // letGo takes m away with its last entry.
