@@ -1,7 +1,5 @@
 package router
 
-import "github.com/loopmq/loopmq/internal/timer"
-
 // keeper writes down what must outlive the process: sessions that outlive
 // their connection and what they hold, and retained messages. There is none
 // without Config.Store, and sessions that end with their connection have
@@ -89,6 +87,17 @@ func (k *keeper) put(key uint64, record, body []byte, u urgency) {
 	}
 	k.store.Put(key, record, body)
 	k.changed(u, len(record)+len(body))
+}
+
+// putMessage is put with the payload of m, of which it does not need a copy.
+func (k *keeper) putMessage(key uint64, record []byte, m *Message, u urgency) {
+	if m.large == nil || k.failed {
+		k.put(key, record, m.Payload(), u)
+		return
+	}
+	k.scratch = record[:0]
+	k.store.PutShared(key, record, m.large.Retain())
+	k.changed(u, len(record)+len(m.Payload()))
 }
 
 func (k *keeper) delete(key uint64, u urgency) {
@@ -363,7 +372,7 @@ func (k *keeper) hold(m *Message, u urgency) {
 	m.key = k.messages
 	k.named.add(m.key, 1)
 	rec := k.body(m)
-	k.put(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m.Payload(), u)
+	k.putMessage(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m, u)
 }
 
 // letGo takes m away with its last entry.
@@ -417,7 +426,7 @@ func (k *keeper) putRetained(m *retainedMessage, u urgency, by string) {
 	m.dirty = false
 	k.wear.count(m.msg, by)
 	rec := retainedRecord{qos: m.qos, body: k.body(m.msg)}
-	k.put(recordKey(tableRetained, m.key), rec.append(k.scratch[:0]), m.msg.Payload(), u)
+	k.putMessage(recordKey(tableRetained, m.key), rec.append(k.scratch[:0]), m.msg, u)
 }
 
 // dropRetained takes the message of a topic away.
@@ -467,31 +476,4 @@ func (k *keeper) writeLast() {
 		}
 	}
 	k.dirty, k.lazy = nil, nil
-}
-
-// The beat tells a start how long the broker was away at most, so that sessions
-// which were connected then do not live longer for it.
-const (
-	beatEvery = int64(600e9) // ns
-	beatSlack = int64(60e9)
-)
-
-type beat struct{ timer timer.Timer }
-
-func (k *keeper) startBeat() {
-	if !k.beat.timer.Armed() {
-		k.putBeat()
-		k.r.timers.Set(&k.beat.timer, k, k.r.after(beatEvery))
-	}
-}
-
-// Due notes that the broker runs, for as long as it has clients.
-func (k *keeper) Due(int64) {
-	if k.r.stats.Clients > 0 {
-		k.startBeat()
-	}
-}
-
-func (k *keeper) putBeat() {
-	k.put(recordKey(tableMeta, 0), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, promised)
 }

@@ -42,7 +42,7 @@ func BenchmarkPut(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		m.Put(Key(i), head, body)
 		if m.Pending() > 1<<20 {
-			m.open.take(m.open.buf)
+			m.open.take(m.open.sealed)
 		}
 	}
 }

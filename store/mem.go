@@ -20,7 +20,7 @@ type Mem struct {
 	live    int64
 	open    openBatch
 	carried []byte // of commits that found no room
-	flight  []byte
+	flight  sealed
 	done    func(error)
 	busy    bool
 	err     error
@@ -49,6 +49,9 @@ func (m *Mem) Load(each func(k Key, size int, value []byte) error) error {
 // Put is Store.Put.
 func (m *Mem) Put(k Key, head, body []byte) { m.open.put(k, head, body) }
 
+// PutShared is Store.PutShared.
+func (m *Mem) PutShared(k Key, head []byte, body Shared) { m.open.putShared(k, head, body) }
+
 // Delete is Store.Delete.
 func (m *Mem) Delete(k Key) bool { return m.open.delete(k) }
 
@@ -60,10 +63,10 @@ func (m *Mem) Room(n int) bool {
 	switch {
 	case m.err != nil:
 		return false
-	case m.BatchBytes > 0 && m.open.live() > 0 && m.open.live()+n > m.BatchBytes:
+	case m.BatchBytes > 0 && m.open.bytes > 0 && m.open.bytes+n > m.BatchBytes:
 		return false
 	}
-	return m.LiveMax == 0 || m.live+int64(m.open.live()+n) <= m.LiveMax
+	return m.LiveMax == 0 || m.live+int64(m.open.bytes+n) <= m.LiveMax
 }
 
 // Err is Store.Err.
@@ -75,14 +78,14 @@ func (m *Mem) Err() error {
 }
 
 // Pending is Store.Pending.
-func (m *Mem) Pending() int { return m.open.live() }
+func (m *Mem) Pending() int { return m.open.bytes }
 
 // Seal is Store.Seal; Complete does the rest.
 func (m *Mem) Seal(done func(error)) bool {
 	if m.busy {
 		return false
 	}
-	m.flight, _ = m.open.take(nil)
+	m.flight = m.open.take(sealed{})
 	m.done, m.busy = done, true
 	return true
 }
@@ -128,16 +131,18 @@ func (m *Mem) Complete(err error) bool {
 	switch {
 	case err == nil:
 		m.apply(m.carried)
-		m.apply(m.flight)
+		m.apply(m.flight.flat(nil))
 		m.carried = nil
 		m.stats.Commits++
 	case errors.Is(err, ErrFull):
-		m.carried = append(m.carried, m.flight...)
+		m.carried = m.flight.flat(m.carried)
 	case !errors.Is(err, ErrFailed):
 		err = fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	done := m.done
-	m.busy, m.err, m.flight, m.done = false, err, nil, nil
+	m.busy, m.err, m.done = false, err, nil
+	m.flight.release()
+	m.flight = sealed{}
 	if done != nil {
 		done(err)
 	}
@@ -171,7 +176,7 @@ func (m *Mem) Crash(flight Flight) *Mem {
 	after.durable, after.live = maps.Clone(m.durable), m.live
 	if m.busy && flight == FlightKept {
 		after.apply(m.carried)
-		after.apply(m.flight)
+		after.apply(m.flight.flat(nil))
 	}
 	for k := range after.durable { // in any order: it is the highest that counts
 		after.open.know(k)
@@ -190,26 +195,22 @@ const (
 
 func (m *Mem) apply(records []byte) {
 	for len(records) > 0 {
-		op, _, k, n := nextOpen(records)
-		value := records[recordHeadBytes:n]
-		switch op {
+		r, n := nextRecord(records)
+		switch r.op {
 		case opPut:
-			m.remove(k)
-			m.durable[k] = slices.Clone(value)
+			m.remove(r.key)
+			m.durable[r.key] = slices.Clone(r.value)
 			m.live += int64(units(n)) * unitBytes
 		case opDelete:
-			m.remove(k)
+			m.remove(r.key)
 		case opDeleteRange:
-			r := record{op, k, value}
 			for k := range m.durable { // in any order: what is left is the same
 				if r.key <= k && k <= r.last() {
 					m.remove(k)
 				}
 			}
 		}
-		if op != opVoid {
-			m.stats.Records++
-		}
+		m.stats.Records++
 		records = records[n:]
 	}
 }

@@ -10,12 +10,30 @@ import "encoding/binary"
 // nothing is hashed, and where such a record is crossed out the log has nothing
 // to delete. Of all others the writer finds the last operation (wal.compact).
 type openBatch struct {
-	buf    []byte
-	void   int // bytes of buf that are crossed out
-	mixed  int // records whose place is not noted
-	rows   []row
-	elided int       // records that were crossed out and not counted yet
-	stats  *counters // nil: nobody counts
+	sealed
+	void      int // bytes of buf that are crossed out
+	rows      []row
+	elided    int       // records that were crossed out and not counted yet
+	bytesVoid int       // of those
+	stats     *counters // nil: nobody counts
+}
+
+// allMixed says of a batch that was put together of several ones that none of its
+// records is sure to be the last of its key.
+const allMixed = -1
+
+// sealed is a batch on its way to the writer.
+type sealed struct {
+	buf    []byte   // records, see nextOpen
+	bodies []Shared // of those whose bodies are shared; nil: crossed out
+	bytes  int      // of the records as they will be written, but for what the writer leaves out
+	mixed  int      // records whose place is not noted; allMixed: none is
+}
+
+// Shared is bytes that stay as they are until they are released.
+type Shared interface {
+	Bytes() []byte
+	Release()
 }
 
 // row is where the new records of a table stand.
@@ -30,14 +48,19 @@ const (
 	// opSure, on an operation of an open batch, says that no other record of the
 	// batch has that key. It never reaches the disk.
 	opSure = 8
-	opVoid = 0 // crossed out
+	// opShared says that the body is not in the batch: behind the key are the
+	// length of the head and the number of the body, four bytes each, and the head.
+	opShared = 4
+	opVoid   = 0 // crossed out
+	opWrites = 3 // mask of what is written
 
 	rowGapMax   = 64       // numbers that a row may leave out
 	placeMax    = 1 << 31  // of a batch; what comes behind it has no place
 	sweepBytes  = 64 << 10 // crossed out, from which on a batch is swept
-	opMask      = 15
-	wordAt      = 4 // of op and size in a record
+	wordAt      = 4        // of op and size in a record
 	keyAt       = 8
+	sharedAt    = recordHeadBytes // of the length of the head of a shared one
+	sharedBytes = 8               // and the number of its body
 	rowsIdleMax = 1 << 16
 )
 
@@ -92,6 +115,34 @@ func (r *row) add(k Key, at int) bool {
 //
 // hot: no allocation but for growth.
 func (g *openBatch) put(k Key, head, body []byte) {
+	flags := g.place(k)
+	at := len(g.buf)
+	g.buf = appendPut(g.buf, k, head, body)
+	g.buf[at+wordAt] |= flags
+	g.bytes += len(g.buf) - at
+	g.tidy()
+}
+
+// putShared is put with a body that is not copied. It is released when nobody
+// needs it any more.
+//
+// hot: no allocation but for growth.
+func (g *openBatch) putShared(k Key, head []byte, body Shared) {
+	flags := g.place(k) | opShared
+	at, size := len(g.buf), len(head)+len(body.Bytes())
+	checkSize(size)
+	g.buf = appendRecordHead(g.buf, opPut, k, size)
+	g.buf[at+wordAt] |= flags
+	g.buf = binary.LittleEndian.AppendUint32(g.buf, uint32(len(head)))
+	g.buf = append(binary.LittleEndian.AppendUint32(g.buf, uint32(len(g.bodies))), head...)
+	g.bodies = append(g.bodies, body)
+	g.bytes += encodedBytes(size)
+	g.tidy()
+}
+
+// place notes that k is put behind all others, and crosses out what it replaces.
+// It returns the flags of the record.
+func (g *openBatch) place(k Key) byte {
 	r, at := g.row(k), len(g.buf)
 	if r == nil {
 		g.know(KeyOf(k.Table(), 0))
@@ -116,13 +167,11 @@ func (g *openBatch) put(k Key, head, body []byte) {
 			}
 		}
 	}
-	g.buf = appendPut(g.buf, k, head, body)
 	if sure {
-		g.buf[at+wordAt] |= opSure
-	} else {
-		g.mixed++
+		return opSure
 	}
-	g.tidy()
+	g.mixed++
+	return 0
 }
 
 // delete takes the record with that key away. False: it was in this batch, and
@@ -139,21 +188,30 @@ func (g *openBatch) delete(k Key) bool {
 		}
 	}
 	g.buf = appendRecordHead(g.buf, opDelete, k, 0)
+	g.bytes += recordHeadBytes
 	g.mixed++
 	return true
 }
 
 func (g *openBatch) deleteRange(first, last Key) {
 	g.buf = appendDeleteRange(g.buf, first, last)
+	g.bytes += recordHeadBytes + keyBytes
 	g.mixed++
 }
 
 // crossOut makes the record at an offset void.
 func (g *openBatch) crossOut(at int) {
-	word := binary.LittleEndian.Uint32(g.buf[at+wordAt:])
-	binary.LittleEndian.PutUint32(g.buf[at+wordAt:], word&^opMask) // opVoid
-	g.void += encodedBytes(int(word >> 4))
+	b := g.buf[at:]
+	r := nextOpen(b)
+	if r.shared {
+		g.bodies[r.body].Release()
+		g.bodies[r.body] = nil
+	}
+	b[wordAt] &^= opWrites
+	g.void += r.n
+	g.bytes -= encodedBytes(r.size)
 	g.elided++
+	g.bytesVoid += encodedBytes(r.size)
 }
 
 // tidy sweeps where that is worth it: all is crossed out, or most of much. Places
@@ -166,24 +224,28 @@ func (g *openBatch) tidy() {
 
 // sweep takes out what is crossed out.
 func (g *openBatch) sweep() {
-	kept := 0
+	kept, bodies := 0, 0
 	for at := 0; at < len(g.buf) && g.void != len(g.buf); {
-		word := binary.LittleEndian.Uint32(g.buf[at+wordAt:])
-		n := encodedBytes(int(word >> 4))
-		if word&opMask != opVoid {
-			if word&opSure != 0 {
-				k := Key(binary.LittleEndian.Uint64(g.buf[at+keyAt:]))
-				*g.row(k).at(k) = uint32(kept) + 1
+		r := nextOpen(g.buf[at:])
+		if r.op != opVoid {
+			if r.sure {
+				*g.row(r.key).at(r.key) = uint32(kept) + 1
 			}
-			kept += copy(g.buf[kept:], g.buf[at:at+n])
+			if r.shared {
+				g.bodies[bodies] = g.bodies[r.body]
+				binary.LittleEndian.PutUint32(g.buf[at+sharedAt+4:], uint32(bodies))
+				bodies++
+			}
+			kept += copy(g.buf[kept:], g.buf[at:at+r.n])
 		}
-		at += n
+		at += r.n
 	}
-	g.count(len(g.buf) - kept)
-	g.buf, g.void = g.buf[:kept], 0
+	clear(g.bodies[bodies:])
+	g.buf, g.bodies, g.void = g.buf[:kept], g.bodies[:bodies], 0
 	for i := range g.rows {
 		g.rows[i].trim()
 	}
+	g.count()
 }
 
 // trim forgets the places before the first that is taken.
@@ -200,24 +262,20 @@ func (r *row) trim() {
 	r.places = r.places[:copy(r.places, r.places[n:])]
 }
 
-// count tells what was crossed out, and the bytes that the writer will not see.
-func (g *openBatch) count(bytes int) {
+// count tells what was crossed out, which the writer does not see.
+func (g *openBatch) count() {
 	if g.stats != nil {
-		g.stats.put.Add(uint64(bytes))
+		g.stats.put.Add(uint64(g.bytesVoid))
 		g.stats.elided.Add(uint64(g.elided))
 	}
-	g.elided = 0
+	g.elided, g.bytesVoid = 0, 0
 }
 
-// live is how many bytes the batch has that are to be written.
-func (g *openBatch) live() int { return len(g.buf) - g.void }
-
-// take returns the batch and how many of its records have no place, and begins
-// another in the memory of spare.
-func (g *openBatch) take(spare []byte) (batch []byte, mixed int) {
-	g.count(0)
-	batch, mixed = g.buf, g.mixed
-	g.buf, g.void, g.mixed = spare[:0], 0, 0
+// take returns the batch, and begins another in the memory of spare.
+func (g *openBatch) take(spare sealed) (b sealed) {
+	g.count()
+	b, g.void = g.sealed, 0
+	g.sealed = sealed{buf: spare.buf[:0], bodies: spare.bodies[:0]}
 	for i := range g.rows {
 		r := &g.rows[i]
 		if cap(r.places) > rowsIdleMax {
@@ -225,13 +283,67 @@ func (g *openBatch) take(spare []byte) (batch []byte, mixed int) {
 		}
 		r.places = r.places[:0]
 	}
-	return batch, mixed
+	return b
 }
 
-// nextOpen frames the record at the start of an open batch: op is opVoid for one
-// that is crossed out, and sure tells that no other record has its key.
-func nextOpen(b []byte) (op byte, sure bool, k Key, n int) {
-	word := binary.LittleEndian.Uint32(b[wordAt:])
-	op = byte(word) & opMask
-	return op &^ opSure, op&opSure != 0, Key(binary.LittleEndian.Uint64(b[keyAt:])), encodedBytes(int(word >> 4))
+// release lets go of all bodies.
+func (b *sealed) release() {
+	for _, s := range b.bodies {
+		if s != nil {
+			s.Release()
+		}
+	}
+	clear(b.bodies)
+	b.bodies = b.bodies[:0]
+}
+
+// appendTo appends the record r at an offset of the batch as it is written, but
+// for its checksum.
+func (b *sealed) appendTo(dst []byte, r openRecord, at int) []byte {
+	start := len(dst)
+	if !r.shared {
+		dst = append(dst, b.buf[at:at+r.n]...)
+	} else {
+		dst = append(dst, b.buf[at:at+recordHeadBytes]...)
+		dst = append(append(dst, b.buf[at+recordHeadBytes+sharedBytes:at+r.n]...), b.bodies[r.body].Bytes()...)
+	}
+	dst[start+wordAt] &^= opSure | opShared
+	return dst
+}
+
+// flat appends all records that are not crossed out, to go with others.
+func (b *sealed) flat(dst []byte) []byte {
+	for at := 0; at < len(b.buf); {
+		r := nextOpen(b.buf[at:])
+		if r.op != opVoid {
+			dst = b.appendTo(dst, r, at)
+		}
+		at += r.n
+	}
+	return dst
+}
+
+// openRecord is a record of an open batch.
+type openRecord struct {
+	op     byte // opVoid: it is crossed out
+	sure   bool // no other record of the batch has its key
+	shared bool
+	body   uint32 // number of what it shares
+	key    Key
+	size   int // of the value
+	n      int // bytes that it takes in the batch
+}
+
+// nextOpen frames the record at the start of an open batch.
+func nextOpen(b []byte) (r openRecord) {
+	le := binary.LittleEndian
+	word := le.Uint32(b[wordAt:])
+	r.op, r.sure, r.shared = byte(word)&opWrites, word&opSure != 0, word&opShared != 0
+	r.key, r.size = Key(le.Uint64(b[keyAt:])), int(word>>4)
+	r.n = encodedBytes(r.size)
+	if r.shared {
+		r.n = recordHeadBytes + sharedBytes + int(le.Uint32(b[sharedAt:]))
+		r.body = le.Uint32(b[sharedAt+4:])
+	}
+	return r
 }

@@ -18,6 +18,7 @@ func TestOpenBatchAgainstMap(t *testing.T) {
 			s, o := open(t, dir, Options{SegmentBytes: 64 << 10})
 			want := map[Key]string{}
 			var last [3]uint64
+			held := 0
 			longest := 1 + rng.IntN(2000)*rng.IntN(2)
 			for round := range 12 {
 				for i := range rng.IntN(300) {
@@ -33,7 +34,12 @@ func TestOpenBatchAgainstMap(t *testing.T) {
 						fallthrough
 					case n < 55:
 						v := fmt.Sprintf("%d.%d.%d", seed, round, i) + string(make([]byte, rng.IntN(longest)))
-						s.Put(k, []byte(v[:3]), []byte(v[3:]))
+						if rng.IntN(2) == 0 {
+							s.Put(k, []byte(v[:3]), []byte(v[3:]))
+						} else {
+							held++
+							s.PutShared(k, []byte(v[:3]), &lent{[]byte(v[3:]), &held})
+						}
 						want[k] = v
 					case n < 97:
 						s.Delete(k)
@@ -55,6 +61,9 @@ func TestOpenBatchAgainstMap(t *testing.T) {
 				}
 			}
 			s.Close()
+			if held != 0 {
+				t.Errorf("%d bodies were not released", held)
+			}
 			s, o = open(t, dir, Options{SegmentBytes: 64 << 10})
 			defer s.Close()
 			n := 0
@@ -70,6 +79,20 @@ func TestOpenBatchAgainstMap(t *testing.T) {
 			}
 		})
 	}
+}
+
+// lent is a body that nobody may use after its release.
+type lent struct {
+	body []byte
+	held *int
+}
+
+func (l *lent) Bytes() []byte { return l.body }
+
+func (l *lent) Release() {
+	clear(l.body)
+	l.body = nil
+	*l.held--
 }
 
 // TestVoidBatchStaysSmall holds that a batch whose records are all taken away
@@ -109,18 +132,20 @@ func TestVoidBatchStaysSmall(t *testing.T) {
 // replaced and deleted by those of the next.
 func TestOpenBatchWithoutRoom(t *testing.T) {
 	m := NewMem()
-	m.Put(KeyOf(1, 1), []byte("a"), nil)
+	held := 3
+	m.PutShared(KeyOf(1, 1), nil, &lent{[]byte("a"), &held})
 	m.Put(KeyOf(1, 2), []byte("b"), nil)
+	m.PutShared(KeyOf(1, 4), []byte("d"), &lent{[]byte("e"), &held})
 	m.Seal(nil)
 	m.Complete(ErrFull)
-	m.Put(KeyOf(1, 3), []byte("c"), nil)
-	if !m.Delete(KeyOf(1, 1)) || m.Delete(KeyOf(1, 3)) {
-		t.Error("of 1, which is sealed, a deletion is to be written, of 3 none")
+	m.PutShared(KeyOf(1, 5), []byte("c"), &lent{[]byte("f"), &held})
+	if !m.Delete(KeyOf(1, 1)) || m.Delete(KeyOf(1, 5)) {
+		t.Error("of 1, which is sealed, a deletion is to be written, of 5 none")
 	}
 	m.Put(KeyOf(1, 2), []byte("B"), nil)
 	m.Seal(nil)
 	m.Complete(nil)
-	if got := loaded(t, m); len(got) != 1 || got[KeyOf(1, 2)] != "B" {
-		t.Errorf("%q", got)
+	if got := loaded(t, m); len(got) != 2 || got[KeyOf(1, 2)] != "B" || got[KeyOf(1, 4)] != "de" || held != 0 {
+		t.Errorf("%q, and %d bodies are held", got, held)
 	}
 }

@@ -74,7 +74,7 @@ type Store struct {
 
 	// The owner's.
 	open   openBatch
-	spare  []byte // the buffer of the batch before, for the next
+	spare  sealed // the memory of the batch before, for the next
 	busy   bool   // a commit is in flight
 	err    error  // of the last commit: ErrFull or ErrFailed with its cause
 	closed bool
@@ -147,6 +147,12 @@ func (s *Store) Load(each func(k Key, size int, value []byte) error) error {
 // hot: no allocation but the growth of the batch, no call out of the package.
 func (s *Store) Put(k Key, head, body []byte) { s.open.put(k, head, body) }
 
+// PutShared is Put with a body that is not copied: it stays as it is until the
+// store releases it, on the owner's goroutine, which may be at once.
+//
+// hot: no allocation but the growth of the batch.
+func (s *Store) PutShared(k Key, head []byte, body Shared) { s.open.putShared(k, head, body) }
+
 // Delete takes the record with that key away, if there is one. A record that is
 // put and deleted before its batch is sealed never reaches the disk. False says
 // that it was such a one: nothing is left to be written.
@@ -159,11 +165,15 @@ func (s *Store) DeleteRange(first, last Key) { s.open.deleteRange(first, last) }
 
 func appendPut(dst []byte, k Key, head, body []byte) []byte {
 	size := len(head) + len(body)
+	checkSize(size)
+	dst = appendRecordHead(dst, opPut, k, size)
+	return append(append(dst, head...), body...)
+}
+
+func checkSize(size int) {
 	if size > ValueBytesMax {
 		panic(fmt.Sprintf("store: a value of %d bytes", size))
 	}
-	dst = appendRecordHead(dst, opPut, k, size)
-	return append(append(dst, head...), body...)
 }
 
 // Room tells whether now is a time to put values of n bytes in all. It says no
@@ -171,7 +181,7 @@ func appendPut(dst []byte, k Key, head, body []byte) []byte {
 // the store is full or failed, see Err. Put takes more all the same: what
 // belongs to an admitted message must not stay behind.
 func (s *Store) Room(n int) bool {
-	open := s.open.live()
+	open := s.open.bytes
 	if s.err != nil || s.Err() != nil || open+n > s.conf.BatchBytes && open > 0 {
 		return false
 	}
@@ -192,7 +202,7 @@ func (s *Store) Err() error {
 }
 
 // Pending is how many bytes the open batch has; 0: there is nothing to seal.
-func (s *Store) Pending() int { return s.open.live() }
+func (s *Store) Pending() int { return s.open.bytes }
 
 // Seal hands the open batch to the writer; done, if not nil, is posted with the
 // result. It returns false, and nothing happens, while a commit is in flight:
@@ -203,17 +213,17 @@ func (s *Store) Seal(done func(error)) bool {
 		return false
 	}
 	s.busy = true
-	batch, mixed := s.open.take(s.spare)
-	s.spare = nil
-	s.jobs <- job{batch, mixed, done} // has room: there is never more than one
+	s.jobs <- job{s.open.take(s.spare), done} // has room: there is never more than one
+	s.spare = sealed{}
 	return true
 }
 
 // committed is posted by the writer.
-func (s *Store) committed(batch []byte, err error, done func(error)) {
+func (s *Store) committed(batch sealed, err error, done func(error)) {
 	s.busy, s.err = false, err
-	if cap(batch) <= max(bufferKept, 4*len(batch)) {
-		s.spare = batch[:0]
+	batch.release()
+	if cap(batch.buf) <= max(bufferKept, 4*len(batch.buf)) {
+		s.spare = batch
 	}
 	if done != nil {
 		done(err)
@@ -263,7 +273,9 @@ func (s *Store) Close() error {
 	close(s.reads)
 	<-s.ended
 	<-s.ended
-	err := s.wal.commitOpen(s.open.take(nil))
+	last := s.open.take(sealed{})
+	err := s.wal.commitOpen(&last)
+	last.release()
 	s.wal.close()
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())

@@ -356,7 +356,7 @@ func TestPutAllocatesNothing(t *testing.T) {
 	}
 	allocs := testing.AllocsPerRun(10, func() {
 		fill()
-		s.open.take(s.open.buf)
+		s.open.take(s.open.sealed)
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations", allocs)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"slices"
 	"sync"
 )
 
@@ -42,18 +41,19 @@ type wal struct {
 func (w *wal) head() *segment { return w.log[len(w.log)-1] }
 
 // commit makes the records of batch durable, however they came together.
-func (w *wal) commit(batch []byte) error { return w.commitOpen(batch, allMixed) }
+func (w *wal) commit(batch []byte) error {
+	return w.commitOpen(&sealed{buf: batch, bytes: len(batch), mixed: allMixed})
+}
 
-// commitOpen makes the records of batch, an open one, durable, and with them what was
-// carried over and some records of the tail. mixed is how many of them are not
-// sure to be the last of their keys.
+// commitOpen makes the records of batch durable, and with them what was carried
+// over and some records of the tail.
 //
 //	gather   live records from the tail first: what the batch says of them is newer
 //	compact  of each key the last operation, and no deletion of what never was
 //	place    in the head, or in the next segment when it is full
 //	write    and sync: from here the batch is durable
 //	apply    to the index, which the next gathering looks at
-func (w *wal) commitOpen(batch []byte, mixed int) error {
+func (w *wal) commitOpen(batch *sealed) error {
 	if w.failed == nil {
 		w.makeRoom()
 	}
@@ -61,26 +61,26 @@ func (w *wal) commitOpen(batch []byte, mixed int) error {
 		return w.failed
 	}
 	if len(w.carried) > 0 {
-		w.carried = append(w.carried, batch...)
-		batch, mixed = w.carried, allMixed
+		w.carried = batch.flat(w.carried)
+		batch = &sealed{buf: w.carried, bytes: len(w.carried), mixed: allMixed}
 	}
-	err := w.send(batch, mixed, w.cleanBudget(len(batch)))
+	err := w.send(batch, w.cleanBudget(batch.bytes))
 	switch {
 	case err == nil:
 		w.carried = nil
 	case errors.Is(err, ErrFull) && len(w.carried) == 0:
-		w.carried = slices.Clone(batch)
+		w.carried = batch.flat(nil)
 	}
 	return err
 }
 
 // send makes one batch of records that are gathered, up to budget, and records
 // that were handed in.
-func (w *wal) send(batch []byte, mixed int, b budget) error {
-	w.out = room(w.out[:0], batchHeadBytes+len(batch))[:batchHeadBytes]
+func (w *wal) send(batch *sealed, b budget) error {
+	w.out = room(w.out[:0], batchHeadBytes+batch.bytes)[:batchHeadBytes]
 	before := w.clean
-	w.gather(len(batch), b)
-	w.compact(batch, mixed)
+	w.gather(batch.bytes, b)
+	w.compact(batch)
 	if len(w.out) == batchHeadBytes {
 		w.finishCleaning() // it copied nothing that would have to be durable first
 		if !w.mustSay() {
@@ -218,45 +218,41 @@ func (w *wal) segment(seq uint32) *segment {
 	return w.log[i]
 }
 
-// allMixed says of a batch that was put together of several ones that none of its
-// records is sure to be the last of its key.
-const allMixed = -1
-
 // compact appends the records of batch to w.out, sealed, but for what is crossed
 // out: of each key the last. Ranges stay where they are among them.
-func (w *wal) compact(batch []byte, mixed int) {
-	if mixed != 0 {
-		w.findLast(batch, mixed)
+func (w *wal) compact(batch *sealed) {
+	all := batch.mixed == allMixed
+	if batch.mixed != 0 {
+		w.findLast(batch)
 	}
-	for at := 0; at < len(batch); {
-		op, sure, k, n := nextOpen(batch[at:])
+	for at := 0; at < len(batch.buf); {
+		r := nextOpen(batch.buf[at:])
 		switch {
-		case op == opVoid:
-		case sure && mixed != allMixed || op == opDeleteRange || w.ops.last(k) == at && (op == opPut || w.known(k)):
+		case r.op == opVoid:
+		case r.sure && !all || r.op == opDeleteRange || w.ops.last(r.key) == at && (r.op == opPut || w.known(r.key)):
 			start := len(w.out)
-			w.out = append(w.out, batch[at:at+n]...)
-			w.out[start+wordAt] &^= opSure
+			w.out = batch.appendTo(w.out, r, at)
 			sealRecord(w.out[start:], w.seed)
 		default:
 			w.stats.elided.Add(1)
 		}
-		at += n
+		at += r.n
 	}
 }
 
 // findLast notes the last operations on keys that are not sure to be the last.
-func (w *wal) findLast(batch []byte, mixed int) {
-	all := mixed == allMixed
+func (w *wal) findLast(batch *sealed) {
+	n, all := batch.mixed, batch.mixed == allMixed
 	if all {
-		mixed = countRecords(batch)
+		n = countRecords(batch.buf)
 	}
-	w.ops.start(mixed)
-	for at := 0; at < len(batch); {
-		op, sure, k, n := nextOpen(batch[at:])
-		if op != opVoid && op != opDeleteRange && (all || !sure) {
-			w.ops.set(k, at)
+	w.ops.start(n)
+	for at := 0; at < len(batch.buf); {
+		r := nextOpen(batch.buf[at:])
+		if r.op != opVoid && r.op != opDeleteRange && (all || !r.sure) {
+			w.ops.set(r.key, at)
 		}
-		at += n
+		at += r.n
 	}
 }
 
@@ -268,8 +264,7 @@ func (w *wal) known(k Key) bool {
 
 func countRecords(records []byte) (count int) {
 	for len(records) > 0 {
-		_, _, _, n := nextOpen(records)
-		records = records[n:]
+		records = records[nextOpen(records).n:]
 		count++
 	}
 	return count
