@@ -198,7 +198,8 @@ func (k *keeper) seal() {
 	k.inFlight = true
 	k.sealed, k.estateDone = k.entries, 0
 	k.closeLot()
-	k.sealedLot, k.patience.put, k.patience.acked = n, 0, 0
+	k.sealedLot, k.patience.sealedAt = n, k.r.now
+	k.patience.begin(k.messages)
 	k.lazyBytes, k.lazySince = 0, 0
 	if len(k.lazy) > 0 { // there was no room
 		k.lazySince = k.r.now
@@ -212,6 +213,7 @@ func (k *keeper) committed(n uint64, err error) {
 	switch {
 	case err == nil:
 		k.err, k.durable = nil, k.sealed
+		k.patience.took = k.r.now - k.patience.sealedAt
 		k.lookAtWear()
 		k.release(n)
 	case errors.Is(err, ErrStoreFull): // what waits, waits for the next

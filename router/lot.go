@@ -34,21 +34,29 @@ const (
 	lotsMax   = 64 // what comes then goes into the last one
 	lotsSpare = 8
 
-	// ackWait is how long entries that are on their way to subscribers gather
-	// before they are written: most are acknowledged in that time, or none.
-	ackWait = int64(2e6) // ns
+	// ackWait is how long entries that are on their way to subscribers gather at
+	// most before they are written, and ackCommits how many times as long as the
+	// last commit took: to write them costs something, and so does to wait.
+	ackWait    = int64(2e6) // ns
+	ackCommits = 4
 	// ackShare of them, one in so many, acknowledged makes it worth to have waited.
 	ackShare   = 4
 	vainMost   = 6 // doublings of the batches that leave at once when it was not
-	companyMin = 4 // fewer leave at once
+	companyMin = 4 // messages; fewer leave at once
 )
 
 // patience is what waiting for acknowledgements has brought.
 type patience struct {
-	put, acked int // entries of the open batch, and how many of them are acknowledged
-	vain       int // waits in a row that brought little
-	atOnce     int // batches that leave at once for it
+	put, acked int    // entries of the open batch, and how many of them are acknowledged
+	before     uint64 // number of the last message that came before
+	vain       int    // waits in a row that brought little
+	atOnce     int    // batches that leave at once for it
+
+	sealedAt, took int64 // ns; of the last commit
 }
+
+// begin begins anew with a batch behind message n.
+func (p *patience) begin(n uint64) { p.put, p.acked, p.before = 0, 0, n }
 
 // judge learns from a batch that has waited.
 func (p *patience) judge() {
@@ -132,7 +140,7 @@ func (k *keeper) endLot() {
 	}
 	k.release(n)
 	if len(k.lots) == 1 && k.lot().wanted == 0 {
-		k.patience.put, k.patience.acked = 0, 0
+		k.patience.begin(k.messages)
 	}
 }
 
@@ -141,7 +149,7 @@ func (k *keeper) endLot() {
 func (k *keeper) patient() (until int64, wait bool) {
 	p := &k.patience
 	switch {
-	case p.put < companyMin, !k.store.Room(0):
+	case k.messages-p.before < companyMin, !k.store.Room(0):
 		return 0, false
 	case p.atOnce > 0:
 		p.atOnce--
@@ -153,7 +161,7 @@ func (k *keeper) patient() (until int64, wait bool) {
 			return 0, false
 		}
 		if until == 0 && l.wanted > 0 {
-			until = l.since + ackWait
+			until = l.since + min(ackWait, ackCommits*p.took)
 		}
 	}
 	if k.r.now < until {

@@ -18,6 +18,9 @@ func lots(t *testing.T) (d *durable, p, a, b *fakeConn) {
 	d.flush()
 	d.sleep(2)
 	d.flush()
+	b.send("82 06 00 01 00 01 't' 01")
+	d.sleep(0.001) // so long takes the last commit
+	d.flush()
 	for _, c := range []*fakeConn{a, b, p} {
 		c.take()
 	}
@@ -121,12 +124,14 @@ func TestBatchDoesNotWaitForLong(t *testing.T) {
 		if !d.mem.Committing() {
 			t.Fatal("the batch waits for more than two milliseconds")
 		}
+		d.sleep(0.001)
 		d.flush()
 		p.expect(acks(1, 8))
 		a.send(acks(id, 8))
 		b.send(acks(id, 8))
 		id += 8
-		d.sleep(1.1)
+		d.sleep(1.1) // the removals
+		d.sleep(0.001)
 		d.flush()
 		return waits
 	}
