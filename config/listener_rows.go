@@ -75,13 +75,18 @@ func (c *Certificate) rows() []*row {
 
 // listenerLimits are the limits that a connection has for itself; the others
 // bound what all clients share.
-func listenerLimits() []broker.LimitRow {
+func listenerLimits() (list []broker.LimitRow) {
 	own := []string{
 		"packet-bytes-max", "connect-bytes-max", "connect-timeout", "client-id-bytes-max", "inflight-max",
 		"queued-messages-max", "queued-bytes-max", "subscriptions-max", "session-expiry", "receive-maximum",
 		"topic-alias-max", "topic-alias-out-max", "keep-alive-max",
 	}
-	return slices.DeleteFunc(broker.LimitRows(), func(l broker.LimitRow) bool { return !slices.Contains(own, l.Name) })
+	for _, l := range broker.LimitRows() {
+		if slices.Contains(own, l.Name) {
+			list = append(list, l)
+		}
+	}
+	return list
 }
 
 func listenerLimitRows(to *broker.Limits) []*row {

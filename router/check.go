@@ -76,7 +76,6 @@ func (r *Router) CheckInvariants() error {
 		differs("bytes of payloads", int(r.messages.payloadBytes), payloadsOf(holders)),
 		checkHolders(holders),
 		r.checkDisk(holders, &disk),
-		r.keep.checkLots(),
 		r.checkShares(),
 		differs("entries of the idle flow", r.idle.out.open+len(r.idle.out.ring)+int(r.idle.out.next)+r.idle.queue.n+len(r.idle.replays), 0),
 		r.index.CheckInvariants(),

@@ -47,7 +47,15 @@ func search(leaf []slot, low uint8) (int, bool) {
 	if n := len(leaf); n == 0 || uint8(leaf[n-1].word) < low {
 		return n, false
 	}
-	return slices.BinarySearchFunc(leaf, low, func(s slot, low uint8) int { return int(uint8(s.word)) - int(low) })
+	from, to := 0, len(leaf)
+	for from < to {
+		if m := (from + to) / 2; uint8(leaf[m].word) < low {
+			from = m + 1
+		} else {
+			to = m
+		}
+	}
+	return from, from < len(leaf) && uint8(leaf[from].word) == low
 }
 
 func (x *index) get(k Key) (location, bool) {
@@ -73,7 +81,10 @@ func (x *index) set(k Key, l location) (old location, replaced bool) {
 	if len(leaf) == cap(leaf) {
 		leaf = slices.Grow(leaf, max(1, min(len(leaf), 1<<leafBits-len(leaf))))
 	}
-	x.leaves[page] = slices.Insert(leaf, i, s)
+	leaf = append(leaf, s)
+	copy(leaf[i+1:], leaf[i:])
+	leaf[i] = s
+	x.leaves[page] = leaf
 	x.count++
 	return location{}, false
 }
@@ -95,7 +106,7 @@ func (x *index) remove(k Key) (old location, removed bool) {
 		small := make([]slot, 0, 2*n)
 		x.leaves[page] = append(append(small, leaf[:i]...), leaf[i+1:]...)
 	default:
-		x.leaves[page] = slices.Delete(leaf, i, i+1)
+		x.leaves[page] = append(leaf[:i], leaf[i+1:]...)
 	}
 	return old, true
 }
@@ -119,8 +130,8 @@ func (x *index) removeRange(first, last Key, each func(location)) {
 	}
 }
 
-// tops tells the last key of each table.
-func (x *index) tops(each func(Key)) {
+// tops are the last keys of all tables.
+func (x *index) tops() (list []Key) {
 	var last [1 << 8]uint64 // page of each table
 	for page := range x.leaves {
 		t := Key(page << leafBits).Table()
@@ -128,9 +139,10 @@ func (x *index) tops(each func(Key)) {
 	}
 	for _, page := range last {
 		if leaf := x.leaves[page]; len(leaf) > 0 {
-			each(Key(page<<leafBits | uint64(uint8(leaf[len(leaf)-1].word))))
+			list = append(list, Key(page<<leafBits|uint64(uint8(leaf[len(leaf)-1].word))))
 		}
 	}
+	return list
 }
 
 func (x *index) removeFrom(page uint64, first, last Key, each func(location)) {

@@ -300,13 +300,16 @@ func (b *sealed) release() {
 // appendTo appends the record r at an offset of the batch as it is written, but
 // for its checksum.
 func (b *sealed) appendTo(dst []byte, r openRecord, at int) []byte {
-	start := len(dst)
-	if !r.shared {
-		dst = append(dst, b.buf[at:at+r.n]...)
+	start, head, rest := len(dst), recordHeadBytes, at+recordHeadBytes
+	var body []byte
+	if r.shared {
+		rest, body = rest+sharedBytes, b.bodies[r.body].Bytes()
 	} else {
-		dst = append(dst, b.buf[at:at+recordHeadBytes]...)
-		dst = append(append(dst, b.buf[at+recordHeadBytes+sharedBytes:at+r.n]...), b.bodies[r.body].Bytes()...)
+		head, rest = r.n, at+r.n
 	}
+	dst = append(dst, b.buf[at:at+head]...)
+	dst = append(dst, b.buf[rest:at+r.n]...)
+	dst = append(dst, body...)
 	dst[start+wordAt] &^= opSure | opShared
 	return dst
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"sort"
 )
 
@@ -154,7 +153,13 @@ func (v *salvage) inOrder() {
 		a, b := &v.batches[i], &v.batches[j]
 		return cmp.Or(cmp.Compare(a.lsn, b.lsn), cmp.Compare(b.segment.seq, a.segment.seq)) < 0
 	})
-	v.batches = slices.CompactFunc(v.batches, func(a, b foundBatch) bool { return a.lsn == b.lsn })
+	whole := v.batches[:0]
+	for _, b := range v.batches {
+		if n := len(whole); n == 0 || whole[n-1].lsn != b.lsn { // of two the first
+			whole = append(whole, b)
+		}
+	}
+	v.batches = whole
 	if len(v.batches) == 0 {
 		return
 	}

@@ -125,7 +125,9 @@ func serve(w *wal, lock *os.File) *Store {
 		jobs: make(chan job, 1), reads: make(chan readJob, readsMax), ended: make(chan struct{}, 2),
 	}
 	s.open.stats = &w.stats
-	w.index.tops(s.open.know)
+	for _, k := range w.index.tops() {
+		s.open.know(k)
+	}
 	s.held.Store(w.holdings())
 	s.startWriter()
 	return s

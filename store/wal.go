@@ -27,6 +27,7 @@ type wal struct {
 	live  int64      // bytes of live records
 
 	out     []byte // the batch being made, aligned for direct writing
+	small   int    // batches in a row that did not need such a buffer
 	ops     lastOps
 	clean   cleaner
 	lap     lap
@@ -126,15 +127,27 @@ func (w *wal) write() error {
 	w.stats.batch(count, len(padded))
 	w.finishCleaning()
 	w.freeGiven(h.tail)
-	if cap(w.out) > bufferKept && cap(w.out) > 4*len(padded) {
-		freeBuffer(w.out)
-		w.out = nil
-	}
+	w.giveBack(len(padded))
 	return nil
 }
 
-// bufferKept is what buffers may keep between batches.
-const bufferKept = 1 << 20
+const (
+	bufferKept = 1 << 20 // what buffers may keep between batches
+	smallMost  = 16      // small batches in a row, until the buffer of large ones is given back
+)
+
+// giveBack frees the buffer after some batches in a row that did not need it:
+// large ones come together, and to touch new memory costs as much as to copy.
+func (w *wal) giveBack(used int) {
+	if cap(w.out) <= max(bufferKept, 4*used) {
+		w.small = 0
+		return
+	}
+	if w.small++; w.small > smallMost {
+		freeBuffer(w.out)
+		w.out, w.small = nil, 0
+	}
+}
 
 // room is b with capacity for n bytes, in memory that direct writes accept.
 func room(b []byte, n int) []byte {

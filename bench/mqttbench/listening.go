@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -140,7 +141,7 @@ func socketOwner(links []string) (pid int, err error) {
 	if len(owners) == 0 {
 		return 0, errHidden
 	}
-	slices.Sort(owners)
+	sort.Slice(owners, func(i, j int) bool { return owners[i] < owners[j] })
 	if owners[0] == 1 && len(owners) > 1 {
 		return owners[1], nil
 	}
