@@ -248,7 +248,7 @@ func (g *openBatch) sweep() {
 	g.count()
 }
 
-// trim forgets the places before the first that is taken.
+// trim forgets the places before the first that is taken, if they are many.
 func (r *row) trim() {
 	n := 0
 	for n < len(r.places) && r.places[n] == 0 {
@@ -256,6 +256,9 @@ func (r *row) trim() {
 	}
 	if n == len(r.places) {
 		r.places = r.places[:0]
+		return
+	}
+	if n < len(r.places)/2 {
 		return
 	}
 	r.base += Key(n)
