@@ -12,7 +12,7 @@ type lot struct {
 	wanted int    // entries of QoS 1 that were not acknowledged yet
 	firm   bool   // it holds more than those and their messages: only the disk will do
 	queued bool   // some of them wait in a queue
-	since  int64  // when the first came, ns
+	since  int64  // when they had left for their subscribers, ns; 0: they have not
 	batchList
 }
 
@@ -76,7 +76,7 @@ func (k *keeper) lotOf(n uint64) *lot { return k.lots[n-k.done-1] }
 func (k *keeper) want(entry uint64, waits bool) {
 	l := k.lot()
 	if l.first == 0 {
-		l.first, l.since = entry, k.r.now
+		l.first = entry
 	}
 	l.wanted++
 	k.patience.put++
@@ -125,6 +125,9 @@ func (k *keeper) closeLot() {
 
 // endLot ends the lot of a pass, and lets go what nobody needs any more.
 func (k *keeper) endLot() {
+	if n := len(k.lots); n > 1 && k.lots[n-2].since == 0 {
+		k.lots[n-2].since = k.r.now // what a pass sends leaves at its end
+	}
 	if k.lastNeed == k.open && len(k.lots) < lotsMax {
 		k.closeLot()
 	}
@@ -149,23 +152,29 @@ func (k *keeper) endLot() {
 func (k *keeper) patient() (until int64, wait bool) {
 	p := &k.patience
 	switch {
-	case k.messages-p.before < companyMin, !k.store.Room(0):
+	case k.messages-p.before < companyMin:
 		return 0, false
 	case p.atOnce > 0:
 		p.atOnce--
 		return 0, false
 	}
+	var oldest *lot
 	for n := max(k.sealedLot, k.done) + 1; n <= k.open; n++ {
 		l := k.lotOf(n)
 		if l.firm || l.queued {
 			return 0, false
 		}
-		if until == 0 && l.wanted > 0 {
-			until = l.since + min(ackWait, ackCommits*p.took)
+		if oldest == nil && l.wanted > 0 {
+			oldest = l
 		}
 	}
-	if k.r.now < until {
-		return until, true
+	most := min(ackWait, ackCommits*p.took)
+	switch {
+	case oldest == nil || most == 0:
+	case oldest.since == 0: // in the pass that follows at once it is known
+		return k.r.now, true
+	case k.r.now < oldest.since+most:
+		return oldest.since + most, true
 	}
 	p.judge()
 	return 0, false

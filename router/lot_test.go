@@ -120,6 +120,7 @@ func TestBatchDoesNotWaitForLong(t *testing.T) {
 	waits := func() bool {
 		p.flow(1, 8)
 		waits := !d.mem.Committing()
+		d.settle()
 		d.sleep(0.0021)
 		if !d.mem.Committing() {
 			t.Fatal("the batch waits for more than two milliseconds")
