@@ -75,18 +75,19 @@ func (c *Certificate) rows() []*row {
 
 // listenerLimits are the limits that a connection has for itself; the others
 // bound what all clients share.
-func listenerLimits() (list []broker.LimitRow) {
+func listenerLimits() []broker.LimitRow {
 	own := []string{
 		"packet-bytes-max", "connect-bytes-max", "connect-timeout", "client-id-bytes-max", "inflight-max",
 		"queued-messages-max", "queued-bytes-max", "subscriptions-max", "session-expiry", "receive-maximum",
 		"topic-alias-max", "topic-alias-out-max", "keep-alive-max",
 	}
+	var rows []broker.LimitRow
 	for _, l := range broker.LimitRows() {
 		if slices.Contains(own, l.Name) {
-			list = append(list, l)
+			rows = append(rows, l)
 		}
 	}
-	return list
+	return rows
 }
 
 func listenerLimitRows(to *broker.Limits) []*row {

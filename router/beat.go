@@ -26,5 +26,5 @@ func (k *keeper) Due(int64) {
 }
 
 func (k *keeper) putBeat() {
-	k.put(recordKey(tableMeta, 0), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, promised)
+	k.put(recordKey(tableMeta, metaBeat), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, promised)
 }

@@ -184,6 +184,7 @@ func (k *keeper) wakeAt(at int64) {
 // seal hands the open batch over.
 func (k *keeper) seal() {
 	k.lazy = k.writeDirty(k.lazy)
+	k.noteWear(wearEvery)
 	n := k.open
 	for _, l := range k.lots {
 		for _, s := range l.sessions {
@@ -216,6 +217,7 @@ func (k *keeper) committed(n uint64, err error) {
 		k.patience.took = k.r.now - k.patience.sealedAt
 		k.lookAtWear()
 		k.release(n)
+		k.forgetEnds()
 	case errors.Is(err, ErrStoreFull): // what waits, waits for the next
 		k.err = err
 	default:

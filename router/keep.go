@@ -27,16 +27,16 @@ type keeper struct {
 	scratch []byte
 
 	// What waits on disk only, see shelf.go.
-	durable    uint64   // entries up to it are durable
-	sealed     uint64   // and up to it those of the batch that is being committed
-	shelfBytes int64    // memory that stubs take
-	keys       []uint64 // scratch of reads
-	hungry     []*shelf // could not read, because too many did
-	again      rereads  // could not read, because the disk did not
-	unreadable int      // messages that could not be read
-	estates    []*shelf // of sessions that have ended
-	estateDone int      // messages of estates in the open batch
-	ended      uint64   // lot with the last end of a session
+	durable    uint64            // entries up to it are durable
+	sealed     uint64            // and up to it those of the batch that is being committed
+	shelfBytes int64             // memory that stubs take
+	keys       []uint64          // scratch of reads
+	hungry     []*shelf          // could not read, because too many did
+	again      rereads           // could not read, because the disk did not
+	unreadable int               // messages that could not be read
+	estates    []*shelf          // of sessions that have ended
+	estateDone int               // messages of estates in the open batch
+	ended      map[string]uint64 // batches with the ends of sessions that are not durable, by client identifier
 
 	batches
 }
@@ -75,7 +75,7 @@ func newKeeper(r *Router, cfg *Config) *keeper {
 			return &Identity{User: string(saved)}
 		}
 	}
-	k.open, k.lots, k.named, k.again.k = 1, []*lot{{}}, newCounts(), k
+	k.open, k.lots, k.named, k.again.k, k.ended = 1, []*lot{{}}, newCounts(), k, map[string]uint64{}
 	return k
 }
 
@@ -151,7 +151,7 @@ func (c *Client) keepConnect(s *Session, mark uint64) {
 		}
 		k.startBeat()
 	}
-	if (k.needs != mark || k.ended > k.done) && k.accepts() == nil { // a session may have ended, and it is told
+	if k.owesEnd(s.id) || k.needs != mark && k.accepts() == nil {
 		c.await()
 		c.hush()
 	}
@@ -181,7 +181,7 @@ func (r *Router) keepEnd(s *Session) {
 		k.deleteWill(s)
 	}
 	k.delete(recordKey(tableSessions, n), promised)
-	k.ended = k.open
+	k.ended[s.id] = k.open
 	if s.received != nil && !k.failed {
 		k.store.DeleteRange(recordKey(tableReceived, n<<receivedShift), recordKey(tableReceived, n<<receivedShift|0xffff))
 		k.changed(promised, 0)
@@ -476,4 +476,5 @@ func (k *keeper) writeLast() {
 		}
 	}
 	k.dirty, k.lazy = nil, nil
+	k.noteWear(0)
 }

@@ -153,16 +153,16 @@ func (v *salvage) inOrder() {
 		a, b := &v.batches[i], &v.batches[j]
 		return cmp.Or(cmp.Compare(a.lsn, b.lsn), cmp.Compare(b.segment.seq, a.segment.seq)) < 0
 	})
-	whole := v.batches[:0]
-	for _, b := range v.batches {
-		if n := len(whole); n == 0 || whole[n-1].lsn != b.lsn { // of two the first
-			whole = append(whole, b)
-		}
-	}
-	v.batches = whole
 	if len(v.batches) == 0 {
 		return
 	}
+	once := v.batches[:1]
+	for _, b := range v.batches[1:] {
+		if b.lsn != once[len(once)-1].lsn {
+			once = append(once, b)
+		}
+	}
+	v.batches = once
 	tail := v.batches[len(v.batches)-1].tail
 	kept := v.batches[:0]
 	for _, b := range v.batches {

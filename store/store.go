@@ -214,7 +214,7 @@ func (s *Store) Seal(done func(error)) bool {
 	if s.busy || s.closed {
 		return false
 	}
-	s.busy = true
+	s.busy, s.wal.early = true, early{}       // who did not load will not
 	s.jobs <- job{s.open.take(s.spare), done} // has room: there is never more than one
 	s.spare = sealed{}
 	return true

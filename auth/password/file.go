@@ -216,7 +216,7 @@ func (f *File) Delete(user string) bool {
 	before := len(f.lines)
 	kept := f.lines[:0]
 	for _, l := range f.lines {
-		if user == "" || l.user != user {
+		if l.user != user || user == "" {
 			kept = append(kept, l)
 		}
 	}
