@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/internal/buf"
-
 	"github.com/loopmq/loopmq/store"
 )
 
