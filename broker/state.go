@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
 	"github.com/loopmq/loopmq/store"
 )
@@ -54,8 +55,13 @@ func (s *state) post(f func()) {
 // Put implements router.Store.
 func (s *state) Put(key uint64, head, body []byte) { s.Store.Put(store.Key(key), head, body) }
 
+// PutShared implements router.Store.
+func (s *state) PutShared(key uint64, head []byte, body *buf.Ref) {
+	s.Store.PutShared(store.Key(key), head, body)
+}
+
 // Delete implements router.Store.
-func (s *state) Delete(key uint64) { s.Store.Delete(store.Key(key)) }
+func (s *state) Delete(key uint64) bool { return s.Store.Delete(store.Key(key)) }
 
 // DeleteRange implements router.Store.
 func (s *state) DeleteRange(first, last uint64) {

@@ -17,6 +17,9 @@ func (c *Client) handlePuback(k *codec.Packet) error {
 	if c.r.ack.Reason.Failed() {
 		c.r.stats.NegativeAcks++
 	}
+	if s.kept != nil {
+		c.r.keep.acknowledged(&e.delivery)
+	}
 	c.r.finish(s, e)
 	c.r.pump(s)
 	return nil

@@ -11,9 +11,10 @@ import (
 // yet waits for the batch that holds it:
 //
 //	gather  handlers put records, and their answers into a queue of the client
-//	seal    at the end of a pass, unless a commit is in flight
+//	seal    at the end of a pass, unless a commit is in flight, or what gathers is
+//	        about to be acknowledged (lot.go)
 //	release when the store says that the batch is durable: answers leave, then
-//	        deliveries with QoS 2 of that batch
+//	        deliveries with QoS 2 of that batch; or when nobody needs it any more
 //
 // One batch is in flight and one gathers, so a lone message does not wait for
 // company, and under load a commit serves many.
@@ -31,18 +32,21 @@ const (
 // nothing is committed any more.
 var ErrStoreFull = errors.New("store is full")
 
-// batches counts commits, and knows who waits for which.
+// batches counts lots and commits, and knows who waits for which.
 type batches struct {
-	open      uint64 // number of the batch that gathers
-	done      uint64 // all up to it are durable
+	lots      []*lot // that are not done; the last one gathers
+	spareLots []*lot
+	released  []*lot // scratch
+	open      uint64 // number of the lot that gathers
+	done      uint64 // all up to it are durable, or need not be
+	sealedLot uint64 // all up to it were handed to the store
 	needs     uint64 // records that somebody may wait for, so far
-	lastNeed  uint64 // batch that holds the last of them
+	lastNeed  uint64 // lot that holds the last of them
+	patience  patience
 	inFlight  bool
 	lazyBytes int
 	lazySince int64 // ns; 0: nothing is lazy
 	lazyWait  int64 // ns that such records wait for company
-	gathering batchList
-	flying    batchList
 	idle      []*waits
 	err       error // why nothing is durable: the store is full, or has failed
 	failed    bool
@@ -52,41 +56,26 @@ type batches struct {
 	beat      beat
 }
 
-// batchList is who waits for a batch.
-type batchList struct {
-	clients  []*Client
-	sessions []*Session
-	shelves  []*shelf
+// retry wakes the loop when a full store is to be tried again, or what gathers has
+// waited long enough.
+type retry struct {
+	timer timer.Timer
+	at    int64 // ns; when it is due, while it is armed
 }
-
-func (l *batchList) take(o *batchList) {
-	l.clients = append(l.clients, o.clients...)
-	l.sessions = append(l.sessions, o.sessions...)
-	l.shelves = append(l.shelves, o.shelves...)
-	o.reset()
-}
-
-func (l *batchList) reset() {
-	clear(l.clients)
-	clear(l.sessions)
-	clear(l.shelves)
-	l.clients, l.sessions, l.shelves = l.clients[:0], l.sessions[:0], l.shelves[:0]
-}
-
-// retry wakes the loop when a full store is to be tried again, or lazy records
-// have waited long enough.
-type retry struct{ timer timer.Timer }
 
 // Due does nothing: EndPass looks what there is to do.
 func (*retry) Due(int64) {}
 
 // changed notes that the open batch has got a record.
 func (k *keeper) changed(u urgency, size int) {
-	if u == promised {
+	if u >= wanted {
 		k.needs++
 	}
 	if u != later {
 		k.lastNeed = k.open
+		if u != wanted {
+			k.lot().firm = true
+		}
 		return
 	}
 	k.lazyBytes += size + 24
@@ -130,12 +119,17 @@ func (k *keeper) crowded() bool { return k != nil && !k.failed && !k.store.Room(
 
 // commit seals the open batch if it is time to. Once a pass, at its end.
 func (k *keeper) commit() {
-	if k.failed || k.inFlight {
+	if k.failed {
+		return
+	}
+	k.endLot()
+	if k.inFlight {
 		return
 	}
 	k.dirty = k.writeDirty(k.dirty)
 	k.look()
 	now := k.r.now
+	need := k.lastNeed > max(k.sealedLot, k.done)
 	lazy := k.lazySince != 0 && (k.lazyBytes > lazyBytesMax || now-k.lazySince >= k.lazyWait)
 	switch {
 	case k.failed:
@@ -144,11 +138,16 @@ func (k *keeper) commit() {
 		k.retryAt = k.r.after(fullRetry)
 	case k.err != nil:
 		return
-	case k.lastNeed != k.open && !lazy:
+	case !need && !lazy:
 		if k.lazySince != 0 {
 			k.wakeAt(k.lazySince + k.lazyWait)
 		}
 		return
+	case need && !lazy:
+		if until, wait := k.patient(); wait {
+			k.wakeAt(until)
+			return
+		}
 	}
 	k.seal()
 }
@@ -176,7 +175,8 @@ func (k *keeper) look() {
 
 // wakeAt has EndPass called again in time.
 func (k *keeper) wakeAt(at int64) {
-	if !k.wake.timer.Armed() {
+	if !k.wake.timer.Armed() || at < k.wake.at {
+		k.wake.at = at
 		k.r.timers.Set(&k.wake.timer, &k.wake, at)
 	}
 }
@@ -186,10 +186,11 @@ func (k *keeper) seal() {
 	k.lazy = k.writeDirty(k.lazy)
 	k.noteWear(wearEvery)
 	n := k.open
-	k.flying.take(&k.gathering)
-	for _, s := range k.flying.sessions {
-		if s.kept != nil {
-			s.kept.sealing = s.out.next
+	for _, l := range k.lots {
+		for _, s := range l.sessions {
+			if s.kept != nil {
+				s.kept.sealing = s.out.next
+			}
 		}
 	}
 	if !k.store.Seal(func(err error) { k.committed(n, err) }) {
@@ -197,7 +198,9 @@ func (k *keeper) seal() {
 	}
 	k.inFlight = true
 	k.sealed, k.enlisted, k.estateDone = k.entries, k.sessions, 0
-	k.open++
+	k.closeLot()
+	k.sealedLot, k.patience.sealedAt = n, k.r.now
+	k.patience.begin(k.messages)
 	k.lazyBytes, k.lazySince = 0, 0
 	if len(k.lazy) > 0 { // there was no room
 		k.lazySince = k.r.now
@@ -205,15 +208,16 @@ func (k *keeper) seal() {
 	k.r.timers.Stop(&k.wake.timer)
 }
 
-// committed is called when batch n is durable, or is not.
+// committed is called when the batch with the lots up to n is durable, or is not.
 func (k *keeper) committed(n uint64, err error) {
 	k.inFlight = false
 	switch {
 	case err == nil:
-		k.err, k.done, k.durable, k.lasting = nil, n, k.sealed, k.enlisted
-		k.forgetEnds()
+		k.err, k.durable, k.lasting = nil, k.sealed, k.enlisted
+		k.patience.took = k.r.now - k.patience.sealedAt
 		k.lookAtWear()
-		k.release()
+		k.release(n)
+		k.forgetEnds()
 	case errors.Is(err, ErrStoreFull): // what waits, waits for the next
 		k.err = err
 	default:
@@ -225,43 +229,23 @@ func (k *keeper) committed(n uint64, err error) {
 func (k *keeper) fail(err error) {
 	k.err, k.failed = err, true
 	k.r.event(&Event{Kind: EventStore, Err: err, Detail: "failed"})
-	k.flying.take(&k.gathering)
-	for _, c := range k.flying.clients {
-		if c.waits != nil {
-			c.close(errStoreFailed)
+	for _, l := range k.lots {
+		for _, c := range l.clients {
+			if c.waits != nil {
+				c.close(errStoreFailed)
+			}
 		}
+		l.reset()
 	}
-	k.flying.reset()
 	k.dirty, k.lazy = nil, nil
 }
 
-// release lets go what waited for the batches up to done.
-func (k *keeper) release() {
-	list := k.flying
-	k.flying = batchList{}
-	for _, c := range list.clients {
-		k.releaseAnswers(c)
-	}
-	for _, s := range list.sessions {
-		if s.kept != nil {
-			s.kept.settled = s.kept.sealing
-			k.r.pump(s)
-		}
-	}
-	for _, t := range list.shelves {
-		t.settle()
-	}
-	if len(k.flying.clients)+len(k.flying.sessions)+len(k.flying.shelves) == 0 { // for the next
-		list.reset()
-		k.flying = list
-	}
-}
-
-// list has s pumped when the open batch is durable.
+// list has s pumped when the open lot is durable.
 func (k *keeper) list(s *Session) {
 	if s.kept.listed != k.open {
 		s.kept.listed = k.open
-		k.gathering.sessions = append(k.gathering.sessions, s)
+		l := k.lot()
+		l.sessions, l.firm = append(l.sessions, s), true
 	}
 }
 
@@ -270,13 +254,13 @@ func (k *keeper) list(s *Session) {
 type waits struct {
 	buf    []byte // frames
 	marks  []waitMark
-	batch  uint64 // for which the next answer waits
-	listed uint64 // batch whose list the client is on
-	mute   uint64 // batch of the CONNACK, before which nothing may leave; 0 = it has left
+	batch  uint64 // lot for which the next answer waits
+	listed uint64 // lot whose list the client is on
+	mute   uint64 // lot of the CONNACK, before which nothing may leave; 0 = it has left
 	window int32  // Client.window after CONNACK
 }
 
-// waitMark says that the answers up to end wait for batch.
+// waitMark says that the answers up to end wait for a lot.
 type waitMark struct {
 	batch uint64
 	end   int
@@ -294,13 +278,10 @@ func (c *Client) await() {
 	}
 	w := c.waits
 	w.batch = k.lastNeed
-	list := &k.gathering
-	if w.batch != k.open { // in flight, or waiting for room
-		list = &k.flying
-	}
 	if w.listed != w.batch {
 		w.listed = w.batch
-		list.clients = append(list.clients, c)
+		l := k.lotOf(w.batch)
+		l.clients = append(l.clients, c)
 	}
 }
 
@@ -353,7 +334,7 @@ func (c *Client) answerLater(frame []byte) error {
 	return nil
 }
 
-// releaseAnswers sends the answers to c that waited for batches up to done.
+// releaseAnswers sends the answers to c that waited for lots up to done.
 func (k *keeper) releaseAnswers(c *Client) {
 	w := c.waits
 	if w == nil {
@@ -362,6 +343,9 @@ func (k *keeper) releaseAnswers(c *Client) {
 	if c.closing {
 		k.dropWaits(c)
 		return
+	}
+	if w.mute == 0 && len(w.marks) > 0 && w.marks[0].batch > k.done {
+		return // it waits for a later one, on whose list it is as well
 	}
 	end, n := 0, 0
 	for n < len(w.marks) && w.marks[n].batch <= k.done {

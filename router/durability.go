@@ -117,6 +117,7 @@ type urgency byte
 const (
 	later    urgency = iota // nobody: it goes with what comes, or after the lazy interval
 	soon                    // what is sent, but not the client that caused it
+	wanted                  // the answers that follow, until all have acknowledged the message
 	promised                // the answers that follow
 )
 

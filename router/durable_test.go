@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopmq/loopmq/internal/buf"
+
 	"github.com/loopmq/loopmq/router"
 	"github.com/loopmq/loopmq/store"
 )
@@ -19,7 +21,11 @@ type memStore struct {
 }
 
 func (m memStore) Put(key uint64, head, body []byte) { m.Mem.Put(store.Key(key), head, body) }
-func (m memStore) Delete(key uint64)                 { m.Mem.Delete(store.Key(key)) }
+func (m memStore) Delete(key uint64) bool            { return m.Mem.Delete(store.Key(key)) }
+func (m memStore) PutShared(key uint64, head []byte, body *buf.Ref) {
+	m.Mem.PutShared(store.Key(key), head, body)
+}
+
 func (m memStore) DeleteRange(first, last uint64) {
 	m.Mem.DeleteRange(store.Key(first), store.Key(last))
 }

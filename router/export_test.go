@@ -129,3 +129,40 @@ func (r *Router) paintMessage(m *Message) string {
 
 // ArmNobodys arms a timer that belongs to nothing.
 func (r *Router) ArmNobodys() { r.timers.Set(new(timer.Timer), &retainedEnd{r: r}, 1<<62) }
+
+// CheckLots holds what lots want against the deliveries that are not acknowledged.
+func (r *Router) CheckLots() error {
+	k := r.keep
+	if k == nil || k.failed {
+		return nil
+	}
+	unacked := make([]int, len(k.lots))
+	note := func(d *delivery) {
+		if d.key == 0 || d.qos != 1 || d.msg == nil || d.msg.class != DurabilitySync {
+			return
+		}
+		for i := len(k.lots) - 1; i >= 0; i-- {
+			if first := k.lots[i].first; first != 0 && first <= d.key {
+				unacked[i]++
+				return
+			}
+		}
+	}
+	for _, s := range k.r.sessions {
+		for i := range s.out.open {
+			note(&s.out.at(i).delivery)
+		}
+		for i := range s.queue.n {
+			note(s.queue.at(i))
+		}
+	}
+	for i, l := range k.lots {
+		if l.wanted < unacked[i] {
+			return fmt.Errorf("lot %d wants %d entries, %d are not acknowledged", k.done+1+uint64(i), l.wanted, unacked[i])
+		}
+		if !l.firm && len(l.sessions)+len(l.shelves) > 0 {
+			return fmt.Errorf("lot %d may go before it is durable, and is waited for", k.done+1+uint64(i))
+		}
+	}
+	return differs("lots", len(k.lots), int(k.open-k.done))
+}

@@ -41,6 +41,9 @@ func (w *world) check() {
 	if err := w.r.CheckInvariants(); err != nil {
 		w.t.Errorf("invariant broken: %v", err)
 	}
+	if err := w.r.CheckLots(); err != nil {
+		w.t.Errorf("lots: %v", err)
+	}
 }
 
 // pass runs f as one pass of a loop, reaps what was closed and checks all

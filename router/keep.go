@@ -1,7 +1,5 @@
 package router
 
-import "github.com/loopmq/loopmq/internal/timer"
-
 // keeper writes down what must outlive the process: sessions that outlive
 // their connection and what they hold, and retained messages. There is none
 // without Config.Store, and sessions that end with their connection have
@@ -52,8 +50,8 @@ type kept struct {
 	number  uint64
 	sealing uint64 // flights below it are in the batch that is being committed, or before
 	settled uint64 // flights below it are durable
-	release uint64 // batch that holds the last "PUBREC seen"
-	listed  uint64 // batch whose list it is on
+	release uint64 // lot that holds the last "PUBREC seen"
+	listed  uint64 // lot whose list it is on
 	will    bool   // there is a record of a will
 	shelf   *shelf // what waits behind the window; nil: nothing does
 
@@ -81,7 +79,7 @@ func newKeeper(r *Router, cfg *Config) *keeper {
 			return &Identity{User: string(saved)}
 		}
 	}
-	k.open, k.named, k.again.k, k.ended = 1, newCounts(), k, map[string]uint64{}
+	k.open, k.lots, k.named, k.again.k, k.ended = 1, []*lot{{}}, newCounts(), k, map[string]uint64{}
 	return k
 }
 
@@ -95,12 +93,24 @@ func (k *keeper) put(key uint64, record, body []byte, u urgency) {
 	k.changed(u, len(record)+len(body))
 }
 
+// putMessage is put with the payload of m, of which it does not need a copy.
+func (k *keeper) putMessage(key uint64, record []byte, m *Message, u urgency) {
+	if m.large == nil || k.failed {
+		k.put(key, record, m.Payload(), u)
+		return
+	}
+	k.scratch = record[:0]
+	k.store.PutShared(key, record, m.large.Retain())
+	k.changed(u, len(record)+len(m.Payload()))
+}
+
 func (k *keeper) delete(key uint64, u urgency) {
 	if k.failed {
 		return
 	}
-	k.store.Delete(key)
-	k.changed(u, 0)
+	if k.store.Delete(key) || u != later {
+		k.changed(u, 0)
+	}
 }
 
 // wallOf is an instant of the monotonic clock in wall time; 0 stays 0.
@@ -294,19 +304,24 @@ func (r *Router) keepEntry(s *Session, d *delivery, flight uint64) {
 		return
 	}
 	fresh := d.key == 0
+	u := later
+	switch {
+	case class == DurabilitySync && d.qos == 2:
+		u = promised
+	case class == DurabilitySync && fresh:
+		u = wanted
+	case sends:
+		u = soon
+	}
 	if fresh {
 		k.entries++
 		d.key = k.entries
 		if class != DurabilityNone {
-			k.hold(d.msg)
+			k.hold(d.msg, u)
 		}
-	}
-	u := later
-	switch {
-	case class == DurabilitySync && (fresh || d.qos == 2):
-		u = promised
-	case sends:
-		u = soon
+		if u == wanted && !k.failed {
+			k.want(d.key, flight == 0)
+		}
 	}
 	k.putEntry(s, d, flight, u)
 }
@@ -350,8 +365,8 @@ func (r *Router) dropEntry(d *delivery) {
 	}
 }
 
-// hold writes m down for its first entry.
-func (k *keeper) hold(m *Message) {
+// hold writes m down for its first entry, which is as urgent.
+func (k *keeper) hold(m *Message, u urgency) {
 	if m.key != 0 && k.named.of(m.key) > 0 {
 		k.named.add(m.key, 1)
 		return
@@ -361,7 +376,7 @@ func (k *keeper) hold(m *Message) {
 	m.key = k.messages
 	k.named.add(m.key, 1)
 	rec := k.body(m)
-	k.put(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m.Payload(), urgencyOf(k.class(m)))
+	k.putMessage(recordKey(tableMessages, m.key), rec.append(append(k.scratch[:0], recordVersion)), m, u)
 }
 
 // letGo takes m away with its last entry.
@@ -415,7 +430,7 @@ func (k *keeper) putRetained(m *retainedMessage, u urgency, by string) {
 	m.dirty = false
 	k.wear.count(m.msg, by)
 	rec := retainedRecord{qos: m.qos, body: k.body(m.msg)}
-	k.put(recordKey(tableRetained, m.key), rec.append(k.scratch[:0]), m.msg.Payload(), u)
+	k.putMessage(recordKey(tableRetained, m.key), rec.append(k.scratch[:0]), m.msg, u)
 }
 
 // dropRetained takes the message of a topic away.
@@ -466,31 +481,4 @@ func (k *keeper) writeLast() {
 	}
 	k.dirty, k.lazy = nil, nil
 	k.noteWear(0)
-}
-
-// The beat tells a start how long the broker was away at most, so that sessions
-// which were connected then do not live longer for it.
-const (
-	beatEvery = int64(600e9) // ns
-	beatSlack = int64(60e9)
-)
-
-type beat struct{ timer timer.Timer }
-
-func (k *keeper) startBeat() {
-	if !k.beat.timer.Armed() {
-		k.putBeat()
-		k.r.timers.Set(&k.beat.timer, k, k.r.after(beatEvery))
-	}
-}
-
-// Due notes that the broker runs, for as long as it has clients.
-func (k *keeper) Due(int64) {
-	if k.r.stats.Clients > 0 {
-		k.startBeat()
-	}
-}
-
-func (k *keeper) putBeat() {
-	k.put(recordKey(tableMeta, metaBeat), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, promised)
 }

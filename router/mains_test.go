@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/loopmq/loopmq/internal/buf"
+
 	"github.com/loopmq/loopmq/router"
 	"github.com/loopmq/loopmq/store"
 )
@@ -70,7 +72,11 @@ type diskStore struct {
 }
 
 func (s diskStore) Put(key uint64, head, body []byte) { s.Store.Put(store.Key(key), head, body) }
-func (s diskStore) Delete(key uint64)                 { s.Store.Delete(store.Key(key)) }
+func (s diskStore) Delete(key uint64) bool            { return s.Store.Delete(store.Key(key)) }
+func (s diskStore) PutShared(key uint64, head []byte, body *buf.Ref) {
+	s.Store.PutShared(store.Key(key), head, body)
+}
+
 func (s diskStore) DeleteRange(first, last uint64) {
 	s.Store.DeleteRange(store.Key(first), store.Key(last))
 }

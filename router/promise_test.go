@@ -319,11 +319,14 @@ func TestWhatIsAcknowledgedInTimeIsNotWritten(t *testing.T) {
 	d.sleep(2)
 	d.flush()
 	s.take()
+	p.take()
 	before := d.mem.Stats().LiveRecords
 	p.send("32 06 00 01 't' 00 01 'a'") // is on its way to the disk
 	p.send("32 06 00 01 't' 00 02 'b'")
 	s.send("40 02 00 01 40 02 00 02")
+	p.expect("40 02 00 01 40 02 00 02") // nobody needs them on the disk any more
 	d.flush()
+	d.sleep(1.1) // the removal of the first
 	d.flush()
 	if after := d.mem.Stats().LiveRecords; after != before {
 		t.Errorf("%d records, before there were %d", after, before)

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/loopmq/loopmq/internal/buf"
 )
 
 // anyRecord is what all records can do.
@@ -83,12 +85,13 @@ type mapStore struct {
 	reads  []func()
 }
 
-func (m *mapStore) Put(uint64, []byte, []byte) {}
-func (m *mapStore) Delete(uint64)              {}
-func (m *mapStore) DeleteRange(uint64, uint64) {}
-func (m *mapStore) Room(int) bool              { return true }
-func (m *mapStore) Err() error                 { return nil }
-func (m *mapStore) Seal(func(error)) bool      { return true }
+func (m *mapStore) Put(uint64, []byte, []byte)                  {}
+func (m *mapStore) Delete(uint64) bool                          { return true }
+func (m *mapStore) DeleteRange(uint64, uint64)                  {}
+func (m *mapStore) PutShared(_ uint64, _ []byte, body *buf.Ref) { body.Release() }
+func (m *mapStore) Room(int) bool                               { return true }
+func (m *mapStore) Err() error                                  { return nil }
+func (m *mapStore) Seal(func(error)) bool                       { return true }
 func (m *mapStore) Read(keys []uint64, done func([]StoreValue)) bool {
 	m.reads = append(m.reads, func() { done(m.Fetch(keys)) })
 	return true

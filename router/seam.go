@@ -65,13 +65,17 @@ type Listener struct {
 
 // Store keeps records over the end of the process. It is called on the loop and
 // must not wait for a disk. Keys have their table in the top byte; values are
-// copied.
+// copied, but for shared bodies.
 type Store interface {
 	// Put adds a record to the open batch, or replaces the one with that key.
 	// The value is head followed by body.
 	Put(key uint64, head, body []byte)
-	// Delete takes a record away, if there is one.
-	Delete(key uint64)
+	// PutShared is Put with a body that is not copied, but released when nobody
+	// needs it any more.
+	PutShared(key uint64, head []byte, body *buf.Ref)
+	// Delete takes a record away, if there is one. False: it was put in the open
+	// batch, and nothing is left to be written.
+	Delete(key uint64) bool
 	// DeleteRange takes away all records from first to last.
 	DeleteRange(first, last uint64)
 	// Room tells whether n bytes more are welcome now. Put takes them all the same.

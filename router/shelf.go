@@ -19,7 +19,7 @@ type shelf struct {
 	here    queue // of class none: messages whose places are in cold
 	void    int   // so many of the first of those places are of nobody any more
 	fresh   queue
-	listed  uint64 // batch whose list it is on
+	listed  uint64 // lot whose list it is on
 	reading bool
 	hungry  bool // is on keeper.hungry, or will be (reread.go)
 	ails    bool // the last read failed
@@ -96,7 +96,8 @@ func (s *Session) wait(d delivery) {
 	t.fresh.push(d)
 	if t.listed != r.keep.open {
 		t.listed = r.keep.open
-		r.keep.gathering.shelves = append(r.keep.gathering.shelves, t)
+		l := r.keep.lot()
+		l.shelves, l.firm = append(l.shelves, t), true
 	}
 }
 

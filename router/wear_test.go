@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/store"
 )
 
@@ -134,7 +135,11 @@ func TestWearOverRestarts(t *testing.T) {
 type noteStore struct{ *store.Mem }
 
 func (m noteStore) Put(key uint64, head, body []byte) { m.Mem.Put(store.Key(key), head, body) }
-func (m noteStore) Delete(key uint64)                 { m.Mem.Delete(store.Key(key)) }
+func (m noteStore) Delete(key uint64) bool            { return m.Mem.Delete(store.Key(key)) }
+func (m noteStore) PutShared(key uint64, head []byte, body *buf.Ref) {
+	m.Mem.PutShared(store.Key(key), head, body)
+}
+
 func (m noteStore) DeleteRange(first, last uint64) {
 	m.Mem.DeleteRange(store.Key(first), store.Key(last))
 }

@@ -41,8 +41,8 @@ func BenchmarkPut(b *testing.B) {
 	head, body := make([]byte, 40), make([]byte, 256)
 	for i := 0; b.Loop(); i++ {
 		m.Put(Key(i), head, body)
-		if len(m.open) > 1<<20 {
-			m.open = m.open[:0]
+		if m.Pending() > 1<<20 {
+			m.open.take(m.open.sealed)
 		}
 	}
 }

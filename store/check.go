@@ -124,7 +124,7 @@ func (w *wal) compactLog() error {
 		}
 	}
 	w.clean.forced = true // an empty batch, to free the last of them
-	if err := w.send(nil, budget{}); err != nil {
+	if err := w.send(&sealed{}, budget{}); err != nil {
 		return err
 	}
 	w.clean.forced = false

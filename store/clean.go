@@ -118,7 +118,7 @@ func (w *wal) cleanStep() error {
 		b.fit = true
 		b.copy = min(half, int(h.size-h.end)-sectorBytes-batchHeadBytes)
 	}
-	return w.send(nil, b)
+	return w.send(&sealed{}, b)
 }
 
 // gather copies live records of the tail to w.out. n is how many bytes of

@@ -47,7 +47,15 @@ func search(leaf []slot, low uint8) (int, bool) {
 	if n := len(leaf); n == 0 || uint8(leaf[n-1].word) < low {
 		return n, false
 	}
-	return slices.BinarySearchFunc(leaf, low, func(s slot, low uint8) int { return int(uint8(s.word)) - int(low) })
+	from, to := 0, len(leaf)
+	for from < to {
+		if m := (from + to) / 2; uint8(leaf[m].word) < low {
+			from = m + 1
+		} else {
+			to = m
+		}
+	}
+	return from, from < len(leaf) && uint8(leaf[from].word) == low
 }
 
 func (x *index) get(k Key) (location, bool) {
@@ -98,7 +106,7 @@ func (x *index) remove(k Key) (old location, removed bool) {
 		small := make([]slot, 0, 2*n)
 		x.leaves[page] = append(append(small, leaf[:i]...), leaf[i+1:]...)
 	default:
-		x.leaves[page] = slices.Delete(leaf, i, i+1)
+		x.leaves[page] = append(leaf[:i], leaf[i+1:]...)
 	}
 	return old, true
 }
@@ -120,6 +128,21 @@ func (x *index) removeRange(first, last Key, each func(location)) {
 			x.removeFrom(page, first, last, each)
 		}
 	}
+}
+
+// tops are the last keys of all tables.
+func (x *index) tops() (list []Key) {
+	var last [1 << 8]uint64 // page of each table
+	for page := range x.leaves {
+		t := Key(page << leafBits).Table()
+		last[t] = max(last[t], page)
+	}
+	for _, page := range last {
+		if leaf := x.leaves[page]; len(leaf) > 0 {
+			list = append(list, Key(page<<leafBits|uint64(uint8(leaf[len(leaf)-1].word))))
+		}
+	}
+	return list
 }
 
 func (x *index) removeFrom(page uint64, first, last Key, each func(location)) {

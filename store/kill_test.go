@@ -77,7 +77,7 @@ func child(dir string) {
 		os.Exit(1)
 	}
 	for n := last + 1; ; n++ {
-		step(n, func(k Key, v string) { s.Put(k, []byte(v), nil) }, s.Delete, s.DeleteRange)
+		step(n, func(k Key, v string) { s.Put(k, []byte(v), nil) }, func(k Key) { s.Delete(k) }, s.DeleteRange)
 		answered := false
 		s.Seal(func(err error) {
 			answered = true

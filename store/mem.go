@@ -18,9 +18,9 @@ type Mem struct {
 
 	durable map[Key][]byte
 	live    int64
-	open    []byte
+	open    openBatch
 	carried []byte // of commits that found no room
-	flight  []byte
+	flight  sealed
 	done    func(error)
 	busy    bool
 	err     error
@@ -47,23 +47,26 @@ func (m *Mem) Load(each func(k Key, size int, value []byte) error) error {
 }
 
 // Put is Store.Put.
-func (m *Mem) Put(k Key, head, body []byte) { m.open = appendPut(m.open, k, head, body) }
+func (m *Mem) Put(k Key, head, body []byte) { m.open.put(k, head, body) }
+
+// PutShared is Store.PutShared.
+func (m *Mem) PutShared(k Key, head []byte, body Shared) { m.open.putShared(k, head, body) }
 
 // Delete is Store.Delete.
-func (m *Mem) Delete(k Key) { m.open = appendRecordHead(m.open, opDelete, k, 0) }
+func (m *Mem) Delete(k Key) bool { return m.open.delete(k) }
 
 // DeleteRange is Store.DeleteRange.
-func (m *Mem) DeleteRange(first, last Key) { m.open = appendDeleteRange(m.open, first, last) }
+func (m *Mem) DeleteRange(first, last Key) { m.open.deleteRange(first, last) }
 
 // Room is Store.Room.
 func (m *Mem) Room(n int) bool {
 	switch {
 	case m.err != nil:
 		return false
-	case m.BatchBytes > 0 && len(m.open) > 0 && len(m.open)+n > m.BatchBytes:
+	case m.BatchBytes > 0 && m.open.bytes > 0 && m.open.bytes+n > m.BatchBytes:
 		return false
 	}
-	return m.LiveMax == 0 || m.live+int64(len(m.open)+n) <= m.LiveMax
+	return m.LiveMax == 0 || m.live+int64(m.open.bytes+n) <= m.LiveMax
 }
 
 // Err is Store.Err.
@@ -75,14 +78,14 @@ func (m *Mem) Err() error {
 }
 
 // Pending is Store.Pending.
-func (m *Mem) Pending() int { return len(m.open) }
+func (m *Mem) Pending() int { return m.open.bytes }
 
 // Seal is Store.Seal; Complete does the rest.
 func (m *Mem) Seal(done func(error)) bool {
 	if m.busy {
 		return false
 	}
-	m.flight, m.open = m.open, nil
+	m.flight = m.open.take(sealed{})
 	m.done, m.busy = done, true
 	return true
 }
@@ -128,16 +131,18 @@ func (m *Mem) Complete(err error) bool {
 	switch {
 	case err == nil:
 		m.apply(m.carried)
-		m.apply(m.flight)
+		m.apply(m.flight.flat(nil))
 		m.carried = nil
 		m.stats.Commits++
 	case errors.Is(err, ErrFull):
-		m.carried = append(m.carried, m.flight...)
+		m.carried = m.flight.flat(m.carried)
 	case !errors.Is(err, ErrFailed):
 		err = fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	done := m.done
-	m.busy, m.err, m.flight, m.done = false, err, nil, nil
+	m.busy, m.err, m.done = false, err, nil
+	m.flight.release()
+	m.flight = sealed{}
 	if done != nil {
 		done(err)
 	}
@@ -171,7 +176,10 @@ func (m *Mem) Crash(flight Flight) *Mem {
 	after.durable, after.live = maps.Clone(m.durable), m.live
 	if m.busy && flight == FlightKept {
 		after.apply(m.carried)
-		after.apply(m.flight)
+		after.apply(m.flight.flat(nil))
+	}
+	for k := range after.durable { // in any order: it is the highest that counts
+		after.open.know(k)
 	}
 	return after
 }

@@ -73,8 +73,8 @@ type Store struct {
 	conf Options
 
 	// The owner's.
-	open   []byte // records of the open batch, checksums left open
-	spare  []byte // the buffer of the batch before, for the next
+	open   openBatch
+	spare  sealed // the memory of the batch before, for the next
 	busy   bool   // a commit is in flight
 	err    error  // of the last commit: ErrFull or ErrFailed with its cause
 	closed bool
@@ -124,6 +124,10 @@ func serve(w *wal, lock *os.File) *Store {
 		wal: w, lock: lock, conf: w.conf,
 		jobs: make(chan job, 1), reads: make(chan readJob, readsMax), ended: make(chan struct{}, 2),
 	}
+	s.open.stats = &w.stats
+	for _, k := range w.index.tops() {
+		s.open.know(k)
+	}
 	s.held.Store(w.holdings())
 	s.startWriter()
 	return s
@@ -143,24 +147,35 @@ func (s *Store) Load(each func(k Key, size int, value []byte) error) error {
 // value is head followed by body, copied.
 //
 // hot: no allocation but the growth of the batch, no call out of the package.
-func (s *Store) Put(k Key, head, body []byte) { s.open = appendPut(s.open, k, head, body) }
+func (s *Store) Put(k Key, head, body []byte) { s.open.put(k, head, body) }
+
+// PutShared is Put with a body that is not copied: it stays as it is until the
+// store releases it, on the owner's goroutine, which may be at once.
+//
+// hot: no allocation but the growth of the batch.
+func (s *Store) PutShared(k Key, head []byte, body Shared) { s.open.putShared(k, head, body) }
 
 // Delete takes the record with that key away, if there is one. A record that is
-// put and deleted before its batch is sealed never reaches the disk.
-func (s *Store) Delete(k Key) { s.open = appendRecordHead(s.open, opDelete, k, 0) }
+// put and deleted before its batch is sealed never reaches the disk. False says
+// that it was such a one: nothing is left to be written.
+func (s *Store) Delete(k Key) bool { return s.open.delete(k) }
 
 // DeleteRange takes all records away whose keys are from first to last, both
 // counted in. It costs one record, however many there are: give what goes
 // together, such as the queue of a session, keys in a row.
-func (s *Store) DeleteRange(first, last Key) { s.open = appendDeleteRange(s.open, first, last) }
+func (s *Store) DeleteRange(first, last Key) { s.open.deleteRange(first, last) }
 
 func appendPut(dst []byte, k Key, head, body []byte) []byte {
 	size := len(head) + len(body)
+	checkSize(size)
+	dst = appendRecordHead(dst, opPut, k, size)
+	return append(append(dst, head...), body...)
+}
+
+func checkSize(size int) {
 	if size > ValueBytesMax {
 		panic(fmt.Sprintf("store: a value of %d bytes", size))
 	}
-	dst = appendRecordHead(dst, opPut, k, size)
-	return append(append(dst, head...), body...)
 }
 
 // Room tells whether now is a time to put values of n bytes in all. It says no
@@ -168,11 +183,12 @@ func appendPut(dst []byte, k Key, head, body []byte) []byte {
 // the store is full or failed, see Err. Put takes more all the same: what
 // belongs to an admitted message must not stay behind.
 func (s *Store) Room(n int) bool {
-	if s.err != nil || s.Err() != nil || len(s.open)+n > s.conf.BatchBytes && len(s.open) > 0 {
+	open := s.open.bytes
+	if s.err != nil || s.Err() != nil || open+n > s.conf.BatchBytes && open > 0 {
 		return false
 	}
 	most := s.wal.liveMax()
-	return most == 0 || s.held.Load().live+int64(len(s.open)+n) <= most
+	return most == 0 || s.held.Load().live+int64(open+n) <= most
 }
 
 // Err is nil, or wraps ErrFull or ErrFailed: why puts are not welcome.
@@ -188,7 +204,7 @@ func (s *Store) Err() error {
 }
 
 // Pending is how many bytes the open batch has; 0: there is nothing to seal.
-func (s *Store) Pending() int { return len(s.open) }
+func (s *Store) Pending() int { return s.open.bytes }
 
 // Seal hands the open batch to the writer; done, if not nil, is posted with the
 // result. It returns false, and nothing happens, while a commit is in flight:
@@ -198,17 +214,18 @@ func (s *Store) Seal(done func(error)) bool {
 	if s.busy || s.closed {
 		return false
 	}
-	s.busy, s.wal.early = true, early{} // who did not load will not
-	s.jobs <- job{s.open, done}         // has room: there is never more than one
-	s.open, s.spare = s.spare[:0], nil
+	s.busy, s.wal.early = true, early{}       // who did not load will not
+	s.jobs <- job{s.open.take(s.spare), done} // has room: there is never more than one
+	s.spare = sealed{}
 	return true
 }
 
 // committed is posted by the writer.
-func (s *Store) committed(batch []byte, err error, done func(error)) {
+func (s *Store) committed(batch sealed, err error, done func(error)) {
 	s.busy, s.err = false, err
-	if cap(batch) <= max(bufferKept, 4*len(batch)) {
-		s.spare = batch[:0]
+	batch.release()
+	if cap(batch.buf) <= max(bufferKept, 4*len(batch.buf)) {
+		s.spare = batch
 	}
 	if done != nil {
 		done(err)
@@ -258,7 +275,9 @@ func (s *Store) Close() error {
 	close(s.reads)
 	<-s.ended
 	<-s.ended
-	err := s.wal.commit(s.open)
+	last := s.open.take(sealed{})
+	err := s.wal.commitOpen(&last)
+	last.release()
 	s.wal.close()
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"slices"
 	"sync"
 )
 
@@ -28,6 +27,7 @@ type wal struct {
 	live  int64      // bytes of live records
 
 	out     []byte // the batch being made, aligned for direct writing
+	small   int    // batches in a row that did not need such a buffer
 	ops     lastOps
 	clean   cleaner
 	lap     lap
@@ -42,15 +42,20 @@ type wal struct {
 
 func (w *wal) head() *segment { return w.log[len(w.log)-1] }
 
-// commit makes the records of batch durable, and with them what was carried
-// over and some records of the tail. Their checksums may be open.
+// commit makes the records of batch durable, however they came together.
+func (w *wal) commit(batch []byte) error {
+	return w.commitOpen(&sealed{buf: batch, bytes: len(batch), mixed: allMixed})
+}
+
+// commitOpen makes the records of batch durable, and with them what was carried
+// over and some records of the tail.
 //
 //	gather   live records from the tail first: what the batch says of them is newer
 //	compact  of each key the last operation, and no deletion of what never was
 //	place    in the head, or in the next segment when it is full
 //	write    and sync: from here the batch is durable
 //	apply    to the index, which the next gathering looks at
-func (w *wal) commit(batch []byte) error {
+func (w *wal) commitOpen(batch *sealed) error {
 	if w.failed == nil {
 		w.makeRoom()
 	}
@@ -58,25 +63,25 @@ func (w *wal) commit(batch []byte) error {
 		return w.failed
 	}
 	if len(w.carried) > 0 {
-		w.carried = append(w.carried, batch...)
-		batch = w.carried
+		w.carried = batch.flat(w.carried)
+		batch = &sealed{buf: w.carried, bytes: len(w.carried), mixed: allMixed}
 	}
-	err := w.send(batch, w.cleanBudget(len(batch)))
+	err := w.send(batch, w.cleanBudget(batch.bytes))
 	switch {
 	case err == nil:
 		w.carried = nil
 	case errors.Is(err, ErrFull) && len(w.carried) == 0:
-		w.carried = slices.Clone(batch)
+		w.carried = batch.flat(nil)
 	}
 	return err
 }
 
 // send makes one batch of records that are gathered, up to budget, and records
 // that were handed in.
-func (w *wal) send(batch []byte, b budget) error {
-	w.out = room(w.out[:0], batchHeadBytes+len(batch))[:batchHeadBytes]
+func (w *wal) send(batch *sealed, b budget) error {
+	w.out = room(w.out[:0], batchHeadBytes+batch.bytes)[:batchHeadBytes]
 	before := w.clean
-	w.gather(len(batch), b)
+	w.gather(batch.bytes, b)
 	w.compact(batch)
 	if len(w.out) == batchHeadBytes {
 		w.finishCleaning() // it copied nothing that would have to be durable first
@@ -123,15 +128,27 @@ func (w *wal) write() error {
 	w.stats.batch(count, len(padded))
 	w.finishCleaning()
 	w.freeGiven(h.tail)
-	if cap(w.out) > bufferKept && cap(w.out) > 4*len(padded) {
-		freeBuffer(w.out)
-		w.out = nil
-	}
+	w.giveBack(len(padded))
 	return nil
 }
 
-// bufferKept is what buffers may keep between batches.
-const bufferKept = 1 << 20
+const (
+	bufferKept = 1 << 20 // what buffers may keep between batches
+	smallMost  = 16      // small batches in a row, until the buffer of large ones is given back
+)
+
+// giveBack frees the buffer after some batches in a row that did not need it:
+// large ones come together, and to touch new memory costs as much as to copy.
+func (w *wal) giveBack(used int) {
+	if cap(w.out) <= max(bufferKept, 4*used) {
+		w.small = 0
+		return
+	}
+	if w.small++; w.small > smallMost {
+		freeBuffer(w.out)
+		w.out, w.small = nil, 0
+	}
+}
 
 // room is b with capacity for n bytes, in memory that direct writes accept.
 func room(b []byte, n int) []byte {
@@ -215,30 +232,41 @@ func (w *wal) segment(seq uint32) *segment {
 	return w.log[i]
 }
 
-// compact appends the records of batch to w.out, sealed: of each key the last.
-// Ranges stay where they are among them.
-func (w *wal) compact(batch []byte) {
-	w.ops.start(countRecords(batch))
-	for at := 0; at < len(batch); {
-		r, n := nextRecord(batch[at:])
-		if n == 0 {
-			panic("store: a batch of broken records")
-		}
-		if r.op != opDeleteRange {
-			w.ops.set(r.key, at)
-		}
-		at += n
+// compact appends the records of batch to w.out, sealed, but for what is crossed
+// out: of each key the last. Ranges stay where they are among them.
+func (w *wal) compact(batch *sealed) {
+	all := batch.mixed == allMixed
+	if batch.mixed != 0 {
+		w.findLast(batch)
 	}
-	for at := 0; at < len(batch); {
-		r, n := nextRecord(batch[at:])
-		if r.op == opDeleteRange || w.ops.last(r.key) == at && (r.op == opPut || w.known(r.key)) {
+	for at := 0; at < len(batch.buf); {
+		r := nextOpen(batch.buf[at:])
+		switch {
+		case r.op == opVoid:
+		case r.sure && !all || r.op == opDeleteRange || w.ops.last(r.key) == at && (r.op == opPut || w.known(r.key)):
 			start := len(w.out)
-			w.out = append(w.out, batch[at:at+n]...)
+			w.out = batch.appendTo(w.out, r, at)
 			sealRecord(w.out[start:], w.seed)
-		} else {
+		default:
 			w.stats.elided.Add(1)
 		}
-		at += n
+		at += r.n
+	}
+}
+
+// findLast notes the last operations on keys that are not sure to be the last.
+func (w *wal) findLast(batch *sealed) {
+	n, all := batch.mixed, batch.mixed == allMixed
+	if all {
+		n = countRecords(batch.buf)
+	}
+	w.ops.start(n)
+	for at := 0; at < len(batch.buf); {
+		r := nextOpen(batch.buf[at:])
+		if r.op != opVoid && r.op != opDeleteRange && (all || !r.sure) {
+			w.ops.set(r.key, at)
+		}
+		at += r.n
 	}
 }
 
@@ -250,8 +278,7 @@ func (w *wal) known(k Key) bool {
 
 func countRecords(records []byte) (count int) {
 	for len(records) > 0 {
-		_, n := nextRecord(records)
-		records = records[n:]
+		records = records[nextOpen(records).n:]
 		count++
 	}
 	return count

@@ -4,7 +4,7 @@ import "time"
 
 // job is a sealed batch on its way to the writer.
 type job struct {
-	batch []byte
+	batch sealed
 	done  func(error)
 }
 
@@ -59,14 +59,14 @@ func (s *Store) nextJob() (j job, ok bool) {
 
 func (s *Store) commit(j job) {
 	start := time.Now()
-	if len(j.batch) == 0 || start.Sub(s.looked) >= lookAgain {
+	if j.batch.bytes == 0 || start.Sub(s.looked) >= lookAgain {
 		s.wal.pause, s.looked = 0, start // somebody wants to know whether there is room again
 	}
-	if len(j.batch) == 0 {
+	if j.batch.bytes == 0 {
 		s.wal.maintain()
 	}
-	s.wal.stats.put.Add(uint64(len(j.batch)))
-	err := s.wal.commit(j.batch)
+	s.wal.stats.put.Add(uint64(j.batch.bytes))
+	err := s.wal.commitOpen(&j.batch)
 	if err == nil {
 		s.wal.stats.took(time.Since(start))
 	}

@@ -75,7 +75,7 @@ func parse(args []string) (*plan, error) {
 	p.all = bench.Scenarios()
 	if *durable {
 		p.all = bench.DurableScenarios()
-		p.targets = durableTargets(*loopmq, *mosquitto)
+		p.targets = durableTargets(*loopmq, *base, *mosquitto)
 		return p, p.choose(*only)
 	}
 	var extra []string
@@ -101,9 +101,12 @@ func parse(args []string) (*plan, error) {
 
 // durableTargets are the brokers of -durable. mosquitto saves everything it has
 // anew with each change, or, as it does by itself, every half an hour.
-func durableTargets(loopmq, mosquitto string) (list []bench.Target) {
+func durableTargets(loopmq, base, mosquitto string) (list []bench.Target) {
 	if loopmq != "" {
 		list = append(list, bench.LoopMQ("loopmq in memory", loopmq), bench.WithStore("loopmq", loopmq))
+	}
+	if base != "" {
+		list = append(list, bench.WithStore("base", base))
 	}
 	if mosquitto != "" {
 		const keep = "persistence true\npersistence_location {dir}/\n"

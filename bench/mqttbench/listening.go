@@ -140,9 +140,11 @@ func socketOwner(links []string) (pid int, err error) {
 	if len(owners) == 0 {
 		return 0, errHidden
 	}
-	slices.Sort(owners)
-	if owners[0] == 1 && len(owners) > 1 {
-		return owners[1], nil
+	first := owners[0]
+	for _, pid := range owners {
+		if first == 1 || pid != 1 && pid < first { // 1 only where there is no other
+			first = pid
+		}
 	}
-	return owners[0], nil
+	return first, nil
 }

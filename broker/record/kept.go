@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -25,8 +26,9 @@ type question byte
 const (
 	askRoom question = iota // of any size
 	askErr
-	askSeal // whether it took the batch
-	askRead // whether it took the read
+	askSeal   // whether it took the batch
+	askRead   // whether it took the read
+	askDelete // whether something is left to be written
 	questions
 )
 
@@ -148,8 +150,17 @@ func (r *Recorder) outcome(said outcome, err error) {
 // Put implements router.Store.
 func (k *keeping) Put(key uint64, head, body []byte) { k.store.Put(key, head, body) }
 
+// PutShared implements router.Store.
+func (k *keeping) PutShared(key uint64, head []byte, body *buf.Ref) {
+	k.store.PutShared(key, head, body)
+}
+
 // Delete implements router.Store.
-func (k *keeping) Delete(key uint64) { k.store.Delete(key) }
+func (k *keeping) Delete(key uint64) bool {
+	left := k.store.Delete(key)
+	k.note(askDelete, yes(left), nil)
+	return left
+}
 
 // DeleteRange implements router.Store.
 func (k *keeping) DeleteRange(first, last uint64) { k.store.DeleteRange(first, last) }

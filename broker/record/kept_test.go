@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/broker/record"
+	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
 )
 
 // shelfStore is a store in memory. Commits and reads end when the test says so.
 type shelfStore struct {
 	durable, open map[uint64][]byte
+	sealed        map[uint64]bool // keys that ever were
 	commit        func(error)
 	reads         []func()
 	err           error // of Err
@@ -23,13 +25,29 @@ type shelfStore struct {
 }
 
 func newShelfStore() *shelfStore {
-	return &shelfStore{durable: map[uint64][]byte{}, open: map[uint64][]byte{}}
+	return &shelfStore{durable: map[uint64][]byte{}, open: map[uint64][]byte{}, sealed: map[uint64]bool{}}
 }
 
 func (s *shelfStore) Put(key uint64, head, body []byte) {
 	s.open[key] = append(slices.Clone(head), body...)
 }
-func (s *shelfStore) Delete(key uint64) { s.open[key] = nil }
+
+func (s *shelfStore) PutShared(key uint64, head []byte, body *buf.Ref) {
+	s.Put(key, head, body.Bytes())
+	body.Release()
+}
+
+// Delete says that nothing is left to be written of what was never sealed.
+func (s *shelfStore) Delete(key uint64) bool {
+	if s.sealed[key] {
+		s.open[key] = nil
+		return true
+	}
+	_, put := s.open[key]
+	delete(s.open, key)
+	return !put
+}
+
 func (s *shelfStore) DeleteRange(first, last uint64) {
 	for _, m := range []map[uint64][]byte{s.durable, s.open} {
 		for k := range m {
@@ -48,6 +66,9 @@ func (s *shelfStore) Seal(done func(error)) bool {
 		return false
 	}
 	batch := s.open
+	for k := range batch {
+		s.sealed[k] = true
+	}
 	s.open = map[uint64][]byte{}
 	s.commit = func(err error) {
 		s.commit = nil
@@ -189,7 +210,7 @@ func TestReplayOfAStore(t *testing.T) {
 	}
 	w.same()
 
-	store = &shelfStore{durable: store.durable, open: map[uint64][]byte{}, unread: errDisk}
+	store = &shelfStore{durable: store.durable, open: map[uint64][]byte{}, sealed: store.sealed, unread: errDisk}
 	w = keepingWorld(t, store) // begins with messages that wait
 	s = w.dial(nil)
 	s.send(durableS)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -172,8 +173,11 @@ func (s *kept) Load(each func(key uint64, value []byte) error) error {
 // Put implements router.Store.
 func (s *kept) Put(uint64, []byte, []byte) {}
 
+// PutShared implements router.Store.
+func (s *kept) PutShared(_ uint64, _ []byte, body *buf.Ref) { body.Release() }
+
 // Delete implements router.Store.
-func (s *kept) Delete(uint64) {}
+func (s *kept) Delete(uint64) bool { return s.ask(askDelete) == nil }
 
 // DeleteRange implements router.Store.
 func (s *kept) DeleteRange(uint64, uint64) {}
