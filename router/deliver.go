@@ -78,7 +78,7 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 	case known:
 		r.stats.AliasBytesSaved += uint64(len(name) - aliasBytes)
 	case alias != 0:
-		c.aliases.sent(alias, name)
+		r.memory.aliases += c.aliases.sent(alias, name)
 	}
 	return putSent
 }

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"math"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func (k *checker) measure(ctx context.Context, cl *client.Client) error {
 	if len(took) == 0 {
 		return nil
 	}
-	slices.Sort(took)
+	sort.Slice(took, func(i, j int) bool { return cmp.Less(took[i], took[j]) })
 	l := &latency{Count: len(took), P50: quantile(took, 0.5), P99: quantile(took, 0.99), Max: millis(took[len(took)-1])}
 	k.report.Latency = l
 	k.say("%-11s %9.3f ms  p50 of %d round trips; p99 %.3f ms, longest %.3f ms", "latency", l.P50, l.Count, l.P99, l.Max)

@@ -58,17 +58,17 @@ func (n *node[P]) unset() {
 
 // names is a tree of topic levels: an arena of nodes and the table that finds a child. The zero value is empty.
 type names[P any] struct {
-	chunks   []*[chunkNodes]node[P]
-	top      uint32 // highest node number handed out since the tree was empty
-	free     uint32 // first of the free nodes; their last is followed by 0
-	used     int    // nodes in use, the root not counted
-	children table
-	long     []string // levels too long for a node
-	longFree []uint32
+	chunks    []*[chunkNodes]node[P]
+	top       uint32 // highest node number handed out since the tree was empty
+	free      uint32 // first of the free nodes; their last is followed by 0
+	used      int    // nodes in use, the root not counted
+	children  table
+	long      []string // levels too long for a node
+	longFree  []uint32
 	longBytes int // of these levels
-	most     int // nodes that there may be; 0 is countMax
-	seed     maphash.Seed
-	salt     uint64
+	most      int // nodes that there may be; 0 is countMax
+	seed      maphash.Seed
+	salt      uint64
 }
 
 // nodeBytes is what a node takes with its place in the table.
