@@ -7,7 +7,7 @@ import "fmt"
 // message is held by those who say so.
 func (r *Router) CheckInvariants() error {
 	holders, disk := map[*Message]int32{}, onDisk{entry: map[uint64]int{}}
-	var n struct{ subs, filters, queued, inflight, offline, clients, late, lateBytes int }
+	var n struct{ subs, queued, inflight, offline, clients, late, lateBytes int }
 	var queuedBytes int64
 	for id, s := range r.sessions {
 		if s.id != id {
@@ -29,7 +29,6 @@ func (r *Router) CheckInvariants() error {
 			return fmt.Errorf("session %q: %w", id, err)
 		}
 		n.subs += s.subs.len()
-		s.subs.each(func(sub *Subscription) { n.filters += len(sub.filter) })
 		n.queued += s.waiting()
 		n.inflight += s.out.open
 		n.late += s.late.n
@@ -49,13 +48,8 @@ func (r *Router) CheckInvariants() error {
 	for _, g := range r.graves {
 		n.subs += g.left
 	}
-	if len(r.graves) > 0 { // whose filters are not looked through
-		n.filters = int(r.memory.filters)
-	}
-	aliases := int64(0)
 	for c := r.clients.head; c != nil; c = c.next {
 		n.clients++
-		aliases += c.aliasMemory()
 		if c.will != nil {
 			holders[c.will.msg]++
 		}
@@ -71,8 +65,7 @@ func (r *Router) CheckInvariants() error {
 		differs("subscriptions in the index", r.index.Len()-len(r.shares)+r.sharedSubs, n.subs),
 		differs("absent sessions", r.offline.n, n.offline),
 		differs("clients", r.clients.n, n.clients),
-		differs("bytes of filters", int(r.memory.filters), n.filters),
-		differs("bytes of Topic Aliases", int(r.memory.aliases), int(aliases)),
+		r.checkAccount(),
 		differs("queued messages", r.stats.Queued, n.queued),
 		differs("late messages", r.stats.Late, n.late),
 		differs("late bytes", int(r.stats.LateBytes), n.lateBytes),
@@ -89,6 +82,21 @@ func (r *Router) CheckInvariants() error {
 		r.index.CheckInvariants(),
 		r.retained.CheckInvariants(),
 	)
+}
+
+// checkAccount holds what memory counts against what is there.
+func (r *Router) checkAccount() error {
+	filters, aliases := 0, 0
+	for _, s := range r.sessions {
+		s.subs.each(func(sub *Subscription) { filters += len(sub.filter) })
+	}
+	for c := r.clients.head; c != nil; c = c.next {
+		aliases += int(c.aliasMemory())
+	}
+	if len(r.graves) > 0 { // whose filters are not looked through
+		filters = int(r.memory.filters)
+	}
+	return firstError(differs("bytes of filters", int(r.memory.filters), filters), differs("bytes of Topic Aliases", int(r.memory.aliases), aliases))
 }
 
 // payloadsOf counts the payloads of all messages that are held.
