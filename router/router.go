@@ -66,6 +66,7 @@ type Router struct {
 	turns
 	filings []*filing // packets that are done in pieces
 	graves  []*grave  // subscriptions of sessions that have ended
+	evictions
 }
 
 // New makes a Router. It panics when Rand is missing.

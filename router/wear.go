@@ -106,16 +106,22 @@ func (h *heavy) String() string {
 	var texts []string
 	list := slices.Clone(h.list)
 	for range min(len(list), wearNamed) {
-		most := 0
-		for i := range list {
-			if list[i].least() > list[most].least() {
-				most = i
-			}
-		}
+		most := largest(list)
 		texts = append(texts, fmt.Sprintf("%s (%d bytes)", list[most].name, list[most].least()))
 		list[most] = heavySum{}
 	}
 	return strings.Join(texts, ", ")
+}
+
+func (h *heavy) largest() int { return largest(h.list) }
+
+func largest(list []heavySum) (most int) {
+	for i := range list {
+		if list[i].least() > list[most].least() {
+			most = i
+		}
+	}
+	return most
 }
 
 // least is what the name has for certain.
