@@ -23,13 +23,14 @@ func (b *Broker) Dump(ctx context.Context) error {
 	var rs router.Stats
 	var ls loop.Stats
 	var used int64
+	var busy, today uint64
 	var largest []router.Backlog
 	var facts []router.Fact
 	var bans []guard.Ban
 	var waits []guard.Wait
 	err := b.Do(ctx, func(r *router.Router, l *loop.Stats) {
 		rs, ls, used, largest = *r.Stats(), *l, r.MemoryUsed(), r.Backlogs(dumpBacklogs)
-		facts = b.facts()
+		facts, busy, today = b.facts(), b.logins.refused, r.WrittenToday()
 		bans, waits = b.bans.List(time.Now().UnixNano()), b.guard.Waits(b.monotonic(), dumpNames)
 	})
 	if err != nil {
@@ -38,27 +39,29 @@ func (b *Broker) Dump(ctx context.Context) error {
 	log := b.logger()
 	log.Info("state: clients", "connections", ls.Conns, "clients", rs.Clients, "sessions", rs.Sessions,
 		"subscriptions", rs.Subscriptions, "retained", rs.Retained, "retained_bytes", rs.RetainedBytes)
-	log.Info("state: messages", "published", rs.Published, "delivered", rs.Delivered, "queued", rs.Queued, "queued_bytes", rs.QueuedBytes,
-		"queued_on_disk", rs.QueuedOnDisk, "queued_disk_bytes", rs.QueuedDiskBytes,
-		"late", rs.Late, "inflight", rs.Inflight, "denied", rs.Denied, "over_quota", rs.OverQuota)
-	for reason, n := range rs.Dropped {
+	dropped, hits := rs.Dropped, rs.LimitHits
+	clear(rs.Dropped[:]) // they have lines of their own
+	clear(rs.LimitHits[:])
+	log.Info("state: counters since the start, and what there is now", counters(&rs)...)
+	log.Info("state: loop", counters(&ls)...)
+	for reason, n := range dropped {
 		if n > 0 {
 			log.Info("state: dropped", "reason", router.DropReason(reason).String(), "messages", n)
 		}
 	}
 	for _, row := range router.LimitRows() {
-		if n := rs.LimitHits[row.ID]; n > 0 {
+		if n := hits[row.ID]; n > 0 {
 			log.Info("state: limit reached", "limit", row.Name, "times", n, "effect", row.Effect)
 		}
 	}
 	for _, s := range largest {
 		log.Info("state: backlog", "client", quote(s.ClientID), "connected", s.Connected, "messages", s.Messages, "bytes", s.Bytes, "inflight", s.Inflight)
 	}
-	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "passes", ls.Passes, "wakeups", ls.Wakeups,
-		"memory_of_clients", used, "memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine())
+	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "memory_of_clients", used,
+		"memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine(), "logins_refused", busy)
 	if st := b.state.traffic(); st != nil {
 		log.Info("state: disk", "dir", b.state.dir, "bytes_put", st.Put, "bytes_written", st.Written, "bytes_copied", st.Copied, "commits", st.Commits,
-			"flushes", st.Flushes, "records", st.Records, "elided", st.Elided, "live", st.Live, "disk", st.Disk)
+			"bytes_today", today, "flushes", st.Flushes, "records", st.Records, "elided", st.Elided, "live", st.Live, "disk", st.Disk)
 	}
 	for listener, of := range byListener(facts) {
 		log.Info("state: listener", append([]any{"listener", listener}, of...)...)

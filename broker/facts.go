@@ -19,33 +19,41 @@ func (b *Broker) facts() (list []router.Fact) {
 		if names[name]++; names[name] > 1 {
 			name += "-" + strconv.Itoa(names[name])
 		}
-		add := func(what string, n uint64) {
-			list = append(list, router.Fact{Listener: name, Name: what, Number: int64(n)})
-		}
 		of := d.socket.Stats()
-		add("connections", of.Conns)
-		add("accepted", of.Accepted)
-		add("refused", of.Refused)
+		some := []numbered{{"connections", of.Conns}, {"accepted", of.Accepted}, {"refused", of.Refused}}
 		if s := d.secure; s != nil {
 			t := s.door.Stats()
-			add("tls/handshakes", t.Done)
-			add("tls/resumed", t.Resumed)
-			add("tls/failed", t.Failed)
-			add("tls/waiting", t.Waiting)
-			add("tls/refused", t.Refused)
-			add("tls/strangers", t.Strangers)
-			add("tls/broken", t.Broken)
-			list = append(list, router.Fact{Listener: name, Name: "certificate/days", Number: s.days(time.Now())})
+			some = append(some, []numbered{
+				{"tls/handshakes", t.Done},
+				{"tls/resumed", t.Resumed},
+				{"tls/failed", t.Failed},
+				{"tls/waiting", t.Waiting},
+				{"tls/refused", t.Refused},
+				{"tls/strangers", t.Strangers},
+				{"tls/broken", t.Broken},
+				{"certificate/days", uint64(s.days(time.Now()))},
+			}...)
 		}
 		if d.webSocket != nil {
 			w := d.webSocket.Stats()
-			add("websocket/upgraded", w.Upgraded)
-			add("websocket/refused", w.Refused)
-			add("websocket/errors", w.ProtocolErrors)
-			add("websocket/pings", w.Pings)
+			some = append(some, []numbered{
+				{"websocket/upgraded", w.Upgraded},
+				{"websocket/refused", w.Refused},
+				{"websocket/errors", w.ProtocolErrors},
+				{"websocket/pings", w.Pings},
+			}...)
+		}
+		for _, n := range some {
+			list = append(list, router.Fact{Listener: name, Name: n.name, Number: int64(n.n)})
 		}
 	}
 	return list
+}
+
+// numbered is a counter with its name.
+type numbered struct {
+	name string
+	n    uint64
 }
 
 // days are the whole days that the certificate has left which ends first,

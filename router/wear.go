@@ -44,6 +44,14 @@ func (k *keeper) publisher(m *Message) string {
 	return f.p.from.id
 }
 
+// WrittenToday is how many bytes the store has written since midnight (UTC).
+func (r *Router) WrittenToday() uint64 {
+	if r.keep == nil {
+		return 0
+	}
+	return r.keep.today()
+}
+
 // today is how much was written since midnight.
 func (k *keeper) today() uint64 {
 	w := &k.wear
