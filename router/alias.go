@@ -89,7 +89,7 @@ func (t *aliasTable) choose(topic []byte) (alias uint16, known bool) {
 		*at = h
 		return 0, false
 	}
-	if len(t.slots) < cap(t.slots) {
+	if !t.full() {
 		return uint16(len(t.slots) + 1), false
 	}
 	s := &t.slots[t.hand]
@@ -100,6 +100,9 @@ func (t *aliasTable) choose(topic []byte) (alias uint16, known bool) {
 	t.hand = (t.hand + 1) % len(t.slots)
 	return 0, false
 }
+
+// full tells whether all aliases are given to topics.
+func (t *aliasTable) full() bool { return len(t.slots) == cap(t.slots) }
 
 // sent notes that the client was told what alias stands for, and returns by how
 // many bytes the table has grown.

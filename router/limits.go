@@ -7,7 +7,7 @@ import (
 )
 
 // Limits bound what peers can make the broker hold. A zero field takes its
-// default; each has a row in LimitRows, a counter and a test.
+// default; each has a row in LimitRows, and a counter unless it is a mere pace.
 type Limits struct {
 	// PacketBytesMax is the largest control packet accepted, fixed header
 	// included.

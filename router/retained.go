@@ -234,6 +234,7 @@ func (r *Router) advance(s *Session, max int) (more bool) {
 	for len(s.replays) > 0 {
 		p := &s.replays[0]
 		if max == 0 {
+			r.hit(LimitRetainedPass)
 			return true
 		}
 		if p.cursor == nil {
@@ -253,6 +254,7 @@ func (r *Router) advance(s *Session, max int) (more bool) {
 			return false
 		}
 		if !done {
+			r.hit(LimitRetainedPass)
 			return true
 		}
 		p.cursor.Close()
