@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -182,7 +183,11 @@ func read(text []byte) (auth.Answer, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return auth.Answer{}, fmt.Errorf("understand the answer: %w", err)
 	}
-	a := auth.Answer{User: r.User, Lifetime: time.Duration(r.Lifetime * float64(time.Second)), Why: r.Why}
+	if r.Lifetime < 0 {
+		return auth.Answer{}, fmt.Errorf("lifetime %g in the answer is over already", r.Lifetime)
+	}
+	const longest = float64(math.MaxInt64 / time.Second) // in seconds; a conversion would go round
+	a := auth.Answer{User: r.User, Lifetime: time.Duration(min(r.Lifetime, longest) * float64(time.Second)), Why: r.Why}
 	if r.Publish != nil || r.Subs != nil {
 		a.Limited = true
 		if r.Publish != nil {
