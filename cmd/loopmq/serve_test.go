@@ -275,3 +275,12 @@ func TestServeTellsItsStateAtSIGUSR1(t *testing.T) {
 	waitLine(t, log, `msg="state: backlog" client=d connected=true messages=0 bytes=0 inflight=1`)
 	waitLine(t, log, `msg="state: process"`)
 }
+
+// TestHelpOfMemoryLimit: the daemon's default is not the 0 of embedders.
+func TestHelpOfMemoryLimit(t *testing.T) {
+	got := run(t, "", loopmq, "serve", "--help")
+	_, text, _ := strings.Cut(got.out, "--memory-limit")
+	if line, _, _ := strings.Cut(text, "\n"); !strings.Contains(line, "(default: half of what the machine or its cgroup has)") {
+		t.Errorf("%q", line)
+	}
+}
