@@ -35,7 +35,7 @@ type crowd struct {
 	ctx  context.Context
 	all  sync.WaitGroup
 
-	connects, published, received, slowClosed atomic.Int64
+	connects, published, received, tripped, slowClosed atomic.Int64
 
 	mu       sync.Mutex
 	measured []time.Duration
@@ -130,6 +130,7 @@ func (c *crowd) witness() {
 		}
 		c.mu.Lock()
 		c.measured = append(c.measured, time.Since(start))
+		c.tripped.Add(1)
 		c.mu.Unlock()
 		c.rest(10 * time.Millisecond)
 	}
@@ -154,12 +155,19 @@ func (c *crowd) pair(n int) {
 		return
 	}
 	defer pub.Close()
-	_, _ = sub.Subscribe(c.ctx, codec.Filter{Name: []byte(name + "/#"), QoS: 2})
+	if _, err := sub.Subscribe(c.ctx, codec.Filter{Name: []byte(name + "/#"), QoS: 2}); err != nil && c.ctx.Err() == nil {
+		c.t.Error("pair:", err)
+	}
 	for i := 0; c.ctx.Err() == nil; i++ {
 		payload := []byte(strings.Repeat("x", 20+i%400))
-		if pub.Publish(c.ctx, &client.Message{Topic: fmt.Sprintf("%s/%d", name, i%20), Payload: payload, QoS: byte(i % 3)}) == nil {
-			c.published.Add(1)
+		err := pub.Publish(c.ctx, &client.Message{Topic: fmt.Sprintf("%s/%d", name, i%20), Payload: payload, QoS: byte(i % 3)})
+		if err != nil {
+			if c.ctx.Err() == nil {
+				c.t.Error("pair, which stays:", err)
+			}
+			return
 		}
+		c.published.Add(1)
 		c.rest(20 * time.Millisecond)
 	}
 }
