@@ -52,8 +52,8 @@ func gather(t *testing.T, addrs []string) *crowd {
 	for i := range comers {
 		c.all.Go(func() { c.comeAndGo(rand.New(rand.NewPCG(uint64(i), 4))) })
 	}
-	for range slowReaders {
-		c.all.Go(c.readSlowly)
+	for i := range slowReaders {
+		c.all.Go(func() { c.readSlowly(i == 0) })
 	}
 	return c
 }
@@ -222,8 +222,12 @@ func (c *crowd) visit(k *client.Client, rng *rand.Rand) {
 	}
 }
 
-// readSlowly takes a little of very much, until the broker has enough of it, and comes again.
-func (c *crowd) readSlowly() {
+// stall is longer than the broker has patience with who takes nothing.
+const stall = 3 * slowTimeout
+
+// readSlowly takes a little of very much. One that stalls takes nothing, until the broker has enough of it, and comes
+// again.
+func (c *crowd) readSlowly(stalls bool) {
 	for c.ctx.Err() == nil {
 		n, err := net.Dial("tcp", c.tcp)
 		if err != nil {
@@ -233,11 +237,16 @@ func (c *crowd) readSlowly() {
 		_ = n.(*net.TCPConn).SetReadBuffer(4 << 10)
 		stop := context.AfterFunc(c.ctx, func() { n.Close() })
 		_, _ = n.Write([]byte("\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00\x82\x06\x00\x01\x00\x01#\x00"))
+		if stalls {
+			c.rest(stall)
+		}
 		for b := make([]byte, 2000); c.ctx.Err() == nil; {
 			if _, err := n.Read(b); err != nil {
 				break
 			}
-			c.rest(100 * time.Millisecond)
+			if !stalls {
+				c.rest(100 * time.Millisecond)
+			}
 		}
 		if c.ctx.Err() == nil {
 			c.slowClosed.Add(1)

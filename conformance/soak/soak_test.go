@@ -23,12 +23,15 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	if err := child.Serve([]string{"mqtt://127.0.0.1:0", "ws://127.0.0.1:0/mqtt"}, broker.Limits{
-		SlowTimeout: 5 * time.Second, SessionExpiry: time.Minute,
+		SlowTimeout: slowTimeout, SessionExpiry: time.Minute,
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
+
+// slowTimeout is the broker's.
+const slowTimeout = 5 * time.Second
 
 // sample is what was seen at a time.
 type sample struct {
