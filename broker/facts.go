@@ -19,41 +19,25 @@ func (b *Broker) facts() (list []router.Fact) {
 		if names[name]++; names[name] > 1 {
 			name += "-" + strconv.Itoa(names[name])
 		}
+		add := func(prefix, names string, numbers ...uint64) {
+			for i, what := range strings.Fields(names) {
+				list = append(list, router.Fact{Listener: name, Name: prefix + what, Number: int64(numbers[i])})
+			}
+		}
 		of := d.socket.Stats()
-		some := []numbered{{"connections", of.Conns}, {"accepted", of.Accepted}, {"refused", of.Refused}}
+		add("", "connections accepted refused", of.Conns, of.Accepted, of.Refused)
 		if s := d.secure; s != nil {
 			t := s.door.Stats()
-			some = append(some, []numbered{
-				{"tls/handshakes", t.Done},
-				{"tls/resumed", t.Resumed},
-				{"tls/failed", t.Failed},
-				{"tls/waiting", t.Waiting},
-				{"tls/refused", t.Refused},
-				{"tls/strangers", t.Strangers},
-				{"tls/broken", t.Broken},
-				{"certificate/days", uint64(s.days(time.Now()))},
-			}...)
+			add("tls/", "handshakes resumed failed waiting refused strangers broken",
+				t.Done, t.Resumed, t.Failed, t.Waiting, t.Refused, t.Strangers, t.Broken)
+			add("certificate/", "days", uint64(s.days(time.Now())))
 		}
 		if d.webSocket != nil {
 			w := d.webSocket.Stats()
-			some = append(some, []numbered{
-				{"websocket/upgraded", w.Upgraded},
-				{"websocket/refused", w.Refused},
-				{"websocket/errors", w.ProtocolErrors},
-				{"websocket/pings", w.Pings},
-			}...)
-		}
-		for _, n := range some {
-			list = append(list, router.Fact{Listener: name, Name: n.name, Number: int64(n.n)})
+			add("websocket/", "upgraded refused errors pings", w.Upgraded, w.Refused, w.ProtocolErrors, w.Pings)
 		}
 	}
 	return list
-}
-
-// numbered is a counter with its name.
-type numbered struct {
-	name string
-	n    uint64
 }
 
 // days are the whole days that the certificate has left which ends first,

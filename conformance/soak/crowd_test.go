@@ -222,8 +222,8 @@ func (c *crowd) visit(k *client.Client, rng *rand.Rand) {
 	}
 }
 
-// stall is longer than the broker has patience with who takes nothing.
-const stall = 3 * slowTimeout
+// stall is longer than the broker has patience with who takes nothing, behind what the kernel takes.
+const stall = 6 * slowTimeout
 
 // readSlowly takes a little of very much. One that stalls takes nothing, until the broker has enough of it, and comes
 // again.
