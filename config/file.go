@@ -118,8 +118,6 @@ type JWT struct {
 
 // HTTP asks a web service who may connect and do what.
 type HTTP struct {
-	_ [0]func() // nobody compares two: no code for that
-
 	UserURL   string
 	Timeout   time.Duration
 	Cache     time.Duration

@@ -108,10 +108,8 @@ const spareGoroutines = 4
 // judge fails if there was nothing that could have failed.
 func (c *crowd) judge(t *testing.T) {
 	t.Helper()
-	long := *length >= 4*stall // until one that stalls is closed
-	if c.published.Load() == 0 || c.received.Load() == 0 || c.tripped.Load() == 0 || long && c.slowClosed.Load() == 0 {
-		t.Errorf("%d published, %d received, %d round trips, %d slow readers closed: somebody did nothing",
-			c.published.Load(), c.received.Load(), c.tripped.Load(), c.slowClosed.Load())
+	if c.published.Load() == 0 || c.received.Load() == 0 || c.tripped.Load() == 0 {
+		t.Errorf("%d published, %d received, %d round trips: somebody did nothing", c.published.Load(), c.received.Load(), c.tripped.Load())
 	}
 }
 
