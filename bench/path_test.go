@@ -16,13 +16,17 @@ import (
 // startBroker serves in this process until the test ends.
 func startBroker(tb testing.TB) netip.AddrPort {
 	tb.Helper()
-	addr, stop := serve(tb, nil)
+	b, stop := serve(tb, nil, func(run func()) { run() })
 	tb.Cleanup(stop)
-	return addr
+	return addrOf(b)
 }
 
+// addrOf is where b listens.
+func addrOf(b *broker.Broker) netip.AddrPort { return b.Addrs()[0].(*net.TCPAddr).AddrPort() }
+
 // serve serves in this process until stop is called; nil: nothing is recorded.
-func serve(tb testing.TB, rec *broker.Recording) (addr netip.AddrPort, stop func()) {
+// on calls what it is given, on a goroutine of its own, which becomes the loop's.
+func serve(tb testing.TB, rec *broker.Recording, on func(run func())) (b *broker.Broker, stop func()) {
 	tb.Helper()
 	b, err := broker.New(broker.Config{Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}, Record: rec})
 	if err != nil {
@@ -30,14 +34,14 @@ func serve(tb testing.TB, rec *broker.Recording) (addr netip.AddrPort, stop func
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
+	go on(func() { ended <- b.Run(ctx) })
 	select {
 	case <-b.Ready():
 	case err := <-ended:
 		cancel()
 		tb.Fatalf("broker did not start: %v", err)
 	}
-	return b.Addrs()[0].(*net.TCPAddr).AddrPort(), func() {
+	return b, func() {
 		cancel()
 		if err := <-ended; err != nil {
 			tb.Errorf("broker: %v", err)

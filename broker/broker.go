@@ -152,6 +152,12 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer close(b.done)
 	b.log.start()
 	defer b.log.close()
+	begin, stopping := b.router.BeginPass, b.router.Stopping
+	if r := b.recording; r != nil {
+		begin, stopping = r.hooks(b.router)
+		r.Start(b.router)
+		defer b.endRecording()
+	}
 	if err := b.restore(); err != nil {
 		return err
 	}
@@ -162,12 +168,6 @@ func (b *Broker) Run(ctx context.Context) error {
 	watch(b.doors, nil)
 	defer func() { watch(nil, b.doors) }()
 	b.warn(b.warnings)
-	begin, stopping := b.router.BeginPass, b.router.Stopping
-	if r := b.recording; r != nil {
-		begin, stopping = r.hooks(b.router)
-		r.Start()
-		defer b.endRecording()
-	}
 	defer b.checkEnd()
 	return b.engine.Run(loop.Hooks{
 		Serving: func(sockets []*loop.Socket) {

@@ -43,8 +43,8 @@ func (b *Broker) newRecording(o *Recording, rc *router.Config) (*recording, erro
 // hooks are the router's, written down.
 func (r *recording) hooks(rt *router.Router) (begin func(now int64), stopping func()) {
 	begin = func(now int64) {
-		r.BeginPass(now)
 		rt.BeginPass(now)
+		r.BeginPass(now)
 	}
 	return begin, func() {
 		rt.Stopping()

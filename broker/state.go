@@ -143,7 +143,11 @@ func (b *Broker) restore() error {
 	if err := b.state.open(); err != nil {
 		return fmt.Errorf("%w directory %s: %w", ErrState, b.state.dir, err)
 	}
-	found, err := b.router.Restore(b.monotonic())
+	now := b.monotonic()
+	found, err := b.router.Restore(now)
+	if b.recording != nil {
+		b.recording.Restored(now)
+	}
 	if err != nil {
 		b.state.Close()
 		return fmt.Errorf("%w directory %s: %w", ErrState, b.state.dir, err)

@@ -88,6 +88,7 @@ func TestRulesOutliveTheBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := broker.Config{StateDir: filepath.Join(dir, "state"), ACLFile: rules}
+	cfg.Record = &broker.Recording{File: filepath.Join(dir, "recording")} // which is not to change what is kept
 	b, stop := run(t, cfg)
 	s, p := dial(t, b, 0), dial(t, b, 0)
 	expect(t, s, durable3+"\x82\x0a\x00\x01\x00\x05dev/+\x01", "\x20\x02\x00\x00\x90\x03\x00\x01\x01")

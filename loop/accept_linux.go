@@ -43,11 +43,13 @@ func (l *epoll) Withdraw(s *Socket) {
 	s.Close()
 }
 
-// accept takes at most AcceptBatch connections; what waits longer is reported again in the next pass.
+// accept takes at most AcceptBatch connections, as long as its share lasts; who waits longer is reported again in the
+// next pass.
 func (l *epoll) accept(s *Socket) {
 	if s == nil {
 		return
 	}
+	from := l.clock()
 	for range l.lim.AcceptBatch {
 		if s.sys.fd < 0 || s.sys.resumeAt != 0 {
 			return
@@ -59,6 +61,9 @@ func (l *epoll) accept(s *Socket) {
 		if err == nil {
 			s.sys.tokens--
 			l.admit(s, fd, sa)
+			if l.spent(from) {
+				return
+			}
 			continue
 		}
 		if !l.acceptFailed(s, err) {

@@ -37,7 +37,8 @@ type conn struct {
 	paused    bool
 	blocked   bool // waits for EPOLLOUT
 	retry     bool // tail is due again although nothing new came
-	listed    bool // in l.again
+	listed    bool // in l.again or l.late
+	heavy     bool // its last turn was long: the next one comes behind those of others
 	wantLow   bool // Drained is owed once queued is low
 	lowListed bool // in l.drained
 }
@@ -100,27 +101,6 @@ func (c *conn) touch() {
 		l.dirtyTail.next = c
 	}
 	l.dirtyTail = c
-}
-
-// visitAgain asks for a visit in the next pass, event or not.
-func (c *conn) visitAgain() {
-	if !c.listed {
-		c.listed = true
-		c.l.again = append(c.l.again, c)
-	}
-}
-
-// visitAgain reads connections that no event will announce.
-func (l *epoll) visitAgain() {
-	list := l.again
-	l.again = nil
-	for _, c := range list {
-		c.listed = false
-		l.readable(c)
-	}
-	if l.again == nil {
-		l.again = list[:0] // keep the memory
-	}
 }
 
 // callDrained tells owners that their output fell to the low-water mark.
@@ -190,19 +170,19 @@ func (l *epoll) attach(fd int) *conn {
 	return c
 }
 
-// reap frees the slots of closed connections and tells their owners. Closed may send to others and close them: they
-// are handled in the next pass, which then does not sleep. It reports whether there were any.
+// reap frees the slots of closed connections and tells their owners, as long as its share lasts. Closed may send to
+// others and close them: they are handled in the next pass, which then does not sleep. It reports whether there were any.
 func (l *epoll) reap() bool {
-	list := l.closing
-	l.closing = nil
-	for _, c := range list {
-		l.bury(c)
+	n := 0
+	for due, from := len(l.closing), l.clock(); n < due; {
+		n++
+		l.bury(l.closing[n-1])
+		if l.spent(from) {
+			break
+		}
 	}
-	if l.closing == nil {
-		clear(list)
-		l.closing = list[:0]
-	}
-	return len(list) > 0
+	l.closing = behind(l.closing, n)
+	return n > 0
 }
 
 func (l *epoll) bury(c *conn) {

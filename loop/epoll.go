@@ -35,13 +35,18 @@ type epoll struct {
 	opts  Options
 
 	now, wake int64 // this pass's clock; the owner's next deadline, 0 = none
+	at        int64 // when the clock was last looked at
+	share     int64 // ns of a pass for each kind of work
+	long      int64 // ns of a turn that is long
+	rested    bool  // the last pass was long ago
 	start     time.Time
 	thread    int // Linux thread id of the loop, for assertOwner
 
 	epfd    int
 	waker   *waker
 	posts   posts
-	ready   int  // events of this pass
+	ready   int  // events of the last wait
+	next    int  // the first of them that was not acted on
 	lively  bool // the last sleep was short
 	lingers bool // may sleep as lingerRaw does
 	events  []unix.EpollEvent
@@ -57,6 +62,7 @@ type epoll struct {
 	dirtyHead, dirtyTail *conn   // connections with output to flush or interest to change
 	closing              []*conn // to reap at the end of the pass
 	again                []*conn // to visit in the next pass without an event
+	late                 []*conn // to visit behind the others
 	drained              []*conn // Drained is due
 	spareSegs            [][]segment
 	iov                  [iovMax]unix.Iovec
@@ -79,7 +85,7 @@ type epoll struct {
 }
 
 func openEpoll(o Options) (Engine, error) {
-	l := &epoll{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, epfd: -1, reserve: -1}
+	l := &epoll{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, epfd: -1, reserve: -1, share: shareNanos, long: longNanos}
 	l.posts.max = o.Limits.PostsMax
 	var err error
 	l.faults, err = newFaults()
@@ -154,19 +160,27 @@ func (l *epoll) open() error {
 
 // pass is one turn of the loop. The order is the design:
 //
+//	late    heavy connections, who then wait until all others were asked
 //	wait    until a socket, a post or the owner's deadline; no sleep while something capped or put off is left over
-//	read    what was put off first, then every ready socket once, at most ReadBytes each
+//	read    what asked to be visited again, then the ready sockets: each once, at most ReadBytes
 //	posts   results of off-loop work, at most PassPosts
 //	EndPass the owner's timers: after reads, so that they see all that was caused
 //	flush   after EndPass, so that the output of timers leaves in the same system call
-//	reap    last: until here a closed slot may still be named by an event or a post of this pass
+//	reap    last: until here a closed slot may still be named by a post of this pass
+//
+// Each kind of work lasts as long as its share, see share_linux.go.
 func (l *epoll) pass() {
-	l.wait()
-	l.now = l.clock()
 	l.stats.Passes++
-	l.hooks.BeginPass(l.now)
+	if len(l.late) > 0 {
+		l.begin()
+		l.visitLate()
+		l.poll()
+	} else {
+		l.wait()
+		l.begin()
+	}
 	l.readReady()
-	l.stats.Posted += uint64(l.posts.run(l.lim.PassPosts))
+	l.runPosts()
 	l.checkStop()
 	l.wake = l.hooks.EndPass()
 	l.flush()
@@ -177,17 +191,34 @@ func (l *epoll) pass() {
 	l.finishStop()
 }
 
+// begin sets the clock of a pass.
+func (l *epoll) begin() {
+	last := l.now
+	l.now = l.clock()
+	l.at = l.now
+	l.rested = l.now-last > restNanos
+	l.hooks.BeginPass(l.now)
+}
+
 // clock returns monotonic nanoseconds, never 0.
 func (l *epoll) clock() int64 { return int64(time.Since(l.start)) + 1 }
 
-// wait fills events. It asks without sleeping first: under load there is always something, and the raw call is cheap.
-func (l *epoll) wait() {
+// poll fills events, if the last ones were acted on, and reports whether there are any.
+func (l *epoll) poll() bool {
+	if l.next < l.ready {
+		return true
+	}
 	n, errno := l.calls().poll(l.epfd, l.events)
 	if errno != 0 {
 		panic("epoll_wait: " + errno.Error()) // a bug of ours: bad descriptor or address
 	}
-	l.ready = n
-	if n > 0 || l.busy() {
+	l.next, l.ready = 0, n
+	return n > 0
+}
+
+// wait fills events. It asks without sleeping first: under load there is always something, and the raw call is cheap.
+func (l *epoll) wait() {
+	if l.poll() || l.busy() {
 		return
 	}
 	if l.timeout() == 0 {
@@ -218,7 +249,7 @@ func (l *epoll) sleep() {
 
 // busy tells whether work is left over that no event will announce.
 func (l *epoll) busy() bool {
-	return l.dirtyHead != nil || len(l.again) > 0 || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
+	return l.dirtyHead != nil || len(l.again) > 0 || len(l.late) > 0 || l.next < l.ready || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
 }
 
 // stopAsked tells whether Stop was called and the loop has not acted on it.
@@ -248,32 +279,30 @@ func (l *epoll) timeout() int {
 	return int(min((left+nanosPerMsec-1)/nanosPerMsec, math.MaxInt32))
 }
 
-// readReady visits what earlier passes put off, then the sockets of this pass's events.
+// readReady visits what asked for it, then the sockets of the last wait's events.
 func (l *epoll) readReady() {
 	l.callDrained()
 	l.visitAgain()
-	for i := range l.events[:l.ready] {
-		l.dispatch(&l.events[i])
-	}
-	l.ready = 0
+	l.dispatchAll()
 }
 
-// dispatch acts on one event. An event of a connection that is gone is told by its generation.
+// dispatch acts on one event, and reports whether a connection was read that has output now. An event of a connection that
+// is gone is told by its generation.
 //
 // hot: no allocation, no map.
-func (l *epoll) dispatch(ev *unix.EpollEvent) {
+func (l *epoll) dispatch(ev *unix.EpollEvent) (answers bool) {
 	if ev.Fd < 0 {
 		if ev.Fd == wakerSlot {
 			l.waker.clear()
 		} else {
 			l.accept(l.sockets[socketSlot(ev.Fd)])
 		}
-		return
+		return false
 	}
 	c := l.slots.get(ev.Fd, uint32(ev.Pad))
 	if c == nil {
 		l.stats.StaleEvents++
-		return
+		return false
 	}
 	if ev.Events&unix.EPOLLOUT != 0 {
 		c.unblock()
@@ -283,10 +312,11 @@ func (l *epoll) dispatch(ev *unix.EpollEvent) {
 			if ev.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 { // otherwise it was paused after the kernel was asked
 				c.hungUp()
 			}
-			return
+			return false
 		}
-		l.readable(c)
+		l.visit(c)
 	}
+	return c.dirty
 }
 
 // control calls epoll_ctl.

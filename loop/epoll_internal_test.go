@@ -5,6 +5,7 @@ package loop
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"runtime"
 	"testing"
@@ -24,6 +25,7 @@ func stepped(t testing.TB) *epoll {
 	}
 	l := e.(*epoll)
 	l.faults = faults{} // whose calls do not fail: these tests count passes
+	l.share, l.long = math.MaxInt64, math.MaxInt64
 	l.hooks = Hooks{}.withDefaults()
 	l.thread = unix.Gettid()
 	if err := l.open(); err != nil {

@@ -11,17 +11,27 @@ func (c *Client) answer(frame []byte) error {
 	if len(frame) > int(c.sendMax) {
 		return errAnswerTooLarge
 	}
-	if c.rare != nil && c.rare.stuck != nil {
-		c.rare.stuck.answered = true
-	}
 	if c.waits != nil {
 		return c.answerLater(frame)
 	}
-	if !c.conn.SendControl(frame) {
+	if !c.control(frame) {
 		return errAnswersUnread
 	}
 	c.r.stats.Answers++
 	return nil
+}
+
+// control queues an answer, and counts it where somebody looks whether the output
+// moves.
+func (c *Client) control(frame []byte) bool {
+	if !c.conn.SendControl(frame) {
+		c.r.refusedAnswer(c)
+		return false
+	}
+	if c.rare != nil && c.rare.stuck != nil {
+		c.rare.stuck.answered += len(frame)
+	}
+	return true
 }
 
 // dispensable are the properties of answers that are left out where the packet

@@ -196,7 +196,7 @@ func (k *keeper) seal() {
 		return // somebody else's commit; the next pass tries again
 	}
 	k.inFlight = true
-	k.sealed, k.estateDone = k.entries, 0
+	k.sealed, k.enlisted, k.estateDone = k.entries, k.sessions, 0
 	k.open++
 	k.lazyBytes, k.lazySince = 0, 0
 	if len(k.lazy) > 0 { // there was no room
@@ -210,7 +210,7 @@ func (k *keeper) committed(n uint64, err error) {
 	k.inFlight = false
 	switch {
 	case err == nil:
-		k.err, k.done, k.durable = nil, n, k.sealed
+		k.err, k.done, k.durable, k.lasting = nil, n, k.sealed, k.enlisted
 		k.forgetEnds()
 		k.lookAtWear()
 		k.release()
@@ -316,7 +316,15 @@ func (c *Client) awaitSince(mark uint64) {
 // is open that they could depend on: they repeat what was said on an earlier
 // connection.
 func (c *Client) awaitAll() {
-	if k := c.r.keep; k != nil && c.session.kept != nil && k.lastNeed > k.done && !k.failed {
+	if c.session.kept != nil {
+		c.awaitOpen()
+	}
+}
+
+// awaitOpen is awaitAll for any session: what the answers depend on may be
+// another client's.
+func (c *Client) awaitOpen() {
+	if k := c.r.keep; k != nil && k.lastNeed > k.done && !k.failed {
 		c.await()
 	}
 }
@@ -391,7 +399,7 @@ func (c *Client) sendAnswers(frames []byte) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		if !c.conn.SendControl(frames[:n]) {
+		if !c.control(frames[:n]) {
 			return errAnswersUnread
 		}
 		c.r.stats.Answers++
@@ -415,9 +423,9 @@ func (k *keeper) dropWaits(c *Client) {
 // CONNACK.
 func (c *Client) answerPing() error {
 	if c.waits == nil || c.muted() {
-		return c.answer([]byte(codec.PingrespFrame))
+		return c.answer(c.r.pong)
 	}
-	return c.sendAnswers([]byte(codec.PingrespFrame))
+	return c.sendAnswers(c.r.pong)
 }
 
 // mustWait tells whether a flight of a durable session may not leave yet: what

@@ -75,6 +75,7 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 		ok = c.conn.Send(r.scratch)
 	}
 	if !ok {
+		r.refused(c)
 		r.blocked(c)
 		return putBlocked
 	}
@@ -243,7 +244,11 @@ func (r *Router) pump(s *Session) {
 	if c == nil || c.closing || c.muted() {
 		return
 	}
-	if !r.pumpAcked(s, c) {
+	took := r.pumpAcked(s, c)
+	if s.out.open > 0 && !s.windowOpen() && (s.waiting() > 0 || s.out.open > int(c.window)) && !c.closing {
+		r.windowShut(c)
+	}
+	if !took {
 		return
 	}
 	if s.late.n > 0 {

@@ -40,3 +40,30 @@ func TestMessagesThatMeetManyFiltersComeInPieces(t *testing.T) {
 		t.Errorf("got %d bytes, want %d messages of %d bytes", len(got), messages, len(one))
 	}
 }
+
+// The same where none of the filters matches in the end: finding that out is work, too.
+func TestMessagesThatNearlyMeetManyFiltersComeInPieces(t *testing.T) {
+	const levels, messages = 12, 20
+	w := newWorld(t, router.Limits{})
+	c := w.join("c")
+	for n := range 1 << levels {
+		filter := strings.Builder{}
+		for i := range levels {
+			filter.WriteString([]string{"a", "+"}[n>>i&1] + "/")
+		}
+		c.send(fmt.Sprintf("82 %02x 0001 %04x '%sb' 00", 6+2*levels, 1+2*levels, filter.String()))
+		c.expect("90 03 0001 00")
+	}
+	p := w.join("p")
+	topic := strings.Repeat("a/", levels) + "c"
+	p.feed(bytes.Repeat(bytesOf(t, fmt.Sprintf("30 %02x %04x '%s'", 2+len(topic), len(topic), topic)), messages))
+	if len(p.tail) == 0 || p.resumed != 1 {
+		t.Fatalf("%d bytes left, resumed %d times; want some to be left for the next pass", len(p.tail), p.resumed)
+	}
+	for passes := 0; len(p.tail) > 0; passes++ {
+		if passes > messages {
+			t.Fatal("they never come to an end")
+		}
+		p.feed(nil)
+	}
+}

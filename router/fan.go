@@ -19,12 +19,13 @@ const formCount = 12
 // fan is the delivery of one PUBLISH: what was received and what has been made
 // of it so far. Each form is made once, however many sessions get it.
 type fan struct {
-	p     *publication
-	msg   *Message // made when a session must keep the message
-	seq   uint64
-	buf   []byte                        // encoded forms, one behind the other
-	made  uint16                        // which forms are in buf
-	forms [formCount]struct{ a, b int } // where
+	p      *publication
+	msg    *Message // made when a session must keep the message
+	seq    uint64
+	passed uint64                        // taken as they are, and not yet in the statistics
+	buf    []byte                        // encoded forms, one behind the other
+	made   uint16                        // which forms are in buf
+	forms  [formCount]struct{ a, b int } // where
 
 	pass     []byte            // forms with a PacketID, kept until the next pass
 	numbered [formCount][]byte // in pass
@@ -176,7 +177,6 @@ func (r *Router) fanOutOne(set []*Subscription) {
 		as = groupOf(p.v5)
 		frames[as] = p.raw
 	}
-	passed := uint64(0)
 	for _, sub := range set {
 		if sub.opts != nil {
 			r.deliverWithOptions(sub)
@@ -188,9 +188,12 @@ func (r *Router) fanOutOne(set []*Subscription) {
 		c := sub.session.client
 		if c != nil {
 			f := frames[c.group]
-			if f != nil && !c.behind && len(f) <= int(c.sendMax) && (c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f)) {
-				passed++
-				continue
+			if f != nil && !c.behind && len(f) <= int(c.sendMax) {
+				if c.group == as && c.conn.SendView(f) || c.group != as && c.conn.Send(f) {
+					r.fan.passed++
+					continue
+				}
+				r.refused(c)
 			}
 		}
 		switch r.deliver(sub.session, min(p.qos, sub.qos), false, nil) {
@@ -202,8 +205,9 @@ func (r *Router) fanOutOne(set []*Subscription) {
 			}
 		}
 	}
-	r.stats.Delivered[0] += passed
-	r.stats.PayloadBytesOut += passed * uint64(len(p.payload))
+	r.stats.Delivered[0] += r.fan.passed
+	r.stats.PayloadBytesOut += r.fan.passed * uint64(len(p.payload))
+	r.fan.passed = 0
 }
 
 // deliverWithOptions delivers to a subscription that is alone in its session
@@ -314,6 +318,7 @@ func (r *Router) deliver(s *Session, qos byte, retain bool, o *origin) putResult
 		r.delivered(0, len(p.payload))
 		return putSent
 	}
+	r.refused(c)
 	r.blocked(c)
 	return putBlocked
 }
@@ -368,6 +373,7 @@ func (r *Router) deliverAcked(s *Session, qos byte, retain bool, o *origin) putR
 	case view && c.conn.SendView(frame), !view && c.conn.Send(frame):
 		r.fly(s, d)
 	default:
+		r.refused(c)
 		r.blocked(c)
 		r.enqueue(s, d)
 	}

@@ -75,15 +75,15 @@ func (f *filing) step() (more bool, err error) {
 	return false, f.finish(c)
 }
 
-// fileOn goes on with the packets under way, each a piece. It reports whether
-// something is left.
+// fileOn goes on with the packets under way, each a piece, for one piece's time.
+// It reports whether something is left.
 func (r *Router) fileOn() (more bool) {
 	if len(r.filings) == 0 {
 		return false
 	}
 	var later []*filing
 	i := 0
-	for begun := r.toil; i < len(r.filings) && r.toil-begun < toilPass/2; i++ {
+	for begun := r.toil; i < len(r.filings) && r.toil-begun < toilPiece; i++ {
 		if f := r.filings[i]; f.work() {
 			later = append(later, f)
 		}
@@ -110,7 +110,7 @@ func (f *filing) work() (more bool) {
 			}
 			break
 		}
-		if c.r.toil-begun >= toilTurn {
+		if c.r.toil-begun >= toilPiece {
 			return true
 		}
 	}

@@ -1,9 +1,13 @@
 package router_test
 
 import (
+	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/router"
+	"github.com/loopmq/loopmq/store"
 )
 
 // Tests of this file show what the simulation (internal/sim) has found.
@@ -116,4 +120,115 @@ func TestRepeatedWithDup(t *testing.T) {
 	later := w.join("b")
 	later.send("6a 02 0002")
 	later.expectClosed()
+}
+
+// TestClearedTwice: what is retained was taken away already, but that is not on
+// the disk: who takes it away once more is not told that it is gone either.
+func TestClearedTwice(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	p, q := d.connect("p", true), d.connect("q", true)
+	p.send("33 06 00 01 'a' 00 01 '1'")
+	d.flush()
+	p.expect("20 02 00 00 40 02 00 01")
+	p.send("33 05 00 01 'a' 00 02")
+	q.send("33 05 00 01 'a' 00 01")
+	p.expect("")
+	q.expect("20 02 00 00")
+	d.commit()
+	p.expect("40 02 00 02")
+	q.expect("40 02 00 01")
+}
+
+// TestTakenOverWhileFull: a session that lasts is not begun by taking over one
+// that does not, nor is one resumed that is not on the disk itself: CONNACK would
+// promise what a start does not find.
+func TestTakenOverWhileFull(t *testing.T) {
+	for name, trouble := range map[string]error{"full": store.ErrFull, "failed": errors.New("input/output error")} {
+		t.Run(name, func(t *testing.T) {
+			d := newDurable(t, router.Limits{})
+			old, brief := d.session("o"), d.connect("b", true)
+			d.connect("n", false) // its CONNACK waits
+			d.pass(func() { d.mem.Complete(trouble) })
+			old.expect("20 02 00 00")
+			brief.expect("20 02 00 00")
+			d.connect("b", false).expect("20 02 00 03")
+			d.connect("n", false).expect("20 02 00 03")
+			d.connect("o", false).expect("20 02 01 00")
+		})
+	}
+}
+
+// TestStoppingPublishesNoWillOfAStranger: a client that waits to be let in has no
+// will yet [MQTT-3.1.2-8].
+func TestStoppingPublishesNoWillOfAStranger(t *testing.T) {
+	w := newWorld(t, router.Limits{TakeoversMax: 1})
+	s := w.join("s")
+	s.send("82 06 0001 0001 'w' 00")
+	s.expect("90 03 0001 00")
+	w.join("c")
+	w.join("c")
+	c := w.dial() // has to wait
+	c.send("10 16 0004 'MQTT' 04 06 0000 0001 'c' 0001 'w' 0004 'gone'")
+	c.expect("")
+	w.pass(w.r.Stopping)
+	s.expect("")
+}
+
+// TestUnacknowledgedBacklogIsReported: a client that comes for what has waited
+// and acknowledges nothing is reported, though nothing new comes for it.
+func TestUnacknowledgedBacklogIsReported(t *testing.T) {
+	w := newWorld(t, router.Limits{AckTimeout: 4 * time.Second, InflightMax: 1})
+	s := w.connect("s", false)
+	s.send("82 06 0001 0001 't' 01")
+	s.reset()
+	p := w.join("p")
+	p.send("32 06 0001 't' 0001 '1' 32 06 0001 't' 0002 '2'")
+	s = w.connect("s", false)
+	s.expect("20 02 01 00 32 06 0001 't' 0001 '1'")
+	for range 6 {
+		w.sleep(1)
+	}
+	reported := func(e router.Event) bool { return e.Kind == router.EventUnacked && e.ClientID == "s" }
+	if !slices.ContainsFunc(w.events, reported) {
+		t.Error("nobody was told")
+	}
+}
+
+// TestHeldMessageIsPassedOn: a message with QoS 2 of a shared subscription, which
+// has not left because its PacketID was not on the disk, goes to another member
+// when the session ends: nobody has got it.
+func TestHeldMessageIsPassedOn(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s, o, p := d.session("s"), d.session("o"), d.connect("p", true)
+	s.send("82 0f 0001 000a '$share/g/t' 02")
+	d.flush()
+	s.expect("20 02 00 00 90 03 00 01 02")
+	p.send("34 06 0001 't' 0001 '1'")
+	s.expect("") // waits for the disk
+	o.send("82 0f 0001 000a '$share/g/t' 02")
+	d.connect("s", true)
+	d.flush()
+	d.flush()
+	o.expect("20 02 00 00 90 03 00 01 02 34 06 0001 't' 0001 '1'")
+}
+
+// TestSlowReaderThatIsAnswered: a client whose output is filled up again as it
+// reads, and that is sent answers meanwhile, is not one that takes nothing.
+func TestSlowReaderThatIsAnswered(t *testing.T) {
+	w := newWorld(t, router.Limits{SlowTimeout: 4 * time.Second})
+	s, p := w.subscribed("s", "t", "01"), w.join("p")
+	s.limit = 40
+	for range 3 {
+		p.send("32 0a 0001 't' 0001 '12345'")
+	}
+	p.send("30 05 0001 't' 'xx'") // finds no room
+	for range 6 {
+		s.out = s.out[13:]
+		p.send("32 0a 0001 't' 0001 '12345'")
+		s.send("c0 00")
+		w.sleep(1)
+		if s.closing {
+			t.Fatalf("closed: %v", s.why)
+		}
+	}
 }

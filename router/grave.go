@@ -37,7 +37,7 @@ func (r *Router) dropFilters(s *Session) {
 // dig goes on with the graves, the oldest first. It reports whether something
 // is left.
 func (r *Router) dig() (more bool) {
-	for left := toilTurn / toilOfFilter; len(r.graves) > 0; left-- {
+	for left := toilPiece / toilOfFilter; len(r.graves) > 0; left-- {
 		if left == 0 {
 			return true
 		}

@@ -20,6 +20,10 @@ type keeper struct {
 	// The last numbers given.
 	sessions, subscriptions, retained, entries, messages uint64
 
+	// Sessions up to these numbers are durable, or in the batch that is being
+	// committed.
+	lasting, enlisted uint64
+
 	named counts // entries of each message
 
 	classes classes

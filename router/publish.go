@@ -83,11 +83,20 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		c.session.markReceived(p.PacketID, class)
 	}
 	c.slowDown(mark)
-	c.awaitSince(mark)
+	c.awaitPublish(mark, p, class)
 	if !matched && c.v5 != nil {
 		return c.acknowledgeWith(t, p.PacketID, codec.NoMatchingSubscribers, "")
 	}
 	return c.acknowledge(t, p.PacketID)
+}
+
+// awaitPublish has the acknowledgement of p wait for what p has put. Where p takes
+// a retained message away, somebody else may have done so just now.
+func (c *Client) awaitPublish(mark uint64, p *codec.Publish, class Durability) {
+	c.awaitSince(mark)
+	if p.Retain && len(p.Payload) == 0 && class == DurabilitySync {
+		c.awaitOpen()
+	}
 }
 
 // check5 holds a PUBLISH against what only 5.0 knows, and resolves its alias.
@@ -192,6 +201,7 @@ func (r *Router) route(p *publication) (matched bool) {
 	f := &r.fan
 	f.begin(p)
 	sets := r.index.Match(p.topic)
+	r.toil += uint64(r.index.Steps() / stepsOfToil)
 	r.fanOut(sets)
 	if p.retain {
 		r.retain(p)

@@ -95,6 +95,7 @@ type pace struct {
 	outMessages, outByts bucket
 	timer                timer.Timer
 	blocked              bool // something did not leave: Drained is owed
+	denied               bool // the last one did not
 	until                int64
 }
 
@@ -212,10 +213,11 @@ func (p *pace) admits(n int) bool {
 		if !p.blocked {
 			p.c.r.stats.OverQuota++
 		}
-		p.blocked = true
+		p.blocked, p.denied = true, true
 		p.wake(wait)
 		return false
 	}
+	p.denied = false
 	p.outMessages.take(now, 1)
 	p.outByts.take(now, n)
 	return true

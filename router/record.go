@@ -352,3 +352,23 @@ func (f *fields) end() error {
 	}
 	return f.err
 }
+
+// PayloadOfRecord returns where a payload is in a Store's record; all of it where
+// that is not known.
+func PayloadOfRecord(key uint64, value []byte) []byte {
+	f := fieldsOf(value)
+	switch byte(key >> tableShift) {
+	case tableWills:
+		f.take(3*8 + 1) // see willRecord
+	case tableRetained:
+		f.take(1)
+	case tableMessages:
+	default:
+		return nil
+	}
+	var m bodyRecord
+	if m.decode(&f); f.end() != nil {
+		return value
+	}
+	return m.payload
+}

@@ -170,3 +170,24 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+// A payload is found in records of all kinds that have one.
+func TestPayloadOfRecord(t *testing.T) {
+	body := bodyRecord{expireAt: 7, writer: []byte("me"), props: []byte{1, 0}, topic: []byte("t")}
+	will, retained := willRecord{due: 1, delay: 2, expiry: 3, qos: 1, body: body}, retainedRecord{qos: 1, body: body}
+	session := sessionRecord{id: "a"}
+	for _, c := range []struct {
+		table        byte
+		record, want string
+	}{
+		{tableWills, string(will.append(nil)), "secret"},
+		{tableRetained, string(retained.append(nil)), "secret"},
+		{tableMessages, string(body.append([]byte{recordVersion})), "secret"},
+		{tableSessions, string(session.append(nil)), ""},
+		{tableRetained, "\x01", "\x01secret"}, // who knows what it is
+	} {
+		if got := PayloadOfRecord(recordKey(c.table, 5), []byte(c.record+"secret")); string(got) != c.want {
+			t.Errorf("table %d: %q, want %q", c.table, got, c.want)
+		}
+	}
+}

@@ -38,11 +38,14 @@ func (c *Client) mayKeep(p *codec.Connect, id string) error {
 	s := c.r.sessions[id]
 	ends := s != nil && (p.CleanStart || s.client != nil && s.expiry == 0)
 	back := k.failed && (k.owesEnd(id) || ends && s.kept != nil) // the next start finds what he is told the end of
-	if !back && (c.sessionExpiry(p) == 0 || s != nil && !ends) {
+	if !back && (c.sessionExpiry(p) == 0 || s != nil && !ends && s.lasts()) {
 		return nil
 	}
 	return refusalOf(k.accepts())
 }
+
+// lasts tells whether s is on the disk.
+func (s *Session) lasts() bool { return s.kept != nil && s.kept.number <= s.r.keep.lasting }
 
 // owesEnd tells whether a session of that client has ended and a start may find
 // it again.

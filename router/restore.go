@@ -68,7 +68,7 @@ func (r *Router) Restore(now int64) (Restored, error) {
 	}
 	g.joinFlights()
 	g.leaveMessages()
-	k.durable = k.entries
+	k.durable, k.lasting = k.entries, k.sessions
 	g.leave()
 	g.found.Sessions, g.found.Subscriptions = len(r.sessions), r.Stats().Subscriptions
 	g.found.Retained, g.found.Queued, g.found.Inflight = r.retained.Len(), r.stats.Queued, r.stats.Inflight

@@ -38,6 +38,7 @@ type Router struct {
 	traffic  func() Traffic
 	shares   map[string]*shareGroup
 	keep     *keeper // nil: nothing outlives the process
+	witness  Witness
 
 	sharedSubs int // members of all groups
 
@@ -60,6 +61,7 @@ type Router struct {
 	out          codec.Publish // scratch of what is sent next
 	ack          codec.Ack     // scratch of the acknowledgement handlers
 	scratch      []byte        // scratch of small answers
+	pong         []byte        // PINGRESP
 	propsScratch []byte        // scratch of properties that travel
 	messages     messagePool
 	stats        Stats
@@ -87,6 +89,7 @@ func New(cfg Config) *Router {
 		pool:       pool,
 		sessions:   make(map[string]*Session),
 		index:      topic.NewIndex[*Subscription](),
+		pong:       []byte(codec.PingrespFrame),
 		retained:   new(topic.Retained[*retainedMessage]),
 		topicShort: min(limits.TopicBytesMax+1, limits.TopicLevelsMax),
 		shares:     make(map[string]*shareGroup),
@@ -102,6 +105,7 @@ func New(cfg Config) *Router {
 		denyCloses:       cfg.DenyCloses,
 		version:          cfg.Version,
 		traffic:          cfg.Traffic,
+		witness:          cfg.Witness,
 	}
 	r.sys = sys{r: r, last: make(map[string]string)}
 	r.keep = newKeeper(r, &cfg)
@@ -181,7 +185,7 @@ func (r *Router) Attach(conn Conn, from Peer) *Client {
 // and so do wills that have a delay.
 func (r *Router) Stopping() {
 	for c := r.clients.head; c != nil; c = c.next {
-		if w := c.will; w != nil && !w.stays(c.session) {
+		if w := c.will; w != nil && c.connected && !w.stays(c.session) { // who still waits to be let in has none
 			c.will, w.session = nil, c.session
 			r.publishWill(w)
 		}

@@ -132,6 +132,8 @@ type Config struct {
 	// while somebody listens; nil: nothing is known.
 	Version string
 	Traffic func() Traffic
+	// Witness hears what connections answer; nil: nobody asks.
+	Witness Witness
 	// DenyCloses closes connections of 3.x clients that publish what they may
 	// not; otherwise their message is acknowledged and dropped.
 	DenyCloses bool

@@ -196,7 +196,7 @@ func (r *Router) endSession(s *Session) {
 	for s.out.open > 0 {
 		e := s.out.at(0)
 		if e.msg != nil {
-			r.passOn(&e.delivery, true)
+			r.passOn(&e.delivery, e.sent)
 		}
 		r.finish(s, e)
 	}

@@ -77,7 +77,7 @@ const stuckLooks = 4
 type stuck struct {
 	outputAt int64  // since when its output has not moved; 0 = it is not full
 	output   int    // bytes queued at the last look
-	answered bool   // answers were sent since
+	answered int    // bytes of answers that came since
 	ackAt    int64  // since when nothing was acknowledged; 0 = its window is open
 	oldest   uint64 // number of the message in flight that was the oldest then
 	told     bool   // that it does not acknowledge
@@ -89,7 +89,7 @@ func (r *Router) blocked(c *Client) {
 		return // it is us who wait
 	}
 	if k := r.watch(c); k.outputAt == 0 {
-		k.outputAt, k.output = r.now, c.conn.Queued()
+		k.outputAt, k.output, k.answered = r.now, r.queued(c), 0
 	}
 }
 
@@ -99,7 +99,7 @@ func (r *Router) gotRoom(c *Client) {
 		return
 	}
 	if k := c.rare.stuck; k.outputAt != 0 {
-		k.outputAt, k.output = r.now, c.conn.Queued()
+		k.outputAt, k.output, k.answered = r.now, r.queued(c), 0
 	}
 }
 
@@ -153,13 +153,13 @@ func (r *Router) stillStuck(c *Client) bool {
 		// Output that has grown was sent more, for which there was room; but
 		// answers need no room, and whoever reads nothing and sends PINGREQ
 		// would never be found out.
-		queued := c.conn.Queued()
-		before, answered := k.output, k.answered
-		k.output, k.answered = queued, false
+		queued := r.queued(c)
+		still := k.output + k.answered
+		k.output, k.answered = queued, 0
 		switch {
 		case queued == 0 && !c.behind:
 			k.outputAt = 0
-		case queued < before || queued > before && !answered:
+		case queued != still:
 			k.outputAt = r.now
 		case r.now-k.outputAt >= r.limits.SlowTimeout.Nanoseconds():
 			r.hit(LimitSlowTimeout)

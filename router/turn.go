@@ -9,9 +9,10 @@ package router
 // and sent as a whole, and a thousand of them to the same subscribers cost less
 // together than one by one.
 const (
-	toilTurn = 1 << 12 // most in one call of Data
-	toilPass = 1 << 16 // all clients together in a pass, before turns become short
-	toilLeft = 1 << 8  // a short turn
+	toilTurn  = 1 << 11 // most in one call of Data
+	toilPass  = 1 << 16 // all clients together in a pass, before turns become short
+	toilLeft  = 1 << 8  // a short turn
+	toilPiece = 1 << 11 // of packets that are done in pieces, in a pass
 
 	visitsTurn = 1 << 20 // some 20 ms
 	visitsPass = 1 << 21
@@ -20,6 +21,7 @@ const (
 	toilOfFilter  = 32 // to enter or take out a filter
 	toilOfCheck   = 1  // to look at one
 	toilOfMessage = 2  // to let a message of a session go
+	stepsOfToil   = 4  // steps on the ways through the filters, for one more
 	setsOfToil    = 2  // filters that one message matches, for one more
 )
 

@@ -1,11 +1,6 @@
 package record
 
-import (
-	"encoding/binary"
-	"encoding/json"
-
-	"github.com/loopmq/loopmq/router"
-)
+import "github.com/loopmq/loopmq/router"
 
 // listenIn has the answers to what the router asks written down.
 func (r *Recorder) listenIn(rc *router.Config) {
@@ -13,7 +8,7 @@ func (r *Recorder) listenIn(rc *router.Config) {
 	rc.Rand = func() uint64 {
 		n := random()
 		if r.on {
-			r.buf = binary.AppendUvarint(append(r.buf, byte(kindRandom)), n)
+			r.put(kindRandom, n)
 		}
 		return n
 	}
@@ -22,8 +17,8 @@ func (r *Recorder) listenIn(rc *router.Config) {
 			v := identify(user, clientID, from)
 			v.Identity = r.watched(v.Identity)
 			if r.on {
-				b := appendIdentity(append(r.buf, byte(kindIdentity)), 0, v.Identity)
-				r.buf = appendJSON(appendString(append(b, byte(v.Reason)), v.Text), v.Quota)
+				r.put(kindIdentity)
+				r.verdict(0, &v)
 			}
 			return v
 		}
@@ -32,32 +27,19 @@ func (r *Recorder) listenIn(rc *router.Config) {
 		rc.Traffic = func() router.Traffic {
 			now := traffic()
 			if r.on {
-				r.buf = appendJSON(append(r.buf, byte(kindTraffic)), now)
+				r.put(kindTraffic)
+				r.json(now)
 			}
 			return now
 		}
 	}
+	rc.Witness = (*witness)(r)
+	r.keep(rc)
 	methods := map[string]func() router.Exchange{}
 	for name, start := range rc.AuthMethods {
 		methods[name] = func() router.Exchange { return &exchange{start(), r} }
 	}
 	rc.AuthMethods = methods
-}
-
-// appendJSON adds plain fields as a string of JSON.
-func appendJSON(b []byte, v any) []byte {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic("record: " + err.Error())
-	}
-	return appendString(b, string(text))
-}
-
-func appendIdentity(b []byte, flags byte, id *router.Identity) []byte {
-	if id == nil {
-		return appendString(append(b, flags), "")
-	}
-	return appendString(append(b, flags|flagKnown|flag(id.Access != nil, flagGuarded)), id.User)
 }
 
 // Verdict returns done for an Authenticator that is asked now, so that its answer is written down.
@@ -74,15 +56,21 @@ func (r *Recorder) Verdict(done func(router.Verdict)) func(router.Verdict) {
 		if !r.on {
 			return
 		}
-		b := appendIdentity(t.begin(kindVerdict), flag(atOnce, flagAtOnce), v.Identity)
-		b = appendString(append(b, byte(v.Reason)), v.Text)
-		if v.Quota == (router.Quota{}) {
-			b = appendString(b, "")
-		} else {
-			b = appendJSON(b, v.Quota)
-		}
-		r.buf = binary.AppendVarint(b, v.Lifetime)
+		r.put(kindVerdict, t.n)
+		r.verdict(flag(atOnce, flagAtOnce), &v)
 	}
+}
+
+func (r *Recorder) verdict(flags uint64, v *router.Verdict) {
+	r.identity(flags, v.Identity)
+	r.number(uint64(v.Reason))
+	r.text(v.Text)
+	if v.Quota == (router.Quota{}) {
+		r.text("")
+	} else {
+		r.json(v.Quota)
+	}
+	r.number(signed(v.Lifetime))
 }
 
 // watched is id with denials written down.
@@ -90,50 +78,70 @@ func (r *Recorder) watched(id *router.Identity) *router.Identity {
 	if id == nil || id.Access == nil || !r.on {
 		return id
 	}
-	return &router.Identity{User: id.User, Access: &access{id.Access, r}}
+	return &router.Identity{User: id.User, Access: &access{of: id.Access, r: r}}
 }
 
 // access notes denials by the number of the question, counted over everybody.
 type access struct {
-	router.Access
-	r *Recorder
+	of    router.Access
+	r     *Recorder
+	saved bool // what it is kept as is written down
 }
 
 func (a *access) note(ruling router.Ruling) router.Ruling {
 	a.r.rulings++
 	if ruling.Denied && a.r.on {
-		a.r.buf = binary.AppendUvarint(append(a.r.buf, byte(kindDenied)), a.r.rulings)
+		a.r.put(kindDenied, a.r.rulings)
 	}
 	return ruling
 }
 
 // MayPublish implements router.Access.
-func (a *access) MayPublish(topic []byte) router.Ruling { return a.note(a.Access.MayPublish(topic)) }
+func (a *access) MayPublish(topic []byte) router.Ruling { return a.note(a.of.MayPublish(topic)) }
 
 // MaySubscribe implements router.Access.
 func (a *access) MaySubscribe(filter []byte) router.Ruling {
-	return a.note(a.Access.MaySubscribe(filter))
+	return a.note(a.of.MaySubscribe(filter))
 }
 
 // MayReceive implements router.Access.
-func (a *access) MayReceive(topic []byte) router.Ruling { return a.note(a.Access.MayReceive(topic)) }
+func (a *access) MayReceive(topic []byte) router.Ruling { return a.note(a.of.MayReceive(topic)) }
 
 // exchange notes the steps of an enhanced authentication.
 type exchange struct {
-	router.Exchange
-	r *Recorder
+	of router.Exchange
+	r  *Recorder
 }
+
+// Identity implements router.Exchange.
+func (x *exchange) Identity() string { return x.of.Identity() }
 
 // Step implements router.Exchange.
 func (x *exchange) Step(data []byte) (answer []byte, done bool, err error) {
-	answer, done, err = x.Exchange.Step(data)
+	answer, done, err = x.of.Step(data)
 	if x.r.on {
 		identity := ""
 		if done {
 			identity = x.Identity()
 		}
-		b := append(x.r.buf, byte(kindStep), flag(err != nil, flagFailed)|flag(done, flagDone)|flag(answer != nil, flagKnown))
-		x.r.buf = appendString(appendString(b, string(answer)), identity)
+		x.r.put(kindStep, flag(err != nil, flagFailed)|flag(done, flagDone)|flag(answer != nil, flagKnown))
+		x.r.bytes(answer)
+		x.r.text(identity)
 	}
 	return answer, done, err
+}
+
+// witness hears what the loop answers.
+type witness Recorder
+
+// Refused implements router.Witness.
+func (w *witness) Refused(conn, sent uint64) { w.note(kindRefused, conn, sent) }
+
+// Queued implements router.Witness.
+func (w *witness) Queued(conn uint64, n int) { w.note(kindQueued, conn, uint64(n)) }
+
+func (w *witness) note(k kind, conn, n uint64) {
+	if r := (*Recorder)(w); r.on {
+		r.put(k, r.numbers[conn], n)
+	}
 }

@@ -9,7 +9,7 @@ import (
 
 // magic begins a recording; behind it stands a line of JSON, the Header, and then events: a byte that says which, and
 // its fields. Numbers are varints, strings have their length before them.
-const magic = "LOOPMQ-RECORDING 2\n"
+const magic = "LOOPMQ-RECORDING 3\n"
 
 // kind is an event's first byte. What happens inside of another event stands before it, so that it is known when that
 // happens again.
@@ -18,22 +18,33 @@ type kind byte
 const (
 	kindPass     kind = 'P' // BeginPass: ns since the one before
 	kindEnd      kind = 'E' // EndPass
-	kindListener kind = 'l' // number, name, versions, limits, whether it authenticates
-	kindAttach   kind = 'A' // connection, listener, address, user
-	kindThrough  kind = 'T' // connection, address, user: what TLS, WebSocket or PROXY told
+	kindListener kind = 'l' // number, flags, name, versions, limits
+	kindAttach   kind = 'A' // connection, listener, address, flags, user
+	kindThrough  kind = 'T' // connection, address, flags, user: what TLS, WebSocket or PROXY told
 	kindData     kind = 'D' // connection, flags, bytes that the router took
 	kindDrained  kind = 'R' // connection
-	kindClosed   kind = 'C' // connection, why, sends and bytes until then
+	kindClosed   kind = 'C' // connection, why
+	kindSums     kind = 's' // how each of the sums has changed
 	kindVerdict  kind = 'V' // connection, flags, user, reason, text, quota, lifetime
-	kindIdentity kind = 'I' // what Identify said: flags, user, reason, text, quota
+	kindIdentity kind = 'I' // what Identify said: flags, user, reason, text, quota, lifetime
 	kindStep     kind = 'S' // of an Exchange: flags, answer, identity
 	kindRandom   kind = 'N' // number
-	kindRefused  kind = 'F' // connection, number of the send
+	kindRefused  kind = 'F' // connection, packets sent before
 	kindQueued   kind = 'Q' // connection, bytes
 	kindDenied   kind = 'X' // number of the question
 	kindTraffic  kind = 'Y' // router.Traffic
 	kindStopping kind = 'Z'
 	kindReload   kind = 'M' // Settings
+	kindWall     kind = 'w' // ns since the one before: what the router was told of the time
+	kindWritten  kind = 'b' // bytes that the store has written
+	kindRecord   kind = 'k' // of the store at the start: key since the one before, flags, value
+	kindFetched  kind = 'f' // values
+	kindRestored kind = 'r' // now
+	kindSays     kind = 'q' // of the store: question, its number, outcome
+	kindCommit   kind = 'c' // outcome
+	kindRead     kind = 'v' // number of the read, values
+	kindSaved    kind = 'i' // what an Identity is kept as
+	kindLoaded   kind = 'j' // flags, user: the Identity that was kept
 	kindOver     kind = 'O' // why the recording ends
 )
 
@@ -55,20 +66,31 @@ type Settings struct {
 	ValidatePayloads bool
 	DenyCloses       bool
 	Version          string
+	Durability       []router.DurabilityRule `json:",omitempty"`
+	LazyInterval     time.Duration           `json:",omitempty"`
+	WrittenWarn      uint64                  `json:",omitempty"`
 }
 
-func settingsOf(c *router.Config) Settings {
-	return Settings{
+//go:noinline
+func settingsOf(c *router.Config) *Settings {
+	return &Settings{
 		Limits: c.Limits, ServerReference: c.ServerReference, ServerMoved: c.ServerMoved, ResponsePrefix: c.ResponsePrefix,
 		ValidatePayloads: c.ValidatePayloads, DenyCloses: c.DenyCloses, Version: c.Version,
+		Durability: c.Durability, LazyInterval: c.LazyInterval, WrittenWarn: c.WrittenPerDayWarn,
 	}
 }
 
-func (s *Settings) config() router.Config {
-	return router.Config{
+// config is a router.Config with them; what the loop held then is not known, so memory has no bound.
+//
+//go:noinline
+func (s *Settings) config() *router.Config {
+	c := &router.Config{
 		Limits: s.Limits, ServerReference: s.ServerReference, ServerMoved: s.ServerMoved, ResponsePrefix: s.ResponsePrefix,
 		ValidatePayloads: s.ValidatePayloads, DenyCloses: s.DenyCloses, Version: s.Version,
+		Durability: s.Durability, LazyInterval: s.LazyInterval, WrittenPerDayWarn: s.WrittenWarn,
 	}
+	c.Limits.MemoryBytesMax = 0
+	return c
 }
 
 // Header is the beginning of a recording.
@@ -80,6 +102,9 @@ type Header struct {
 	AuthMethods []string `json:",omitempty"`
 	// Identifies says that there was a router.Config.Identify.
 	Identifies bool `json:",omitempty"`
+	// Keeps says that there was a router.Config.Store; Saves, Loads and Writes that there were SaveIdentity, LoadIdentity
+	// and Written.
+	Keeps, Saves, Loads, Writes bool `json:",omitempty"`
 }
 
 func (h *Header) line() []byte {

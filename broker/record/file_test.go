@@ -29,16 +29,16 @@ func TestEventsOverChunks(t *testing.T) {
 			rc := router.Config{Rand: rng.Uint64, Limits: router.Limits{PacketBytesMax: 4 << 20}}
 			var end error
 			rec := record.New(f, &rc, record.Options{BytesMax: most, Ended: func(why error) { end = why }})
-			rec.Start()
 			r := router.New(rc)
+			rec.Start(r)
 			c := &counter{}
 			in := rec.Attach(r, c, router.Peer{})
 			now := int64(1e9)
 			sent := uint64(0) // bytes, while the recording went on
 			for i := range 400 {
 				now += rng.Int64N(3e7)
-				rec.BeginPass(now)
 				r.BeginPass(now)
+				rec.BeginPass(now)
 				data := bytesOf(t, "c000")
 				switch {
 				case i == 0:

@@ -2,11 +2,8 @@ package record
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
-	"fmt"
 
-	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
 )
@@ -14,135 +11,117 @@ import (
 // errDenied is what a step of an authentication ended with; its words are not written down.
 var errDenied = errors.New("failed, as it did then")
 
-// answers are what the router was told when it asked, in the order of its questions.
+// answers are what the router was told when it asked.
 type answers struct {
-	randoms    []uint64
-	identities []router.Verdict
-	traffics   []router.Traffic
-	steps      []step
-	asked      uint64 // questions to an Access
-	denied     map[uint64]bool
+	told   ['z' + 1][]any // in the order of its questions, by kind
+	asked  uint64         // questions to an Access
+	denied []uint64       // their numbers
+}
+
+// tell keeps an answer until it is asked for.
+//
+//go:noinline
+func (a *answers) tell(k kind, answer any) { a.told[k] = append(a.told[k], answer) }
+
+// next takes the oldest answer of a kind.
+func (p *player) next(k kind) (answer any) {
+	list := p.told[k]
+	if len(list) == 0 {
+		p.differs("the router asks what it did not ask then: %q", k)
+		return nil
+	}
+	answer, p.told[k] = list[0], list[1:]
+	return answer
+}
+
+func (p *player) nextNumber(k kind) uint64 {
+	n, _ := p.next(k).(uint64)
+	return n
 }
 
 type step struct {
-	flags    byte
+	flags    uint64
 	answer   []byte
 	identity string
 }
 
 // answer reads one of them.
-func (p *player) answer(k kind) error {
+func (p *player) answer(k kind) {
 	switch k {
 	case kindRandom:
-		n, err := p.number()
-		p.randoms = append(p.randoms, n)
-		return err
+		p.tell(k, p.number())
 	case kindDenied:
-		n, err := p.number()
-		p.denied[n] = true
-		return err
+		p.denied = append(p.denied, p.number())
 	case kindIdentity:
-		flags, err := p.in.ReadByte()
-		if err != nil {
-			return err
-		}
-		user, err := p.text()
-		if err != nil {
-			return err
-		}
-		return p.identified(p.who(flags, user))
+		p.tell(k, p.verdict())
 	case kindTraffic:
-		text, err := p.text()
-		if err != nil {
-			return err
-		}
-		var t router.Traffic
-		p.traffics = append(p.traffics, t)
-		return json.Unmarshal([]byte(text), &p.traffics[len(p.traffics)-1])
+		t := new(router.Traffic)
+		p.json(t)
+		p.tell(k, t)
 	case kindStep:
-		flags, err := p.in.ReadByte()
-		if err != nil {
-			return err
+		s := &step{flags: p.number(), answer: p.bytes(), identity: p.text()}
+		if s.flags&flagKnown == 0 {
+			s.answer = nil
 		}
-		answer, err := p.bytes()
-		if err != nil {
-			return err
-		}
-		identity, err := p.text()
-		if flags&flagKnown == 0 {
-			answer = nil
-		}
-		p.steps = append(p.steps, step{flags, answer, identity})
-		return err
+		p.tell(k, s)
+	default:
+		p.damaged("an event of no known kind")
 	}
-	return fmt.Errorf("the recording is damaged, or of another version: event %q", k)
 }
 
-// next takes the first of list.
-func next[T any](p *player, list *[]T, what string) (v T) {
-	if len(*list) == 0 {
-		p.differs("the router asks for %s, which it did not then", what)
-		return v
-	}
-	v = (*list)[0]
-	*list = (*list)[1:]
-	return v
-}
-
-func (p *player) random() uint64 { return next(p, &p.randoms, "a random number") }
+func (p *player) random() uint64 { return p.nextNumber(kindRandom) }
 
 func (p *player) identity() router.Verdict {
-	return next(p, &p.identities, "somebody's identity")
+	if v, ok := p.next(kindIdentity).(*verdict); ok {
+		return v.Verdict
+	}
+	return router.Verdict{}
 }
 
-// identified reads the rest of what Identify said.
-func (p *player) identified(id *router.Identity) error {
-	reason, err := p.in.ReadByte()
-	if err != nil {
-		return err
+func (p *player) traffic() router.Traffic {
+	if t, ok := p.next(kindTraffic).(*router.Traffic); ok {
+		return *t
 	}
-	v := router.Verdict{Identity: id, Reason: codec.Reason(reason)}
-	if v.Text, err = p.text(); err != nil {
-		return err
-	}
-	quota, err := p.text()
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal([]byte(quota), &v.Quota); err != nil {
-		return fmt.Errorf("quota of somebody identified: %w", err)
-	}
-	p.identities = append(p.identities, v)
-	return nil
+	return router.Traffic{}
 }
-
-func (p *player) traffic() router.Traffic { return next(p, &p.traffics, "the traffic") }
 
 // who is the Identity that flags and user stand for.
-func (p *player) who(flags byte, user string) *router.Identity {
+func (p *player) who(flags uint64, user string) *router.Identity {
 	if flags&flagKnown == 0 {
 		return nil
 	}
 	id := &router.Identity{User: user}
 	if flags&flagGuarded != 0 {
-		id.Access = p
+		id.Access = &guard{p: p}
 	}
 	return id
 }
 
-func (p *player) ruling() router.Ruling {
+// guard denies somebody what was denied then.
+type guard struct {
+	p     *player
+	known bool   // what follows is
+	saved string // as which he is kept
+}
+
+func (g *guard) ruling() router.Ruling {
+	p := g.p
 	p.asked++
-	return router.Ruling{Denied: p.denied[p.asked]}
+	denied := len(p.denied) > 0 && p.denied[0] == p.asked
+	if denied {
+		p.denied = p.denied[1:]
+	}
+	return router.Ruling{Denied: denied}
 }
 
 // MayPublish implements router.Access.
-func (p *player) MayPublish([]byte) router.Ruling { return p.ruling() }
+func (g *guard) MayPublish([]byte) router.Ruling { return g.ruling() }
 
 // MaySubscribe implements router.Access.
-func (p *player) MaySubscribe([]byte) router.Ruling { return p.ruling() }
+func (g *guard) MaySubscribe([]byte) router.Ruling { return g.ruling() }
 
 // MayReceive implements router.Access.
-func (p *player) MayReceive([]byte) router.Ruling { return p.ruling() }
+func (g *guard) MayReceive([]byte) router.Ruling { return g.ruling() }
 
 // Authenticate implements router.Authenticator: with the verdict that was given at once, or with one that comes later.
 func (p *player) Authenticate(_ *router.Credentials, done func(router.Verdict)) {
@@ -168,7 +147,10 @@ type playedExchange struct {
 
 // Step implements router.Exchange.
 func (x *playedExchange) Step([]byte) (answer []byte, done bool, err error) {
-	s := next(x.p, &x.p.steps, "a step of an authentication")
+	s, ok := x.p.next(kindStep).(*step)
+	if !ok {
+		return nil, false, errDenied
+	}
 	x.identity = s.identity
 	if s.flags&flagFailed != 0 {
 		err = errDenied
@@ -182,7 +164,7 @@ func (x *playedExchange) Identity() string { return x.identity }
 // verdict is an Authenticator's answer and how it came.
 type verdict struct {
 	router.Verdict
-	flags byte
+	flags uint64
 }
 
 // fake is a connection of a replay: it takes what was taken then.
@@ -192,15 +174,14 @@ type fake struct {
 	client *router.Client
 	peer   router.Peer
 
-	sends, bytes uint64
-	refused      map[uint64]bool // sends, by their number
-	queued       []int           // what Queued said
-	verdicts     []verdict       // given at once
-	waiting      func(router.Verdict)
+	refused  []uint64   // how many packets were sent before each
+	queued   []int      // what Queued said
+	verdicts []*verdict // given at once
+	waiting  func(router.Verdict)
 }
 
 // decide gives a verdict, now or when it is asked for.
-func (c *fake) decide(v verdict) {
+func (c *fake) decide(v *verdict) {
 	if v.flags&flagAtOnce != 0 {
 		c.verdicts = append(c.verdicts, v)
 		return
@@ -215,12 +196,11 @@ func (c *fake) decide(v verdict) {
 }
 
 func (c *fake) put(frame []byte) bool {
-	c.sends++
-	if c.refused[c.sends] {
+	p := c.p
+	if len(c.refused) > 0 && c.refused[0] == p.rep.Packets {
+		c.refused = c.refused[1:]
 		return false
 	}
-	c.bytes += uint64(len(frame))
-	p := c.p
 	p.rep.Packets++
 	p.rep.Bytes += uint64(len(frame))
 	var n [8]byte
@@ -251,7 +231,14 @@ func (c *fake) SendShared(head []byte, body *buf.Ref) bool {
 }
 
 // Queued implements router.Conn.
-func (c *fake) Queued() int { return next(c.p, &c.queued, "the length of a queue") }
+func (c *fake) Queued() (n int) {
+	if len(c.queued) == 0 {
+		c.p.differs("connection %d: the router asks for the length of its queue, which it did not then", c.n)
+		return 0
+	}
+	n, c.queued = c.queued[0], c.queued[1:]
+	return n
+}
 
 // Pause implements router.Conn; what the router takes in a pass is known.
 func (c *fake) Pause() {}

@@ -35,8 +35,8 @@ func newWorld(t *testing.T, o record.Options, rc router.Config) *world {
 	o.Started = time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 	o.Ended = func(why error) { w.end = why }
 	w.rec = record.New(&w.file, &rc, o)
-	w.rec.Start()
 	w.r = router.New(rc)
+	w.rec.Start(w.r)
 	return w
 }
 
@@ -55,8 +55,8 @@ func (m *memory) Bytes() []byte { return m.b }
 // pass runs f as one pass of a loop, a tenth of a second after the one before.
 func (w *world) pass(f func()) {
 	w.now += 1e8
-	w.rec.BeginPass(w.now)
 	w.r.BeginPass(w.now)
+	w.rec.BeginPass(w.now)
 	f()
 	w.rec.EndPass(w.r.EndPass())
 }
@@ -94,11 +94,16 @@ type conn struct {
 	n     int
 	limit int // bytes taken until drain; 0: any
 	taken int
+
+	five    bool   // it speaks 5.0
+	refused uint64 // sends
+	closing error  // why the router closes it
 }
 
 func (c *conn) put(parts ...[]byte) bool {
 	all := bytes.Join(parts, nil)
 	if c.limit > 0 && c.taken+len(all) > c.limit {
+		c.refused++
 		return false
 	}
 	c.taken += len(all)
@@ -114,7 +119,7 @@ func (c *conn) SendShared(head []byte, b *buf.Ref) bool { return c.put(head, b.B
 func (c *conn) Queued() int                             { return c.taken }
 func (c *conn) Pause()                                  {}
 func (c *conn) Resume()                                 {}
-func (c *conn) Close(error)                             {}
+func (c *conn) Close(why error)                         { c.closing = why }
 
 // send hands over hex and 'text' in a pass of its own.
 func (c *conn) send(s string) {
@@ -302,7 +307,7 @@ func TestBrokenOffAnywhere(t *testing.T) {
 // FuzzReplay: no file makes it panic.
 func FuzzReplay(f *testing.F) {
 	t := &testing.T{}
-	w := newWorld(t, record.Options{}, router.Config{})
+	w := keepingWorld(t, newShelfStore())
 	a := w.dial(&router.Listener{Name: "l"})
 	a.send(connectA)
 	a.send("82 06 0001 0001 't' 01 32 07 0001 't' 0001 'x'")

@@ -1,11 +1,9 @@
 package record
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
-	"maps"
-	"slices"
+	"sort"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +13,9 @@ import (
 const (
 	chunkBytes  = 256 << 10                     // handed to the writer at once, and what the file is aligned to
 	chunkRoom   = chunkBytes + 80<<10           // of a buffer: what one read of a connection adds stays in it
-	sparesMax   = 32                            // buffers kept for reuse
+	sparesMin   = 32                            // buffers kept for reuse, made at once: what is not used is no memory yet
+	sparesMax   = waitingMax / chunkBytes       // and at most, while all are used now and then
+	sparesNanos = int64(time.Second)            // after which those go that were not
 	piecesMax   = 1024                          // that wait for the writer
 	flushNanos  = int64(100 * time.Millisecond) // after which less is handed over
 	waitingMax  = 64 << 20                      // bytes that wait for it: a disk may take its time now and then
@@ -48,17 +48,23 @@ type Recorder struct {
 	whole  int   // where the event ends that began before base
 	passAt int64 // of the last kindPass
 	sentAt int64 // when something was handed over
+	trimAt int64 // likewise spares
 	now    int64
 
-	ch      chan piece
-	spare   chan []byte
+	queue   queue
+	spares  spares
 	done    chan struct{}
 	failed  atomic.Pointer[error] // what the writer ran into
 	waiting atomic.Int64          // bytes on their way to the writer
 
+	rt        *router.Router
+	sum       sums
+	numbers   map[uint64]uint64 // of connections that are open, by what the loop calls them
 	conns     uint64
 	rulings   uint64
-	current   *Tap // whose Data is running
+	wall      int64           // the last answer of router.Config.Wall
+	saved     map[string]bool // users without an Access, as which somebody is kept
+	current   *Tap            // whose Data is running
 	listeners map[*router.Listener]uint64
 }
 
@@ -76,23 +82,36 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 		o.BytesMax = bytesMaxDef
 	}
 	r := &Recorder{
-		opts: o, w: w, on: true, ch: make(chan piece, piecesMax), spare: make(chan []byte, sparesMax), done: make(chan struct{}),
-		listeners: map[*router.Listener]uint64{},
+		opts: o, w: w, on: true, queue: queue{wake: make(chan struct{}, 1)}, done: make(chan struct{}),
+		listeners: map[*router.Listener]uint64{}, numbers: map[uint64]uint64{}, saved: map[string]bool{},
 	}
 	h := Header{
-		Started: o.Started, Redacted: o.Redact.String(), Settings: settingsOf(rc), AuthMethods: slices.Sorted(maps.Keys(rc.AuthMethods)),
-		Identifies: rc.Identify != nil,
+		Started: o.Started, Redacted: o.Redact.String(), Settings: *settingsOf(rc),
+		Identifies: rc.Identify != nil, Keeps: rc.Store != nil, Saves: rc.SaveIdentity != nil, Loads: rc.LoadIdentity != nil, Writes: rc.Written != nil,
 	}
+	for name := range rc.AuthMethods {
+		h.AuthMethods = append(h.AuthMethods, name)
+	}
+	sort.Strings(h.AuthMethods)
 	r.buf = append(make([]byte, 0, chunkRoom), h.line()...)
 	r.listenIn(rc)
 	return r
 }
 
-// Start begins to write.
-func (r *Recorder) Start() {
-	go func() {
-		defer close(r.done)
-		for p := range r.ch {
+// Start begins to write what happens to rt.
+func (r *Recorder) Start(rt *router.Router) {
+	r.rt = rt
+	for range sparesMin {
+		r.spares.put(make([]byte, 0, chunkRoom))
+	}
+	go r.write()
+}
+
+// write is the writer.
+func (r *Recorder) write() {
+	defer close(r.done)
+	for list := r.queue.take(nil); len(list) > 0; list = r.queue.take(list) {
+		for _, p := range list {
 			b, at := p.b, p.at
 			if !p.last {
 				b, at = b[p.from:], at+int64(p.from)
@@ -101,15 +120,11 @@ func (r *Recorder) Start() {
 				r.failed.Store(&err)
 			}
 			r.waiting.Add(int64(p.from - len(p.b)))
-			if !p.last || cap(p.b) > 2*chunkRoom {
-				continue
-			}
-			select {
-			case r.spare <- p.b[:0]:
-			default:
+			if p.last && cap(p.b) <= 2*chunkRoom {
+				r.spares.put(p.b[:0])
 			}
 		}
-	}()
+	}
 }
 
 // Close writes what waits and why the recording ends. The loop must have ended.
@@ -119,10 +134,10 @@ func (r *Recorder) Close() error {
 		why = r.why.Error()
 	}
 	if r.why == nil || errors.Is(r.why, ErrFull) {
-		r.buf = appendString(append(r.buf, byte(kindOver)), why)
+		r.put(kindOver)
+		r.text(why)
 	}
-	r.ch <- piece{b: r.buf, at: r.base, from: r.handed}
-	close(r.ch)
+	r.queue.put(piece{b: r.buf, at: r.base, from: r.handed}, true)
 	<-r.done
 	if err := r.failed.Load(); err != nil {
 		return *err
@@ -138,12 +153,12 @@ func (r *Recorder) end(why error) {
 	}
 }
 
-// BeginPass is to be called before the router's.
+// BeginPass is to be called after the router's.
 func (r *Recorder) BeginPass(now int64) {
 	if !r.on {
 		return
 	}
-	r.buf = binary.AppendUvarint(append(r.buf, byte(kindPass)), uint64(now-r.passAt))
+	r.put(kindPass, uint64(now-r.passAt))
 	r.passAt, r.now = now, now
 }
 
@@ -152,12 +167,13 @@ func (r *Recorder) EndPass(wake int64) int64 {
 	if !r.on {
 		return wake
 	}
-	r.buf = append(r.buf, byte(kindEnd))
+	r.put(kindEnd)
 	if err := r.failed.Load(); err != nil {
 		r.end(*err)
 		return wake
 	}
 	if len(r.buf) >= chunkBytes || r.now-r.sentAt >= flushNanos {
+		r.sums()
 		r.flush()
 		return wake
 	}
@@ -175,29 +191,26 @@ func (r *Recorder) flush() {
 		r.giveUp(ErrFull)
 		return
 	}
-	if len(r.ch) >= cap(r.ch)-1 || r.waiting.Load() > waitingMax { // nobody else sends: there will still be a place
+	if r.queue.len() >= piecesMax || r.waiting.Load() > waitingMax {
 		r.giveUp(ErrSlow)
 		return
 	}
-	r.sentAt = r.now
+	if r.sentAt = r.now; r.now-r.trimAt >= sparesNanos {
+		r.trimAt = r.now
+		r.spares.trim()
+	}
 	n := len(r.buf) / chunkBytes * chunkBytes
 	p := piece{b: r.buf, at: r.base, from: r.handed}
 	if p.last = n > 0; p.last {
 		p.b = r.buf[:n]
 	}
 	r.waiting.Add(int64(len(p.b) - p.from))
-	r.ch <- p
+	r.queue.put(p, false)
 	if !p.last {
 		r.handed = len(r.buf)
 		return
 	}
-	var next []byte
-	select {
-	case next = <-r.spare:
-	default:
-		next = make([]byte, 0, chunkRoom)
-	}
-	r.buf = append(next, r.buf[n:]...)
+	r.buf = append(r.spares.take(), r.buf[n:]...)
 	r.base += int64(n)
 	r.handed, r.whole = 0, len(r.buf)
 }
@@ -211,7 +224,7 @@ func (r *Recorder) giveUp(why error) {
 // Stopping is to be called after the router's.
 func (r *Recorder) Stopping() {
 	if r.on {
-		r.buf = append(r.buf, byte(kindStopping))
+		r.put(kindStopping)
 	}
 }
 
@@ -220,7 +233,8 @@ func (r *Recorder) Reload(rc *router.Config) {
 	if !r.on {
 		return
 	}
-	r.buf = appendJSON(append(r.buf, byte(kindReload)), settingsOf(rc))
+	r.put(kindReload)
+	r.json(settingsOf(rc))
 	clear(r.listeners)
 }
 
@@ -233,21 +247,10 @@ func (r *Recorder) listener(l *router.Listener) uint64 {
 	if !known {
 		n = uint64(len(r.listeners)) + 1
 		r.listeners[l] = n
-		b := binary.AppendUvarint(append(r.buf, byte(kindListener)), n)
-		b = appendString(appendString(b, l.Name), string(l.Versions))
-		b = appendJSON(b, l.Limits)
-		r.buf = append(b, flag(l.Authenticator != nil, 1))
+		r.put(kindListener, n, flag(l.Authenticator != nil, flagKnown))
+		r.text(l.Name)
+		r.text(string(l.Versions))
+		r.json(l.Limits)
 	}
 	return n
-}
-
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-func flag(set bool, bit byte) byte {
-	if set {
-		return bit
-	}
-	return 0
 }

@@ -3,17 +3,14 @@ package record
 import (
 	"bufio"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
-	"net/netip"
 	"time"
 
-	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -45,11 +42,10 @@ type Report struct {
 // errOver ends the reading of events.
 var errOver = errors.New("over")
 
+var errNoRecording = errors.New("not a recording of loopmq serve --record, or one of another version")
+
 // differencesMax is how many are told.
 const differencesMax = 20
-
-// maxString bounds a string of a file that somebody may have made.
-const maxString = 300 << 20
 
 // player has a recording happen to a router.
 type player struct {
@@ -64,6 +60,10 @@ type player struct {
 	listeners map[uint64]*router.Listener
 	conns     map[uint64]*fake
 	current   *fake // whose Data is running
+	sum       sums
+	kept      *kept // nil: there was no store
+	astray    bool  // they are not what they were
+	err       error // why reading has ended
 	answers
 }
 
@@ -71,25 +71,21 @@ type player struct {
 func Replay(in io.Reader, o ReplayOptions) (*Report, error) {
 	p := &player{
 		in: bufio.NewReader(in), o: o, rep: &Report{}, digest: sha256.New(), listeners: map[uint64]*router.Listener{},
-		conns: map[uint64]*fake{}, answers: answers{denied: map[uint64]bool{}},
+		conns: map[uint64]*fake{},
 	}
 	if err := p.header(); err != nil {
 		return nil, err
 	}
-	for {
+	for p.err == nil {
 		k, err := p.in.ReadByte()
-		if errors.Is(err, io.EOF) {
+		if err != nil {
+			p.fail(err)
 			break
 		}
-		if err == nil {
-			err = p.event(kind(k))
-		}
-		if errors.Is(err, errOver) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-			break // the process may have ended in the middle of a write
-		}
-		if err != nil {
-			return nil, err
-		}
+		p.event(kind(k))
+	}
+	if !errors.Is(p.err, errOver) && !errors.Is(p.err, io.EOF) { // the process may have ended in the middle of a write
+		return nil, p.err
 	}
 	p.rep.Span = time.Duration(p.now - p.first)
 	p.rep.Digest = hex.EncodeToString(p.digest.Sum(nil))
@@ -101,24 +97,36 @@ func Replay(in io.Reader, o ReplayOptions) (*Report, error) {
 func (p *player) header() error {
 	begin := make([]byte, len(magic))
 	if _, err := io.ReadFull(p.in, begin); err != nil || string(begin) != magic {
-		return errors.New("not a recording of loopmq serve --record, or one of another version")
+		return errNoRecording
 	}
 	line, err := p.in.ReadBytes('\n')
 	if err != nil {
-		return fmt.Errorf("header of the recording: %w", err)
+		return errNoRecording
 	}
 	h := &p.rep.Header
-	if err := json.Unmarshal(line, h); err != nil {
+	if err = json.Unmarshal(line, h); err == nil {
+		err = h.Settings.Limits.Validate()
+	}
+	if err != nil {
 		return fmt.Errorf("header of the recording: %w", err)
 	}
-	if err := h.Settings.Limits.Validate(); err != nil {
-		return fmt.Errorf("header of the recording: limit %w", err)
-	}
 	cfg := h.Settings.config()
-	cfg.Limits.MemoryBytesMax = 0 // what the loop held then is not known
 	cfg.Rand, cfg.Traffic = p.random, p.traffic
 	if h.Identifies {
 		cfg.Identify = func(string, string, router.Peer) router.Verdict { return p.identity() }
+	}
+	if h.Keeps {
+		s := &kept{p: p, users: map[string]string{}}
+		cfg.Store, cfg.Wall, p.kept = s, s.now, s
+		if h.Saves {
+			cfg.SaveIdentity = s.save
+		}
+		if h.Writes {
+			cfg.Written = func() uint64 { return p.nextNumber(kindWritten) }
+		}
+		if h.Loads {
+			cfg.LoadIdentity = s.load
+		}
 	}
 	cfg.AuthMethods = map[string]func() router.Exchange{}
 	for _, name := range h.AuthMethods {
@@ -129,7 +137,7 @@ func (p *player) header() error {
 			p.o.Event(p.at(), e)
 		}
 	}
-	p.r = router.New(cfg)
+	p.r = router.New(*cfg)
 	return nil
 }
 
@@ -147,18 +155,10 @@ func (p *player) differs(format string, args ...any) {
 }
 
 // event has one event happen.
-func (p *player) event(k kind) error {
+func (p *player) event(k kind) {
 	switch k {
 	case kindPass:
-		d, err := p.number()
-		if err != nil {
-			return err
-		}
-		if p.now += int64(d); p.first == 0 {
-			p.first = p.now
-		}
-		p.rep.Passes++
-		p.r.BeginPass(p.now)
+		p.begin(p.number())
 	case kindEnd:
 		p.r.EndPass()
 		if p.o.Check {
@@ -167,87 +167,77 @@ func (p *player) event(k kind) error {
 			}
 		}
 	case kindListener:
-		return p.listener()
+		p.listener()
 	case kindAttach:
-		return p.attach()
+		p.attach()
 	case kindThrough, kindData, kindDrained, kindClosed, kindRefused, kindQueued, kindVerdict:
-		n, err := p.number()
-		if err != nil {
-			return err
-		}
+		n := p.number()
 		c := p.conns[n]
 		if c == nil {
-			return fmt.Errorf("event %q of connection %d, which is not open", k, n)
+			p.damaged("an event of a connection that is not open")
+			return
 		}
-		return p.happens(k, c)
+		p.happens(k, c)
+	case kindSums:
+		p.sums()
 	case kindStopping:
 		p.r.Stopping()
 	case kindReload:
-		text, err := p.text()
-		if err != nil {
-			return err
-		}
 		var s Settings
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			return fmt.Errorf("settings of a reload: %w", err)
-		}
+		p.json(&s)
 		p.differs("the settings were reloaded here; access lists may be others from now on")
-		s.Limits.MemoryBytesMax = 0
-		p.r.Change(s.config())
+		p.r.Change(*s.config())
 	case kindOver:
-		why, err := p.text()
-		if err != nil {
-			return err
+		p.rep.Ended = p.text()
+		p.fail(errOver)
+	case kindWall, kindSaved, kindLoaded, kindSays, kindCommit, kindRead, kindFetched, kindRecord, kindRestored, kindWritten:
+		if p.kept == nil {
+			p.damaged("an event of a store where there is none")
+			return
 		}
-		p.rep.Ended = why
-		return errOver
+		p.kept.event(k)
 	default:
-		return p.answer(k)
+		p.answer(k)
 	}
-	return nil
+}
+
+func (p *player) begin(after uint64) {
+	if p.err != nil {
+		return
+	}
+	if p.now += int64(after); p.first == 0 {
+		p.first = p.now
+	}
+	p.rep.Passes++
+	p.r.BeginPass(p.now)
 }
 
 // happens has something happen to a connection.
-func (p *player) happens(k kind, c *fake) (err error) {
+func (p *player) happens(k kind, c *fake) {
 	switch k {
 	case kindThrough:
-		peer, err := p.peer()
-		if err != nil {
-			return err
-		}
+		peer := p.peer()
 		peer.Listener = c.peer.Listener
 		c.peer = peer
 		c.client.Through(c, peer)
 	case kindData:
-		flags, err := p.in.ReadByte()
-		if err != nil {
-			return err
+		flags := p.number()
+		if b := p.bytes(); p.err == nil {
+			p.data(c, b, flags&flagFailed != 0)
 		}
-		b, err := p.bytes()
-		if err != nil {
-			return err
-		}
-		p.data(c, b, flags&flagFailed != 0)
 	case kindDrained:
 		c.client.Drained()
 	case kindClosed:
-		return p.closed(c)
+		p.closed(c)
 	case kindRefused:
-		n, err := p.number()
-		c.refused[n] = true
-		return err
+		c.refused = append(c.refused, p.number())
 	case kindQueued:
-		n, err := p.number()
-		c.queued = append(c.queued, int(n))
-		return err
+		c.queued = append(c.queued, int(p.number()))
 	case kindVerdict:
-		v, err := p.verdict()
-		if err != nil {
-			return err
+		if v := p.verdict(); p.err == nil {
+			c.decide(v)
 		}
-		c.decide(v)
 	}
-	return nil
 }
 
 // data hands over what was taken then.
@@ -268,178 +258,52 @@ func (p *player) data(c *fake, b []byte, failed bool) {
 	}
 }
 
-// closed ends a connection and compares what it was sent.
-func (p *player) closed(c *fake) error {
-	why, err := p.text()
-	if err != nil {
-		return err
+// closed ends a connection.
+func (p *player) closed(c *fake) {
+	why := p.text()
+	if p.err != nil {
+		return
 	}
 	var reason error
 	if why != "" {
 		reason = errors.New(why)
 	}
 	c.client.Closed(reason)
-	sends, err := p.number()
-	if err != nil {
-		return err
+	if len(c.refused) > 0 {
+		p.differs("connection %d: what it refused then was not sent to it", c.n)
 	}
-	bytes, err := p.number()
-	if err != nil {
-		return err
-	}
-	if c.sends != sends || c.bytes != bytes {
-		p.differs("connection %d was sent %d packets of %d bytes, then %d of %d", c.n, c.sends, c.bytes, sends, bytes)
-	}
-	return nil
 }
 
 // listener reads what is known of a way in.
-func (p *player) listener() error {
-	n, err := p.number()
-	if err != nil {
-		return err
-	}
-	name, err := p.text()
-	if err != nil {
-		return err
-	}
-	versions, err := p.bytes()
-	if err != nil {
-		return err
-	}
-	limits, err := p.text()
-	if err != nil {
-		return err
-	}
-	authenticates, err := p.in.ReadByte()
-	if err != nil {
-		return err
-	}
+func (p *player) listener() {
+	n, flags := p.number(), p.number()
 	l := p.listeners[n]
 	if l == nil {
 		l = &router.Listener{}
 		p.listeners[n] = l
 	}
-	l.Name, l.Versions = name, versions
-	if len(versions) == 0 {
+	l.Name, l.Versions, l.Limits = p.text(), p.bytes(), nil
+	if len(l.Versions) == 0 {
 		l.Versions = nil
 	}
-	if authenticates != 0 {
+	if flags&flagKnown != 0 {
 		l.Authenticator = p
 	}
-	l.Limits = nil
-	if err := json.Unmarshal([]byte(limits), &l.Limits); err != nil {
-		return fmt.Errorf("limits of a listener: %w", err)
-	}
-	return nil
+	p.json(&l.Limits)
 }
 
 // attach opens a connection.
-func (p *player) attach() error {
-	n, err := p.number()
-	if err != nil {
-		return err
-	}
-	l, err := p.number()
-	if err != nil {
-		return err
-	}
-	peer, err := p.peer()
-	if err != nil {
-		return err
-	}
+func (p *player) attach() {
+	n, l, peer := p.number(), p.number(), p.peer()
 	if p.conns[n] != nil {
-		return fmt.Errorf("connection %d is opened twice", n)
+		p.damaged("a connection is opened twice")
+	}
+	if p.err != nil {
+		return
 	}
 	peer.Listener = p.listeners[l]
-	c := &fake{p: p, n: n, peer: peer, refused: map[uint64]bool{}}
+	c := &fake{p: p, n: n, peer: peer}
 	p.conns[n] = c
 	p.rep.Conns++
 	c.client = p.r.Attach(c, peer)
-	return nil
-}
-
-func (p *player) peer() (peer router.Peer, err error) {
-	addr, err := p.text()
-	if err != nil {
-		return peer, err
-	}
-	known, err := p.in.ReadByte()
-	if err != nil {
-		return peer, err
-	}
-	user, err := p.text()
-	if addr != "" && err == nil {
-		peer.Remote, err = netip.ParseAddrPort(addr)
-	}
-	if known != 0 {
-		peer.Identity = &router.Identity{User: user}
-	}
-	return peer, err
-}
-
-func (p *player) verdict() (v verdict, err error) {
-	if v.flags, err = p.in.ReadByte(); err != nil {
-		return v, err
-	}
-	user, err := p.text()
-	if err != nil {
-		return v, err
-	}
-	reason, err := p.in.ReadByte()
-	if err != nil {
-		return v, err
-	}
-	v.Reason, v.Identity = codec.Reason(reason), p.who(v.flags, user)
-	if v.Text, err = p.text(); err != nil {
-		return v, err
-	}
-	quota, err := p.bytes()
-	if err != nil {
-		return v, err
-	}
-	if len(quota) > 0 {
-		if err := json.Unmarshal(quota, &v.Quota); err != nil {
-			return v, fmt.Errorf("quota of a client: %w", err)
-		}
-	}
-	v.Lifetime, err = binary.ReadVarint(p.in)
-	return v, whole(err)
-}
-
-func (p *player) number() (uint64, error) {
-	n, err := binary.ReadUvarint(p.in)
-	return n, whole(err)
-}
-
-// whole makes an end in the middle of an event one.
-func whole(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-func (p *player) text() (string, error) {
-	b, err := p.bytes()
-	return string(b), err
-}
-
-func (p *player) bytes() ([]byte, error) {
-	n, err := p.number()
-	if err != nil {
-		return nil, err
-	}
-	if n > maxString {
-		return nil, fmt.Errorf("the recording is damaged: a string of %d bytes", n)
-	}
-	b := make([]byte, 0, min(n, 1<<20)) // not more than has come, whatever is announced
-	for uint64(len(b)) < n {
-		k := min(n-uint64(len(b)), 1<<20)
-		b = append(b, make([]byte, k)...)
-		if _, err := io.ReadFull(p.in, b[uint64(len(b))-k:]); err != nil {
-			return nil, whole(err)
-		}
-	}
-	return b, nil
 }

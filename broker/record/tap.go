@@ -1,21 +1,17 @@
 package record
 
 import (
-	"encoding/binary"
-
 	"github.com/loopmq/loopmq/codec"
-	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
 )
 
-// Tap stands between one connection and the router: the handler that the loop sees, the Conn that the router sees.
+// Tap stands between one connection and the router: it is the handler that the loop sees. What the router sends passes
+// it by.
 type Tap struct {
-	conn   router.Conn // this and the next two are all that a delivery touches
-	sends  uint64      // asked for, refused ones included
-	bytes  uint64      // of those that were not refused
 	r      *Recorder
 	client *router.Client
 	n      uint64 // of the connection
+	id     uint64 // that the loop has given it
 	calls  uint64 // of Data
 	redactor
 }
@@ -23,32 +19,30 @@ type Tap struct {
 // Attach is Router.Attach through a Tap.
 func (r *Recorder) Attach(rt *router.Router, c router.Conn, from router.Peer) *Tap {
 	r.conns++
-	t := &Tap{r: r, conn: c, n: r.conns}
-	t.client = rt.Attach(t, from)
+	t := &Tap{r: r, n: r.conns, id: c.ID()}
+	t.client = rt.Attach(c, from)
 	if r.on {
+		r.numbers[t.id] = t.n
 		l := r.listener(from.Listener)
-		b := binary.AppendUvarint(append(r.buf, byte(kindAttach)), t.n)
-		r.buf = appendPeer(binary.AppendUvarint(b, l), &from)
+		r.put(kindAttach, t.n, l)
+		r.peer(&from)
 	}
 	return t
 }
 
-func appendPeer(b []byte, p *router.Peer) []byte {
-	b = append(appendString(b, p.Addr()), flag(p.Identity != nil, flagKnown))
-	return appendString(b, p.User())
+func (r *Recorder) peer(p *router.Peer) {
+	r.text(p.Addr())
+	r.identity(0, p.Identity)
 }
 
 // Through is Client.Through.
 func (t *Tap) Through(conn router.Conn, from router.Peer) {
-	t.conn = conn
-	t.client.Through(t, from)
+	t.client.Through(conn, from)
 	if t.r.on {
-		t.r.buf = appendPeer(t.begin(kindThrough), &from)
+		t.r.put(kindThrough, t.n)
+		t.r.peer(&from)
 	}
 }
-
-// begin starts an event of this connection.
-func (t *Tap) begin(k kind) []byte { return binary.AppendUvarint(append(t.r.buf, byte(k)), t.n) }
 
 // Data implements loop.Handler. What the router takes is written down, not what it leaves: that comes again.
 func (t *Tap) Data(view []byte) (used int, err error) {
@@ -66,14 +60,11 @@ func (t *Tap) Data(view []byte) (used int, err error) {
 	if err != nil {
 		taken = view[:min(len(view), used+errorBytes)]
 	}
-	b := append(t.begin(kindData), flag(err != nil, flagFailed))
-	b = binary.AppendUvarint(b, uint64(len(taken)))
-	from := len(b)
-	t.r.buf = append(b, taken...)
+	t.r.put(kindData, t.n, flag(err != nil, flagFailed), uint64(len(taken)))
+	from := len(t.r.buf)
+	t.r.buf = append(t.r.buf, taken...)
 	t.redact(t.r.buf[from:], t.r.opts.Redact)
-	if len(t.r.buf) >= chunkBytes { // not only when the pass ends: it may have read megabytes
-		t.r.flush()
-	}
+	t.r.flushLong() // not only when the pass ends: it may have read megabytes
 	return used, err
 }
 
@@ -84,7 +75,7 @@ const errorBytes = 16
 func (t *Tap) Drained() {
 	t.client.Drained()
 	if t.r.on {
-		t.r.buf = t.begin(kindDrained)
+		t.r.put(kindDrained, t.n)
 	}
 }
 
@@ -98,80 +89,11 @@ func (t *Tap) Closed(why error) {
 	if why != nil {
 		text = why.Error()
 	}
-	b := appendString(t.begin(kindClosed), text)
-	t.r.buf = binary.AppendUvarint(binary.AppendUvarint(b, t.sends), t.bytes)
+	t.r.put(kindClosed, t.n)
+	t.r.text(text)
+	t.r.sums()
+	delete(t.r.numbers, t.id)
 }
-
-// refused notes that a send was.
-func (t *Tap) refused() bool {
-	if t.r.on {
-		t.r.buf = binary.AppendUvarint(t.begin(kindRefused), t.sends)
-	}
-	return false
-}
-
-// Send implements router.Conn.
-//
-// hot: as the others, one call more for each delivery.
-func (t *Tap) Send(frame []byte) bool {
-	t.sends++
-	if !t.conn.Send(frame) {
-		return t.refused()
-	}
-	t.bytes += uint64(len(frame))
-	return true
-}
-
-// SendView implements router.Conn.
-func (t *Tap) SendView(frame []byte) bool {
-	t.sends++
-	if !t.conn.SendView(frame) {
-		return t.refused()
-	}
-	t.bytes += uint64(len(frame))
-	return true
-}
-
-// SendControl implements router.Conn.
-func (t *Tap) SendControl(frame []byte) bool {
-	t.sends++
-	if !t.conn.SendControl(frame) {
-		return t.refused()
-	}
-	t.bytes += uint64(len(frame))
-	return true
-}
-
-// SendShared implements router.Conn.
-func (t *Tap) SendShared(head []byte, body *buf.Ref) bool {
-	t.sends++
-	if !t.conn.SendShared(head, body) {
-		return t.refused()
-	}
-	t.bytes += uint64(len(head) + len(body.Bytes()))
-	return true
-}
-
-// Queued implements router.Conn.
-func (t *Tap) Queued() int {
-	n := t.conn.Queued()
-	if t.r.on {
-		t.r.buf = binary.AppendUvarint(t.begin(kindQueued), uint64(n))
-	}
-	return n
-}
-
-// ID implements router.Conn.
-func (t *Tap) ID() uint64 { return t.conn.ID() }
-
-// Pause implements router.Conn.
-func (t *Tap) Pause() { t.conn.Pause() }
-
-// Resume implements router.Conn.
-func (t *Tap) Resume() { t.conn.Resume() }
-
-// Close implements router.Conn.
-func (t *Tap) Close(why error) { t.conn.Close(why) }
 
 // redactor leaves out what is secret of one connection's packets.
 type redactor struct {

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
+	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -21,7 +21,7 @@ import (
 
 var (
 	all  = flag.Bool("all", false, "run the rows that take their time, too, and print figures")
-	each = flag.Bool("each", false, "run the rows one after the other, and print those that the witness felt most")
+	each = flag.Bool("each", false, "run the rows one after the other, and print more of those that the witness felt")
 	only = flag.String("rows", "", "run only rows whose name matches this regular `expression`")
 )
 
@@ -74,9 +74,19 @@ type row struct {
 	id string // of the client, nobody else's
 }
 
-func table() []attack {
-	return slices.Concat(cutRows(), headerRows(), connectRows(), rows4(), rows5(), topicRows(), webSocketRows(), tlsRows(),
-		garbageRows(), slowRows(), stormRows(), floodRows(), crowdRows(), bombRows())
+// table is all rows, in groups, less those that are not asked for.
+func table() (groups [][]attack) {
+	pattern := regexp.MustCompile(*only)
+	for _, rows := range [][]attack{
+		cutRows(), headerRows(), connectRows(), rows4(), rows5(), topicRows(), webSocketRows(), tlsRows(), garbageRows(),
+		slowRows(), stormRows(), floodRows(), crowdRows(), bombRows(),
+	} {
+		rows = slices.DeleteFunc(rows, func(a attack) bool { return !pattern.MatchString(a.name) })
+		if len(rows) > 0 {
+			groups = append(groups, rows)
+		}
+	}
+	return groups
 }
 
 // TestHostile: whatever is sent, its sender gets what is due to it, and nobody else notices.
@@ -89,34 +99,17 @@ func TestHostile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.end()
-	s.Resident()
-	calm := time.Second
-	if *all {
-		calm = 5 * time.Second
-	}
-	time.Sleep(calm) // the quiet run
-	before := s.holds()
-	quiet, _ := w.take()
+	before := s.holds(child.Thorough)
 	residentBefore := s.Resident()
-
-	if *all {
-		w.mu.Lock()
-		w.slow = func(d time.Duration) {
-			fmt.Printf("a round trip of %v during: %s\n", d.Round(time.Millisecond), s.now())
-		}
-		w.mu.Unlock()
+	t.Logf("priority of the attackers: %s; load of the machine: %s", lowly(), load()) // children have theirs already
+	knocks, rows, failed := s.run(t, before.Conns)
+	said, err := w.end()
+	if err != nil || said.Lost != "" {
+		t.Error("somebody else noticed:", said.Lost, err)
 	}
-	if *each {
-		s.witness = w
-	}
-	knocks, rows, failed := s.run(t, table())
-	trips, err := w.take()
-	trips = append(trips, s.tell(t)...)
-	if err != nil {
-		t.Error("somebody else noticed:", err)
-	}
-	after := s.settled(before)
+	before.Clients, before.Conns = before.Clients-1, before.Conns-1 // the witness
+	s.settled(before.Conns)
+	after := s.holds(child.Thorough)
 	if after.Invariants != "" {
 		t.Errorf("invariants: %s", after.Invariants)
 	}
@@ -127,91 +120,103 @@ func TestHostile(t *testing.T) {
 		t.Errorf("the broker took %d MB", s.Peak()>>20)
 	}
 	t.Logf("%d rows, %d knocks, %d failed", rows, knocks, failed)
-	t.Logf("witness in quiet:     %s", figures(quiet))
-	t.Logf("witness under attack: %s", figures(trips))
-	if len(quiet) > 0 && len(trips) > 0 {
-		times := func(q float64) float64 { return float64(quantile(trips, q)) / float64(quantile(quiet, q)) }
-		t.Logf("under attack p50 is %.2f times, p99 %.2f times what it is in quiet", times(.5), times(.99))
-	}
+	s.report(t, said.Trips)
 	t.Logf("broker: resident %.1f MB before, at most %.1f MB, %.1f MB after; heap %.1f MB before, %.1f MB after; %d sessions kept",
 		mb(residentBefore), mb(s.Peak()), mb(s.Resident()), mb(int64(before.HeapBytes)), mb(int64(after.HeapBytes)), after.Sessions)
 }
 
+// report tells what the witness felt.
+func (s *server) report(t *testing.T, trips []trip) {
+	quiet, hostile, rows := s.sorted(trips)
+	t.Logf("witness in quiet:     %s", figures(quiet))
+	t.Logf("witness under attack: %s", figures(hostile))
+	if len(quiet) > 0 && len(hostile) > 0 {
+		times := func(q float64) float64 { return float64(quantile(hostile, q)) / float64(quantile(quiet, q)) }
+		t.Logf("under attack p50 is %.2f, p99 %.2f, p99.9 %.2f, the longest %.2f times what it is in quiet",
+			times(.5), times(.99), times(.999), times(1))
+	}
+	most := 5
+	if *each {
+		most = 25
+	}
+	tell(t, rows, most)
+}
+
+// load is how many wanted to run in the last minutes.
+func load() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.Join(strings.Fields(string(b))[:3], " ")
+}
+
 func mb(n int64) float64 { return float64(n) / 1e6 }
 
-// run has the rows done, several at a time; those of many connections one after the other.
-func (s *server) run(t *testing.T, rows []attack) (knocks, count, failed int64) {
+// run has the rows done, several at a time; those of many connections alone. Between groups of them nothing is done.
+func (s *server) run(t *testing.T, conns uint64) (knocks, count, failed int64) {
+	calm := 100 * time.Millisecond
+	if *all {
+		calm = 2 * time.Second
+	}
 	var n, bad atomic.Int64
-	work := make(chan func())
-	var workers sync.WaitGroup
-	for range 8 {
-		workers.Go(func() {
-			for f := range work {
-				f()
-			}
-		})
-	}
-	watch := time.NewTicker(100 * time.Millisecond)
-	defer watch.Stop()
+	var working sync.WaitGroup
+	places := make(chan struct{}, 8)
 	seen := map[string]bool{}
-	pattern := regexp.MustCompile(*only)
-	for i := range rows {
-		a := &rows[i]
-		if seen[a.name] {
-			t.Errorf("two rows are called %q", a.name)
-		}
-		seen[a.name] = true
-		if a.slow && !*all || !pattern.MatchString(a.name) {
-			continue
-		}
-		count++
-		do := func() {
-			defer s.felt(a.name)
-			for d := range doors {
-				if !doors[d].is(a.door) || d > 0 && a.door == "" && !*all && i%7 != 0 {
-					continue // the ordinary run has a seventh of the rows at the other doors
-				}
-				s.begin(a.name)
-				r := &row{attack: a, s: s, id: fmt.Sprint("hostile", n.Add(1))}
-				if err := r.knock(d); err != nil {
-					bad.Add(1)
-					t.Errorf("%s, %s: %v", doors[d].name, a.name, err)
-				}
-				s.end(a.name)
+	for _, rows := range table() {
+		s.rest(conns, calm)
+		for i := range rows {
+			a := &rows[i]
+			if seen[a.name] {
+				t.Errorf("two rows are called %q", a.name)
 			}
+			seen[a.name] = true
+			if a.slow && !*all {
+				continue
+			}
+			count++
+			if a.crowd != nil || *each {
+				working.Wait()
+				end := s.began(a.name)
+				s.attack(a, *all, &n, &bad)
+				s.settled(conns)
+				end()
+				continue
+			}
+			places <- struct{}{}
+			working.Go(func() {
+				end := s.began(a.name)
+				s.attack(a, *all || i%7 == 0, &n, &bad)
+				end()
+				<-places
+			})
 		}
-		if a.crowd != nil || *each {
-			do()
-		} else {
-			work <- do
-		}
-		select {
-		case <-watch.C:
-			s.Resident()
-		default:
-		}
+		working.Wait()
 	}
-	close(work)
-	workers.Wait()
-	s.Resident()
+	s.rest(conns, calm)
 	return n.Load(), count, bad.Load()
 }
 
-func (s *server) begin(name string) { s.mu.Lock(); s.doing[name] = true; s.mu.Unlock() }
-func (s *server) end(name string)   { s.mu.Lock(); delete(s.doing, name); s.mu.Unlock() }
-
-// now names the rows in progress.
-func (s *server) now() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Join(slices.Sorted(maps.Keys(s.doing)), "; ")
+// attack does the row at its doors; unless everywhere is asked for, one that knows all of them at the first only.
+func (s *server) attack(a *attack, everywhere bool, n, bad *atomic.Int64) {
+	for d := range doors {
+		if !doors[d].is(a.door) || d > 0 && a.door == "" && !everywhere {
+			continue
+		}
+		r := &row{attack: a, s: s, id: fmt.Sprint("hostile", n.Add(1))}
+		if err := r.knock(d); err != nil {
+			bad.Add(1)
+			s.t.Errorf("%s, %s: %v", doors[d].name, a.name, err)
+		}
+	}
+	s.Resident()
 }
 
-// settled waits until the connections of the attackers are gone.
-func (s *server) settled(before child.Held) child.Held {
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		h := s.holds()
-		if h.Conns <= before.Conns && h.Clients <= before.Clients || time.Now().After(end) {
+// settled waits until no more connections than before are left.
+func (s *server) settled(before uint64) (h child.Held) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		h = s.holds(child.Brief)
+		if h.Conns <= before && uint64(h.Clients) <= before || time.Now().After(end) {
 			return h
 		}
 	}

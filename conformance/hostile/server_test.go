@@ -20,6 +20,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(witnessEnv); addr != "" {
+		if err := testify(addr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if !child.Asked() {
 		os.Exit(m.Run())
 	}
@@ -74,10 +81,7 @@ type server struct {
 	*child.Server
 	t     *testing.T
 	mu    sync.Mutex
-	doing map[string]bool // rows in progress
-
-	witness *witness // set with -each
-	told    []told
+	spans []span
 }
 
 func startServer(t *testing.T) *server {
@@ -91,13 +95,13 @@ func startServer(t *testing.T) *server {
 			t.Errorf("broker: %v", err)
 		}
 	})
-	return &server{Server: c, t: t, doing: map[string]bool{}}
+	return &server{Server: c, t: t}
 }
 
 // holds asks the broker.
-func (s *server) holds() child.Held {
+func (s *server) holds(q child.Question) child.Held {
 	s.t.Helper()
-	h, err := s.Ask(child.Thorough)
+	h, err := s.Ask(q)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -1,113 +1,177 @@
 package hostile
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
 	"slices"
-	"sync"
 	"time"
 )
 
-// witness is a client that talks to itself with QoS 1 and notes how long that takes. It must never miss a message.
-type witness struct {
-	peer *peer
-	stop chan struct{}
-	done sync.WaitGroup
-
-	mu    sync.Mutex
-	trips []time.Duration
-	slow  func(time.Duration) // called for each round trip of more than slowTrip; may be nil
-	err   error
-}
-
-// slowTrip is a round trip that is worth a line.
-const slowTrip = 100 * time.Millisecond
+// witnessEnv tells a test binary to be the witness, of the broker at this address.
+const witnessEnv = "LOOPMQ_TEST_WITNESS"
 
 // pace is how often the witness speaks.
 const pace = 2 * time.Millisecond
 
+// trip is a round trip of the witness.
+type trip struct {
+	Start int64         // ns of the wall clock, which witness and attackers share
+	Took  time.Duration // until the message and its PUBACK were there
+}
+
+// testimony is all that a witness has to say.
+type testimony struct {
+	Trips []trip
+	Lost  string // what went wrong; "": nothing
+}
+
+// witness is a process that talks to itself with QoS 1, by way of the broker, and notes how long that takes. It must
+// never miss a message. It has a process of its own, so that it competes with nobody for anything but the broker.
+type witness struct {
+	cmd  *exec.Cmd
+	stop io.Closer
+	out  *bufio.Reader
+}
+
 func newWitness(addr string) (*witness, error) {
-	c, err := dialTCP(addr)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), witnessEnv+"="+addr)
+	cmd.Stderr = os.Stderr
+	stop, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
-	w := &witness{peer: &peer{Conn: c, door: &doors[0]}, stop: make(chan struct{})}
-	w.peer.say(connect("witness", 60), subscribe(1, "witness", 1))
-	if k, s := w.peer.next(patience), w.peer.next(patience); !bytes.Equal(k, hx("20 02 00 00")) || !bytes.Equal(s, hx("90 03 00 01 01")) {
-		return nil, fmt.Errorf("witness: got % x and % x", k, s)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
 	}
-	w.done.Go(w.watch)
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	w := &witness{cmd: cmd, stop: stop, out: bufio.NewReader(out)}
+	if _, err := w.out.ReadString('\n'); err != nil { // it is subscribed
+		stop.Close()
+		return nil, errors.Join(errors.New("the witness did not start"), err, cmd.Wait())
+	}
 	return w, nil
 }
 
+// end ends the witness and returns what it has seen.
+func (w *witness) end() (t testimony, err error) {
+	w.stop.Close()
+	err = json.NewDecoder(w.out).Decode(&t)
+	return t, errors.Join(err, w.cmd.Wait())
+}
+
+// testify is the witness's process. It ends with its input.
+func testify(addr string) error {
+	c, err := dialTCP(addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	e := &ear{c: c, r: bufio.NewReader(c)}
+	for _, ask := range []struct{ send, want []byte }{
+		{connect("witness", 60), hx("20 02 00 00")}, {subscribe(1, "witness", 1), hx("90 03 00 01 01")},
+	} {
+		if k, err := e.exchange(ask.send); err != nil || !bytes.Equal(k, ask.want) {
+			return fmt.Errorf("witness: got % x, %w", k, err)
+		}
+	}
+	fmt.Println("listening")
+	ended := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(ended)
+	}()
+	return json.NewEncoder(os.Stdout).Encode(e.watch(ended))
+}
+
+// ear is the witness's end of its connection.
+type ear struct {
+	c net.Conn
+	r *bufio.Reader
+	k [64]byte // the last packet
+}
+
 // watch sends one message after the other and waits for each.
-func (w *witness) watch() {
+func (e *ear) watch(ended <-chan struct{}) (t testimony) {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
+	var body [8]byte
 	for n := uint64(1); ; n++ {
 		select {
-		case <-w.stop:
-			return
+		case <-ended:
+			return t
 		case <-tick.C:
 		}
 		id := int(n%65535) + 1
+		binary.BigEndian.PutUint64(body[:], n)
+		send := message(0x32, id, "witness", string(body[:]))
 		start := time.Now()
-		w.peer.say(message(0x32, id, "witness", string(binary.BigEndian.AppendUint64(nil, n))))
-		if err := w.hear(n, id); err != nil {
-			w.mu.Lock()
-			w.err = fmt.Errorf("the witness's message %d: %w", n, err)
-			w.mu.Unlock()
-			return
+		err := e.hear(send, n, id)
+		if err != nil {
+			t.Lost = fmt.Sprintf("the witness's message %d: %v", n, err)
+			return t
 		}
-		trip := time.Since(start)
-		w.mu.Lock()
-		if w.slow != nil && trip > slowTrip {
-			w.slow(trip)
-		}
-		w.trips = append(w.trips, trip)
-		w.mu.Unlock()
+		t.Trips = append(t.Trips, trip{start.UnixNano(), time.Since(start)})
 	}
 }
 
-// hear awaits message n and its PUBACK, and acknowledges it.
-func (w *witness) hear(n uint64, id int) error {
-	for acked, came := false, false; !acked || !came; {
-		k := w.peer.next(patience)
+// hear sends message n, awaits it and its PUBACK, and acknowledges it.
+func (e *ear) hear(send []byte, n uint64, id int) error {
+	k, err := e.exchange(send)
+	for acked, came := false, false; ; k, err = e.next() {
 		switch {
-		case k == nil && w.peer.over:
-			return fmt.Errorf("connection closed")
-		case k == nil:
-			return fmt.Errorf("lost: nothing came for %v", patience)
+		case err != nil:
+			return err
 		case bytes.Equal(k, ack(0x40, id)):
 			acked = true
 		case k[0] == 0x32 && len(k) == 21 && binary.BigEndian.Uint64(k[13:]) == n:
 			came = true
-			w.peer.say(append([]byte{0x40, 2}, k[11:13]...))
+			if _, err := e.c.Write([]byte{0x40, 2, k[11], k[12]}); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("got % x", k)
 		}
+		if acked && came {
+			return nil
+		}
 	}
-	return nil
 }
 
-// take returns the round trips since the last call, and what went wrong.
-func (w *witness) take() (trips []time.Duration, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	trips, w.trips = w.trips, nil
-	return trips, w.err
+// exchange sends b and returns what comes next.
+func (e *ear) exchange(b []byte) ([]byte, error) {
+	if _, err := e.c.Write(b); err != nil {
+		return nil, err
+	}
+	return e.next()
 }
 
-func (w *witness) end() {
-	close(w.stop)
-	w.done.Wait()
-	w.peer.Close()
+// next returns the next packet, which is a short one. It holds until the next call.
+func (e *ear) next() ([]byte, error) {
+	if err := e.c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(e.r, e.k[:2]); err != nil {
+		return nil, err
+	}
+	k := e.k[:2+min(int(e.k[1]), len(e.k)-2)]
+	_, err := io.ReadFull(e.r, k[2:])
+	return k, err
 }
 
-// quantile sorts trips; they are not empty.
+// quantile wants trips in order, and at least one.
 func quantile(trips []time.Duration, q float64) time.Duration {
-	slices.Sort(trips)
 	return trips[int(q*float64(len(trips)-1))]
 }
 
@@ -116,6 +180,7 @@ func figures(trips []time.Duration) string {
 	if len(trips) == 0 {
 		return "none"
 	}
+	slices.Sort(trips)
 	at := func(q float64) time.Duration { return quantile(trips, q).Round(10 * time.Microsecond) }
 	return fmt.Sprintf("%d round trips, p50 %v, p99 %v, p99.9 %v, most %v", len(trips), at(.5), at(.99), at(.999), at(1))
 }

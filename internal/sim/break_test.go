@@ -2,8 +2,10 @@ package sim_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/internal/sim"
+	"github.com/loopmq/loopmq/router"
 )
 
 // A broken router must be caught. Each case damages one thing that the router
@@ -70,7 +72,17 @@ func breaks() map[string]func() sim.Break {
 		"loses every 50th retained update":    loseRetained,
 		"forgets every third UNSUBSCRIBE":     loseUnsubscribe,
 		"mistakes every 100th PUBREL":         mistakePubrel,
+		"closes nobody at SlowTimeout":        limits(func(l *router.Limits) { l.SlowTimeout = 1e6 * time.Hour }),
+		"closes at half of SlowTimeout":       limits(func(l *router.Limits) { l.SlowTimeout /= 2 }),
+		"tells nobody at AckTimeout":          limits(func(l *router.Limits) { l.AckTimeout = 1e6 * time.Hour }),
+		"tells at half of AckTimeout":         limits(func(l *router.Limits) { l.AckTimeout /= 2 }),
+		"lets duels go on":                    limits(func(l *router.Limits) { l.TakeoversMax = 1 << 30 }),
+		"damps duels too early":               limits(func(l *router.Limits) { l.TakeoversMax = max(1, l.TakeoversMax-1) }),
 	}
+}
+
+func limits(change func(l *router.Limits)) func() sim.Break {
+	return func() sim.Break { return sim.Break{Limits: change} }
 }
 
 // swap holds one delivery back and sends it behind the next one on the same

@@ -29,6 +29,8 @@ type client struct {
 	healing bool // behaves as well as it can
 	tries   int  // connections made to heal
 	liar    bool // has misbehaved
+
+	kept map[string]int // the retained messages that it is sent, by topic; nil: nobody asks
 }
 
 // device is a client's side of one session. It lies with the session: which one
@@ -54,8 +56,10 @@ type reply struct {
 
 func newClient(w *World, i int) *client {
 	r := rng{w.plan.Seed + uint64(i)*0x632be59b}
-	return &client{w: w, name: "c" + strconv.Itoa(i), rand: r, net: r, nextID: 1, early: 30_000, device: new(device)}
+	return &client{w: w, name: clientName(i), rand: r, net: r, nextID: 1, early: 30_000, device: new(device)}
 }
+
+func clientName(i int) string { return "c" + strconv.Itoa(i) }
 
 // send writes a packet.
 func (cl *client) send(p *packet) {
@@ -197,20 +201,34 @@ func (cl *client) repeat(o *outgoing) {
 }
 
 func (cl *client) takesPublish(c *conn, p *packet) {
+	if cl.kept != nil && p.retain {
+		cl.kept[string(p.topic)] = numberOf(p.payload)
+	}
 	switch p.qos {
 	case 1:
 		cl.w.model.delivered(c, p.id)
-		cl.owes(reply{puback, p.id, bit(c.level == 5 && cl.rand.percent(cl.w.plan.Refusals), 0x97)})
+		refuses := c.level == 5 && cl.rand.percent(cl.w.plan.Refusals)
+		cl.took(c, p, !refuses)
+		cl.owes(reply{puback, p.id, bit(refuses, 0x97)})
 	case 2:
 		if place(cl.received, p.id) < 0 {
 			if c.level == 5 && cl.rand.percent(cl.w.plan.Refusals) { // that is its end [MQTT-4.3.3-4]
+				cl.took(c, p, false)
 				cl.owes(reply{pubrec, p.id, 0x97})
 				return
 			}
 			cl.w.model.delivered(c, p.id)
+			cl.took(c, p, true)
 			cl.received = append(cl.received, p.id)
 		}
 		cl.owe(pubrec, p.id)
+	}
+}
+
+// took tells the ledger of a message that is new, and notes what is retained.
+func (cl *client) took(c *conn, p *packet, wanted bool) {
+	if l := cl.w.ledger; l != nil && c.holder != nil {
+		l.took(c, p, wanted)
 	}
 }
 

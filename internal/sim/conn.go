@@ -42,12 +42,26 @@ type conn struct {
 	refusedNow         bool // in this step
 	controlRefused     bool // an acknowledgement was refused
 
+	movedAt     int64 // when something of out left last
+	movedBefore int64 // and before that instant
+	filledAt    int64 // when something came that was no answer
+	refusedAt   int64 // since when c.refused
+
 	why                     error
 	listed, dirty           bool
 	paused, closing, reaped bool
 	suspect                 bool // the client sent something that may be wrong
 
 	side // what the model knows
+
+	// What the ledger knows.
+	name        *name
+	holder      *holder   // nil: it is not known which
+	set         []*holder // of which it is one then; nil stands for a new one
+	asked       []*request
+	heldBack    bool // the router has not taken the last packet
+	expiry      int64
+	connectedAt int64
 }
 
 // ID implements router.Conn.
@@ -132,9 +146,14 @@ func (c *conn) put(extra int, head, body []byte) bool {
 	}
 	if !fits() {
 		if c.flush(); !fits() {
-			c.wantLow, c.refused, c.refusedNow = true, true, true
+			if c.wantLow, c.refusedNow = true, true; !c.refused {
+				c.refused, c.refusedAt = true, c.w.now
+			}
 			return false
 		}
+	}
+	if extra == 0 {
+		c.filledAt = c.w.now
 	}
 	a := len(c.w.sentBuf)
 	c.w.sentBuf = append(append(c.w.sentBuf, head...), body...)
@@ -187,10 +206,14 @@ func (c *conn) flush() {
 		c.wantLow = true
 	}
 	if c.left {
-		c.out = c.out[:0]
+		if len(c.out) > 0 {
+			c.out = c.out[:0]
+			c.moves()
+		}
 	} else if n := min(len(c.out), c.w.plan.KernelBytes-len(c.kernel)); n > 0 {
 		c.kernel = append(c.kernel, c.out[:n]...)
 		c.out = c.out[:copy(c.out, c.out[n:])]
+		c.moves()
 		c.planRead()
 	}
 	if c.wantLow && len(c.out) <= low && !c.closing {
@@ -199,6 +222,13 @@ func (c *conn) flush() {
 			c.lowListed = true
 			c.w.low = append(c.w.low, c)
 		}
+	}
+}
+
+// moves notes that something of out has left.
+func (c *conn) moves() {
+	if c.movedAt != c.w.now {
+		c.movedAt, c.movedBefore = c.w.now, c.movedAt
 	}
 }
 

@@ -1,6 +1,6 @@
-// Package sim runs the router against made-up clients, a made-up network and a
-// made-up clock, and holds everything the router sends against a model of what
-// the standard wants. One seed is one run, to the byte.
+// Package sim runs the router against made-up clients, a made-up network, a
+// made-up disk and a made-up clock, and holds everything the router sends against
+// a model of what the standard wants. One seed is one run, to the byte.
 //
 // Owner: one goroutine. Nothing here starts a goroutine, opens a socket, sleeps
 // or reads the clock; randomness comes from the seed. In package tidy's words,
@@ -11,22 +11,73 @@
 //
 // Start with: World (clock, event queue, the pass), conn (one connection: the
 // router's seam on one side, a pipe with faults on the other), client (what a
-// device does), model (who must receive what), Draw and Run (one seed), Shrink
-// (a failing run made small).
+// device does), model and ledger (who must receive what), Draw and Run (one seed),
+// Shrink (a failing run made small).
 //
-// The model stands at the router's seam: it hears of each packet when the
-// router is given it, and of each packet that the router sends when it is sent.
-// So it needs no guess about what was on the way when something was cut off.
-// Where the standard or the router's documentation leaves a choice (which
-// member of a group, in which order retained messages come), the model watches
-// what was chosen and checks that it was one of the choices.
+// # Two models
 //
-// With a store (DrawDurable) each call of the router is a pass of its own, whose
-// commit is complete before the model judges what was sent; and a restart makes
-// a new Router of what the store has, beside the same model. With classes of
-// durability (DrawClassed) there are no restarts: the model wants them to make no
-// difference. Commits that take
-// their time, fail, or are cut off are left to the tests of package router.
+// The model (model*.go, settle.go, limbo.go) stands at the router's seam and knows
+// after each call what must have been sent, and what must wait: it hears of each
+// packet when the router is given it, and of each packet that the router sends
+// when it is sent. So it needs no guess about what was on the way when something
+// was cut off. Where the standard or the router's documentation leaves a choice
+// (which member of a group, in which order retained messages come), the model
+// watches what was chosen and checks that it was one of the choices. It judges
+// these plans, of which a seed draws one each:
+//
+//   - Draw: nothing is kept. All clients, legal and illegal; takeovers-max (who
+//     waits, until when, and that a duel is reported), slow-timeout and ack-timeout
+//     (who is closed or reported: not before its time, and at most two looks of the
+//     router's later), late QoS 0 messages, with shared subscriptions too.
+//   - DrawDurable: with a store and restarts, queues behind windows of a few
+//     messages. Each call of the router is a pass of its own, whose commits and
+//     reads are complete before the model judges what was sent.
+//   - DrawClassed: likewise, with classes of durability and without restarts: the
+//     model wants classes to make no difference.
+//
+// The ledger (ledger*.go) judges DrawDisk: a store that takes its time (disk.go),
+// with classes or without. Commits and reads end some passes later, reads in
+// another order, with anything in between; the disk is full for a while, for all or
+// for all but removals; it fails for good; reads fail for a while, or find damage;
+// the power is cut with the batch on its way lost or kept, and after a failed
+// commit too; some restarts are in good order; the broker is away for up to 100 s.
+// The ledger knows nothing of batches. It holds what docs/durability.md promises
+// to who looks at the wire:
+//
+//   - what was acknowledged reaches every session that was subscribed for sure and
+//     goes on, and a member of each shared subscription whose members all do;
+//     until a message expires, and but for what the class lets a restart take;
+//   - with QoS 2 once, where both sessions go on and the class is sync; never
+//     after its expiry, nor behind what was published later, nor to who had no
+//     subscription;
+//   - a session is there if CONNACK said so and its expiry is not over, and is
+//     not if CONNACK said that it had ended, or its time is over (eleven minutes
+//     more when the power was cut);
+//   - answers come, in the order of what they are for, and nothing comes before
+//     CONNACK;
+//   - in the end a new subscriber finds of each topic the retained value that was
+//     acknowledged last, or a later one;
+//   - when everything has ended, the router and the store are empty.
+//
+// What was not acknowledged may be there or not. Which session a start has found,
+// of those that may be there, is seen from its CONNACK: until then a client
+// identifier has a set of them. Where more than one may be meant, nothing is
+// wanted of it any more.
+//
+// # What is not modelled
+//
+// By the ledger: limits of queues, sessions and retained messages, Maximum Packet
+// Size and takeovers-max, which DrawDisk switches off; illegal packets; 3.1 clients
+// with sessions (they are not told whether there was one), other client identifiers
+// than the clients' own; that wills are published, and when; QoS 0; the window; what
+// is told of a session's end, or of its new expiry, while the disk is full or has
+// failed (a power cut may undo both). That a message of a class below sync comes
+// twice after a power cut is allowed. The once and the order are not held for
+// retained messages, nor for sessions that have had shared subscriptions.
+//
+// By neither: authentication and access control, quotas, rates, the memory limit,
+// $SYS, listeners' limits, a reload, packets done in pieces (more than a pass has
+// time for), the import, clocks that are put back.
 //
 // No compatibility promise.
 package sim

@@ -2,10 +2,13 @@ package sim
 
 // What happens without the router's doing.
 const (
-	eventArrive = iota // n bytes reach the broker
-	eventEnd           // the broker learns that the client is gone
-	eventRead          // the client reads up to n bytes
-	eventDial          // a connection is accepted
+	eventArrive  = iota // n bytes reach the broker
+	eventEnd            // the broker learns that the client is gone
+	eventRead           // the client reads up to n bytes
+	eventDial           // a connection is accepted
+	eventCommit         // the disk has done with a commit
+	eventHasty          // a broken disk says so
+	eventFetched        // the disk has read
 )
 
 // event is something that happens at an instant.
@@ -86,6 +89,10 @@ func (w *World) happen(e *event) {
 	case eventEnd:
 		c.ended = true
 		c.wantRead()
+	case eventCommit, eventHasty, eventFetched:
+		if e.n == w.disk.life {
+			w.ended = append(w.ended, e.kind)
+		}
 	case eventRead:
 		c.reading = false
 		c.clientReads(e.n)

@@ -221,7 +221,7 @@ func (m *model) settleLost() {
 			m.queueFull++ // it was queued, and another message of the step took its place
 			continue
 		}
-		if !m.excused(l) {
+		if !m.excused(l) && !m.lateAmong(l) {
 			m.w.fail("%q went to no member of %s", short(l.payload), l.groups[0].name)
 		}
 	}

@@ -21,7 +21,10 @@ type model struct {
 	order    int // publications so far
 	before   int // order when the step began
 	armed    int // deadlines so far
-	lasting  int // sessions so far that outlive their connection
+	duels    map[string]*duel
+
+	heldSoFar int // CONNECTs that had to wait
+	lasting   int // sessions so far that outlive their connection
 
 	// Of this step:
 	direct  []*direct
@@ -156,7 +159,14 @@ type side struct {
 	aliasOut   [][]byte
 	late       []*direct // QoS 0 that waits for room
 	lateSent   bool      // some of it was sent in this step
-	told       int       // reason of the DISCONNECT that the router sent; -1: none
+	held       *packet   // the CONNECT of a duel that waits
+	heldUntil  int64
+	heldArmed  int
+	oldest     *flight // the first of those in flight when the model last looked
+	oldestAt   int64   // since when it has been that
+	shutAt     int64   // since when messages wait for it
+	reported   bool    // for not acknowledging it
+	told       int     // reason of the DISCONNECT that the router sent; -1: none
 }
 
 // direct is a QoS 0 message that must be sent in this step.
@@ -233,7 +243,7 @@ func (m *model) answer(c *conn, p packet) bool {
 }
 
 func (m *model) attached(c *conn) {
-	c.attachedAt, c.told = m.now(), -1
+	c.attachedAt, c.movedAt, c.told = m.now(), m.now(), -1
 	c.packetMax, c.maxPacket = m.limits.ConnectBytesMax, 1<<30
 }
 

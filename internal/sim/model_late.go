@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/loopmq/loopmq/router"
 )
@@ -118,6 +119,73 @@ func (m *model) settleLateOf(c *conn, s *session, owed []*direct) {
 	c.late = kept
 }
 
+// houseLate finds the members with whom shared messages are late that had been
+// another one's: what is published waits for no member whose output is full.
+func (m *model) houseLate() {
+	for _, l := range m.limbo {
+		if l.took != nil {
+			continue
+		}
+		for _, b := range l.members {
+			d, c := l.deliveryTo(b), b.session.conn
+			if d.qos > 0 || c == nil || m.isLate(b.session, d) <= m.lateWith(c, d) {
+				continue
+			}
+			if own := m.twin(c, l.message); own != nil { // what was sent was the group's, and late is the other
+				l.taker, l.took, l.over, own.done = b.session, d, c, false
+				break
+			}
+			if !l.forced {
+				continue
+			}
+			l.taker, l.took, l.over = b.session, d, c
+			at := len(m.direct)
+			for at > 0 && m.direct[at-1].order > l.order {
+				at--
+			}
+			m.direct = slices.Insert(m.direct, at, &direct{conn: c, delivery: d})
+			break
+		}
+	}
+}
+
+// twin is msg as it was sent over c for no group.
+func (m *model) twin(c *conn, msg *message) *direct {
+	i := slices.IndexFunc(m.direct, func(d *direct) bool { return d.conn == c && d.done && d.message == msg })
+	if i < 0 {
+		return nil
+	}
+	return m.direct[i]
+}
+
+// lateAmong reports whether a member that takes l with QoS 0 has the same message
+// in its row: of several copies it cannot be told which was sent.
+func (m *model) lateAmong(l *limbo) bool {
+	return slices.ContainsFunc(l.members, func(b *sub) bool {
+		d := l.deliveryTo(b)
+		return d.qos == 0 && b.session.conn != nil && m.isLate(b.session, d) > 0
+	})
+}
+
+// isLate counts what the router has of d in the row of s.
+func (m *model) isLate(s *session, d *delivery) (n int) {
+	m.w.router.Late(s.id, func(topic, payload []byte, _ int) {
+		n += int(bit(bytes.Equal(payload, d.payload) && bytes.Equal(topic, d.topic), 1))
+	})
+	return n
+}
+
+// lateWith counts what should be there.
+func (m *model) lateWith(c *conn, d *delivery) (n int) {
+	for _, o := range c.late {
+		n += int(bit(bytes.Equal(o.payload, d.payload) && bytes.Equal(o.topic, d.topic), 1))
+	}
+	for _, o := range m.direct {
+		n += int(bit(o.conn == c && !o.done && bytes.Equal(o.payload, d.payload) && bytes.Equal(o.topic, d.topic), 1))
+	}
+	return n
+}
+
 // late reports whether something waits for a connection that takes it.
 func (w *World) late() bool { return w.router.Stats().Late > 0 }
 
@@ -125,8 +193,8 @@ func (w *World) late() bool { return w.router.Stats().Late > 0 }
 // of a seed is otherwise what it was before.
 func (p *Plan) drawLate() {
 	r := &rng{p.Seed ^ 0x6c617465}
-	if p.Shared > 0 || r.percent(30) {
-		return // of a group it could not be told whose is late
+	if r.percent(30) {
+		return
 	}
 	p.Limits.LateBytesMax = r.of(90, 180, 300, 1000, router.DefaultLimits().LateBytesMax)
 }

@@ -113,7 +113,8 @@ func (m *model) sentPublish(c *conn, p *packet) {
 	case p.dup:
 		m.sentAgain(c, s, p)
 	case p.qos == 0:
-		if !m.tookLate(c, p) && !m.tookDirect(c, p) && m.tookReplay(s, c, p) == nil && m.tookLimbo(s, c, p) == nil {
+		if !m.tookLate(c, p) && !m.tookDirect(c, p) && m.tookReplay(s, c, p, false) == nil &&
+			m.tookLimbo(s, c, p) == nil && m.tookReplay(s, c, p, true) == nil {
 			m.unexpected(s, c, p)
 		}
 	default:
@@ -224,10 +225,13 @@ func (m *model) sentFirst(c *conn, s *session, p *packet) {
 	}
 	d := m.tookPending(s, c, p)
 	if d == nil {
-		d = m.tookReplay(s, c, p)
+		d = m.tookReplay(s, c, p, false)
 	}
 	if d == nil {
 		d = m.tookLimbo(s, c, p)
+	}
+	if d == nil {
+		d = m.tookReplay(s, c, p, true)
 	}
 	if d == nil {
 		m.unexpected(s, c, p)
@@ -280,20 +284,20 @@ func (m *model) tookDirect(c *conn, p *packet) bool {
 	return false
 }
 
-func (m *model) tookReplay(s *session, c *conn, p *packet) *delivery {
+// tookReplay finds a retained message that p may be: of those that must come, or
+// with passed of those that may.
+func (m *model) tookReplay(s *session, c *conn, p *packet, passed bool) *delivery {
 	if !p.retain {
 		return nil
 	}
-	for _, passed := range []bool{false, true} { // first those that must come, then those that may
-		for _, r := range s.replays {
-			for _, msg := range r.left {
-				if slices.Contains(r.passed, msg) != passed || msg.expired(m.now()) {
-					continue
-				}
-				if d := r.delivery(msg); m.isDelivery(d, c, p) {
-					r.forget(msg)
-					return d
-				}
+	for _, r := range s.replays {
+		for _, msg := range r.left {
+			if slices.Contains(r.passed, msg) != passed || msg.expired(m.now()) {
+				continue
+			}
+			if d := r.delivery(msg); m.isDelivery(d, c, p) {
+				r.forget(msg)
+				return d
 			}
 		}
 	}

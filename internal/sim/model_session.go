@@ -31,6 +31,7 @@ func (m *model) connect(c *conn, p *packet) {
 		} else {
 			m.mustClose(c, 0)
 		}
+	case m.holdsBack(c, p):
 	default:
 		m.admit(c, p)
 	}
@@ -268,7 +269,10 @@ func (m *model) timePassed() {
 		switch {
 		case c.gone:
 		case !c.connected && now >= c.attachedAt+m.limits.ConnectTimeout.Nanoseconds():
-			m.mustClose(c, 0)
+			if c.held == nil || c.heldUntil >= c.attachedAt+m.limits.ConnectTimeout.Nanoseconds() {
+				m.mustClose(c, 0)
+				c.held = nil
+			}
 		case c.connected && c.keepAlive > 0 && now-c.seenAt >= c.keepAlive: // [MQTT-3.1.2-24]
 			m.mustClose(c, 0x8d)
 		}
@@ -281,12 +285,13 @@ func (m *model) timePassed() {
 func (m *model) doNext(now int64) bool {
 	at, armed := int64(0), 0
 	var expired, ended *session
+	var held *conn
 	stale := -1
 	first := func(a int64, k int) bool {
 		if a == 0 || a > now || at != 0 && (a > at || a == at && k > armed) {
 			return false
 		}
-		at, armed, expired, ended, stale = a, k, nil, nil, -1
+		at, armed, expired, ended, held, stale = a, k, nil, nil, nil, -1
 		return true
 	}
 	for _, s := range m.sessions {
@@ -302,7 +307,14 @@ func (m *model) doNext(now int64) bool {
 			stale = i
 		}
 	}
+	for _, c := range m.w.conns {
+		if c.held != nil && !c.gone && first(c.heldUntil, c.heldArmed) {
+			held = c
+		}
+	}
 	switch {
+	case held != nil:
+		m.goesOn(held)
 	case expired != nil:
 		w := expired.will
 		expired.will = nil
@@ -331,6 +343,9 @@ func (m *model) checkWake() {
 			due(c.attachedAt + m.limits.ConnectTimeout.Nanoseconds())
 		case c.keepAlive > 0:
 			due(c.seenAt + c.keepAlive)
+		}
+		if c.held != nil && !c.gone {
+			due(c.heldUntil)
 		}
 	}
 	for _, s := range m.sessions {

@@ -16,12 +16,19 @@ func (w *World) perform(op Op) {
 		cl.connects(r)
 		return
 	case opRestart:
-		if w.mem != nil {
+		switch {
+		case w.disk != nil:
+			w.cutPower(r)
+		case w.mem != nil:
 			w.restart()
 		}
 		return
 	case opSleep:
-		w.advance(w.now + int64(r.of(100, 1000, 3000, 70_000, 4_000_000))*int64(time.Millisecond) + int64(r.n(1_000_000)))
+		ms := r.of(100, 1000, 3000, 70_000, 4_000_000)
+		if most := w.plan.SleepMillis; most > 0 {
+			ms = min(ms, most)
+		}
+		w.advance(w.now + int64(ms)*int64(time.Millisecond) + int64(r.n(1_000_000)))
 		return
 	default:
 		if c == nil || c.left {
@@ -159,10 +166,12 @@ func (cl *client) drawConnect(r *rng) *packet {
 	for at := r.n(sum); at >= plan.Versions[p.level-3]; p.level++ {
 		at -= plan.Versions[p.level-3]
 	}
-	switch r.n(30) {
-	case 0:
+	switch other := r.n(30); {
+	case plan.Disk != nil:
+		p.clean = p.clean || p.level == 3 // which does not tell whether there is a session
+	case other == 0:
 		p.clientID = nil
-	case 1:
+	case other == 1:
 		p.clientID = []byte("cold" + strconv.Itoa(r.n(1000)))
 	}
 	if r.percent(plan.KeepAlive) {
@@ -187,7 +196,7 @@ func (cl *client) drawConnectProps(r *rng, p *props) {
 		p.set(propReceiveMax)
 		p.receiveMax = uint16(r.between(1, 3))
 	}
-	if r.percent(plan.Narrow) && r.percent(30) {
+	if r.percent(plan.Narrow) && r.percent(30) && plan.Disk == nil {
 		p.set(propMaxPacket)
 		p.maxPacket = uint32(r.between(20, 80))
 	}
@@ -314,7 +323,7 @@ func (cl *client) drawPublishProps(r *rng, p *props) {
 func (cl *client) drawPayload(r *rng) []byte {
 	w := cl.w
 	w.numbered++
-	b := strconv.AppendInt(append(make([]byte, 0, 48), 'm'), int64(w.numbered), 10)
+	b := appendNumber(make([]byte, 0, 48), w.numbered)
 	size := r.of(0, 0, 10, 40)
 	if r.percent(w.plan.Large) {
 		size = r.between(4090, 4400)
@@ -324,6 +333,8 @@ func (cl *client) drawPayload(r *rng) []byte {
 	}
 	return b
 }
+
+func appendNumber(b []byte, n int) []byte { return strconv.AppendInt(append(b, 'm'), int64(n), 10) }
 
 func (cl *client) drawTopic(r *rng) []byte {
 	if r.percent(cl.w.plan.Cold) {

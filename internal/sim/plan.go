@@ -22,6 +22,7 @@ type Plan struct {
 	SmallReads  int // percent of reads that take a few bytes
 	LagMicros   int // longest time by which a pass is late, and gathers more
 	GapMicros   int // longest time between two operations
+	SleepMillis int // longest sleep; 0: any
 
 	Versions  [3]int // weights of 3.1, 3.1.1 and 5.0
 	Clean     int    // percent of connects that begin anew
@@ -39,9 +40,10 @@ type Plan struct {
 
 	CheckEvery int // passes between two walks over the router's state
 
-	Batches bool // the router is given several packets at once
-	Stop    bool // the run ends with the router's end
-	Store   bool // the router has a store
+	Batches bool  // the router is given several packets at once
+	Stop    bool  // the run ends with the router's end
+	Store   bool  // the router has a store
+	Disk    *Disk // which takes its time; nil: it does not
 
 	Classes []router.DurabilityRule // with a store
 
@@ -124,6 +126,7 @@ func Draw(seed uint64) *Plan {
 		}
 		p.Ops = append(p.Ops, Op{uint8(kind), uint8(r.n(p.Clients)), uint32(r.next())})
 	}
+	p.drawStuck()
 	return p
 }
 
@@ -200,6 +203,16 @@ type Break struct {
 	Send func(conn uint64, packet *[]byte) int
 	// Receive may alter what the router receives, behind the model's back.
 	Receive func(view []byte)
+
+	// Limits may alter those of the router.
+	Limits func(l *router.Limits)
+
+	// Of a disk:
+	Hasty func() bool // whether a commit is said to be done at once
+	Full  func() bool // whether a batch that finds no room is forgotten
+	Read  func() bool // whether a read is ever answered
+	// Load may alter what a start finds; nil: there is no such record.
+	Load func(key uint64, value []byte) []byte
 }
 
 func (b *Break) send(c *conn, packet *[]byte) int {

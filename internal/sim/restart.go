@@ -30,14 +30,17 @@ func DrawDurable(seed uint64) *Plan {
 func DrawClassed(seed uint64) *Plan {
 	p := DrawDurable(seed)
 	p.Ops = slices.DeleteFunc(p.Ops, func(o Op) bool { return o.Kind == opRestart })
-	r := &rng{seed ^ 0xc1a55}
+	p.drawClasses(&rng{seed ^ 0xc1a55})
+	return p
+}
+
+func (p *Plan) drawClasses(r *rng) {
 	for range r.between(1, 4) {
 		filters := [...]string{"#", "a/#", "+", "a", "+/b", "b", "/#", "cold/#", "d/#", "+/+/#"}
 		p.Classes = append(p.Classes, router.DurabilityRule{
 			Filter: filters[r.n(len(filters))], Class: router.DurabilitySync + router.Durability(r.n(3)),
 		})
 	}
-	return p
 }
 
 // memStore is store.Mem in the router's words.
@@ -80,12 +83,26 @@ func (m memStore) Memory() int64 { return 0 }
 // start makes a router, of what the store has if there is one.
 func (w *World) start() {
 	w.pool = buf.NewPool(1 << 16)
-	cfg := router.Config{Limits: w.plan.Limits, Durability: w.plan.Classes, Pool: w.pool, Rand: func() uint64 {
+	limits := w.plan.Limits
+	if b := w.plan.Break.Limits; b != nil {
+		b(&limits)
+	}
+	cfg := router.Config{Limits: limits, Durability: w.plan.Classes, Pool: w.pool, Rand: func() uint64 {
 		w.drawn = w.ids.next()
 		return w.drawn
 	}}
+	w.told = nil
+	cfg.Events = func(e *router.Event) {
+		if e.Kind == router.EventUnacked || e.Kind == router.EventDuel {
+			w.told = append(w.told, told{e.Kind, e.ClientID})
+		}
+	}
 	if w.mem != nil {
 		cfg.Store, cfg.Wall = memStore{w.mem}, func() int64 { return wallStart + w.now }
+	}
+	if w.plan.Disk != nil {
+		w.newLife()
+		cfg.Store = w.disk
 	}
 	w.router = router.New(cfg)
 	if _, err := w.router.Restore(w.now); err != nil {
@@ -149,6 +166,7 @@ func (m *model) mayRestart() bool {
 // restarted takes in that the router is a new one: sessions that end with their
 // connection are gone, the others are away.
 func (m *model) restarted() {
+	m.duels = nil
 	m.queueFull, m.tooLarge, m.ended, m.endedPerhaps = 0, 0, 0, 0
 	m.offline = nil
 	for _, r := range m.retained {

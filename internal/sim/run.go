@@ -33,12 +33,17 @@ func (w *World) run() {
 		}
 		w.perform(op)
 	}
-	if w.plan.Stop {
+	switch {
+	case w.plan.Stop:
 		w.stop()
-		return
+	case w.ledger != nil:
+		w.mend()
+		w.heal()
+		w.lastLook()
+	default:
+		w.heal()
+		w.farewell()
 	}
-	w.heal()
-	w.farewell()
 }
 
 // stop ends the router while all is under way. Its sessions outlive it by their
@@ -117,6 +122,9 @@ func (w *World) unhealed() string {
 		case len(cl.conn.pipe) > 0 || len(cl.conn.kernel) > 0 || len(cl.conn.out) > 0:
 			return cl.name + " has bytes on the way"
 		}
+	}
+	if w.ledger != nil {
+		return w.ledger.owed()
 	}
 	if w.late() {
 		return "something is late"

@@ -13,7 +13,7 @@ func (m *model) settle() {
 	w := m.w
 	m.settleCloses()
 	for _, a := range m.answers {
-		if !a.done && !(a.conn.closing && unread(a.conn.why)) && !a.conn.gone {
+		if !a.done && !(a.conn.closing && (unread(a.conn.why) || takesNothing(a.conn.why))) && !a.conn.gone {
 			w.fail("conn %d was not sent %s", a.conn.id, brief(&a.packet))
 		}
 	}
@@ -23,6 +23,7 @@ func (m *model) settle() {
 			w.fail("conn %d was not sent %q with QoS 0, and refused nothing", d.conn.id, d.payload)
 		}
 	}
+	m.houseLate()
 	m.settleLate()
 	m.settleLimbo()
 	m.settleFresh()
@@ -63,7 +64,8 @@ func (m *model) settleCloses() {
 		case !c.closing:
 			m.w.fail("conn %d had to be closed (reason 0x%02x) and was not", c.id, k.reason)
 		case k.reason == 0 || c.level != 5 || !c.answered || c.controlRefused || unread(c.why) || c.suspect:
-		case c.told != int(k.reason):
+		case slices.ContainsFunc(m.ends, func(o closing) bool { return o.conn == c && c.told == int(o.reason) }):
+		case c.told != int(k.reason): // nor what else it had to be closed for
 			m.w.fail("conn %d was closed with reason 0x%02x, should be 0x%02x", c.id, c.told, k.reason)
 		}
 	}
@@ -71,7 +73,7 @@ func (m *model) settleCloses() {
 		if !c.closing || c.gone || m.closes(c) {
 			continue
 		}
-		if !(unread(c.why) && c.controlRefused) {
+		if !(unread(c.why) && c.controlRefused) && !m.tooSlow(c) {
 			m.w.fail("conn %d was closed without cause: %v", c.id, c.why)
 		}
 	}

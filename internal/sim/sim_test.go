@@ -17,7 +17,19 @@ import (
 var (
 	flagSeeds = flag.Int("seeds", 200, "number of fresh seeds")
 	flagSeed  = flag.Uint64("seed", 0, "first of the fresh seeds; 0: from the clock")
+	flagPlan  = flag.String("plan", "", "the only kind of plan that is run; empty: all are")
 )
+
+// kinds are the plans that a seed draws.
+var kinds = []struct { // table
+	name string
+	draw func(seed uint64) *sim.Plan
+}{
+	{"memory", sim.Draw},
+	{"durable", sim.DrawDurable},
+	{"classed", sim.DrawClassed},
+	{"disk", sim.DrawDisk},
+}
 
 // explain fails the test with the smallest plan that fails like p, and how to
 // see it again.
@@ -31,8 +43,14 @@ func explain(t *testing.T, p *sim.Plan, err error) {
 func runSeeds(t *testing.T, from uint64, n int) {
 	t.Helper()
 	for seed := from; seed < from+uint64(n) && !t.Failed(); seed++ {
-		for _, p := range []*sim.Plan{sim.Draw(seed), sim.DrawDurable(seed), sim.DrawClassed(seed)} {
-			if r := sim.Run(p, nil); r.Err != nil {
+		for _, k := range kinds {
+			if *flagPlan != "" && *flagPlan != k.name {
+				continue
+			}
+			if p := k.draw(seed); t.Failed() {
+				break
+			} else if r := sim.Run(p, nil); r.Err != nil {
+				t.Logf("plan %q", k.name)
 				explain(t, p, r.Err)
 			}
 		}
@@ -84,11 +102,8 @@ func TestPastFailures(t *testing.T) {
 // TestSameSeedSameRun: a seed is all that a run depends on. Go's maps, which
 // have another order each time, would show here.
 func TestSameSeedSameRun(t *testing.T) {
-	for seed := range uint64(60) {
-		p := sim.Draw(seed / 2)
-		if seed%2 == 1 {
-			p = sim.DrawDurable(seed / 2)
-		}
+	for seed := range uint64(80) {
+		p := kinds[seed%4].draw(seed / 4)
 		a, b := sim.Run(p, nil), sim.Run(p, nil)
 		if a.Digest != b.Digest || a.Passes != b.Passes {
 			t.Fatalf("seed %d: digest %x in %d passes, then %x in %d", seed, a.Digest, a.Passes, b.Digest, b.Passes)

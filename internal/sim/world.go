@@ -15,6 +15,10 @@ type World struct {
 	router   *router.Router
 	pool     *buf.Pool
 	mem      *store.Mem // nil: nothing is kept
+	disk     *disk      // what it is to the router where it takes its time; nil: it does not
+	ledger   *ledger    // the model then
+	told     []told     // what the router has reported
+	ended    []int      // what the disk has done with since the last pass
 	model    model
 	clients  []*client
 	promises []promise // of this pass
@@ -58,6 +62,12 @@ func newWorld(p *Plan) *World {
 	}
 	w.start()
 	w.model = model{w: w, limits: w.router.Limits()}
+	if p.Break.Limits != nil { // behind the model's back
+		w.model.limits = router.New(router.Config{Limits: p.Limits, Rand: w.ids.next}).Limits()
+	}
+	if p.Disk != nil {
+		w.ledger = newLedger(w)
+	}
 	for i := range p.Clients {
 		w.clients = append(w.clients, newClient(w, i))
 	}
@@ -93,7 +103,11 @@ func (w *World) advance(to int64) {
 		if next == 0 || next > to {
 			break
 		}
-		w.now = max(w.now+1, next+int64(w.lag.n(w.plan.LagMicros+1))*1000)
+		at := next + int64(w.lag.n(w.plan.LagMicros+1))*1000
+		if second := w.model.secondHeld(); second != 0 {
+			at = min(at, second-1)
+		}
+		w.now = max(w.now+1, at)
 		w.pass()
 	}
 	w.now = max(w.now+1, to)
@@ -116,11 +130,19 @@ func (w *World) pass() {
 	defer w.guard()
 	w.again = false
 	w.passes++
+	if w.mem != nil && w.model.heldIsDue() { // each call would let it in before the call's answers
+		w.router.BeginPass(w.now)
+		w.step(stepTime, nil, nil)
+	}
 	for w.events.next() != 0 && w.events.next() <= w.now {
 		e := w.events.pop()
 		w.happen(&e)
 	}
 	w.router.BeginPass(w.now)
+	for _, kind := range w.ended {
+		w.step(stepDisk+kind, nil, nil)
+	}
+	w.ended = w.ended[:0]
 	low := w.low
 	w.low = nil
 	for _, c := range low {
@@ -129,15 +151,18 @@ func (w *World) pass() {
 			w.step(stepDrained, c, nil)
 		}
 	}
-	for _, c := range w.ready {
+	held := w.model.heldSoFar
+	for len(w.ready) > 0 && held == w.model.heldSoFar { // one at a time: they go on at an instant each
+		c := w.ready[0]
+		w.ready = w.ready[1:]
 		c.listed = false
 		w.read(c)
 	}
-	w.ready = w.ready[:0]
+	w.again = w.again || len(w.ready) > 0
 	w.step(stepTime, nil, nil)
 	w.flush()
 	w.reap()
-	if !w.again && len(w.low) == 0 && w.wake != w.now && w.err == nil {
+	if w.ledger == nil && !w.again && len(w.low) == 0 && w.wake != w.now && w.err == nil {
 		w.model.quiet()
 		w.model.checkWake()
 	}
@@ -162,12 +187,16 @@ const (
 	stepClosed
 	stepStopping
 	stepRestart
+	stepDisk // and the event
 )
 
 // step makes one call of the router, tells the model of it, and has the model
 // judge what the router sent.
 func (w *World) step(kind int, c *conn, bytes []byte) {
-	if w.err != nil {
+	if w.ledger != nil {
+		w.diskStep(kind, c, bytes)
+	}
+	if w.ledger != nil || w.err != nil {
 		return
 	}
 	w.sent, w.sentBuf = w.sent[:0], w.sentBuf[:0]
@@ -221,12 +250,13 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 	}
 	if w.err == nil {
 		w.model.settle()
+		w.model.lookAtStuck()
 	}
 }
 
 // read hands what has arrived on c to the router, packet by packet.
 func (w *World) read(c *conn) {
-	for !c.closing && w.err == nil && len(c.in) > 0 {
+	for !c.closing && !c.paused && w.err == nil && len(c.in) > 0 {
 		n := frame(c.in)
 		if n <= 0 || n > len(c.in) {
 			if c.given != len(c.in) { // the beginning of a packet: it must wait, or be refused at once
@@ -244,9 +274,13 @@ func (w *World) read(c *conn) {
 			w.hear(c, '>', c.in[n:n+more])
 		}
 		w.step(stepPacket, c, c.in[:n])
+		if c.heldBack {
+			c.heldBack = false
+			break
+		}
 		c.in = c.in[n:]
 	}
-	if c.ended && !c.closing {
+	if c.ended && !c.closing && !c.paused {
 		c.gone = true
 		c.Close(errGone)
 	}

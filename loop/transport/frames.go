@@ -46,6 +46,9 @@ const masked = 0x80
 // cipherBytesMin is from where on ws.Cipher is faster than xor, in bytes.
 const cipherBytesMin = 256
 
+// joinedMax is how many data frames are joined before others have their turn. A frame costs as much as a short packet.
+const joinedMax = 2048
+
 // Lengths of frames that are not in the second byte.
 const (
 	length16 = 126
@@ -58,6 +61,7 @@ type frameReader struct {
 	mask       uint32 // of that frame; its lowest byte is for the next one
 	fragmented bool   // the message goes on in another frame
 	barren     uint8  // frames of this pass with nothing for the handler
+	joined     uint16 // frames of this pass with something
 }
 
 // next reads the header at the beginning of b and checks it. n == 0 with a nil error means that more bytes are needed.

@@ -23,3 +23,28 @@ func TestYieldEndsTheTurn(t *testing.T) {
 		c.feed(nil)
 	}
 }
+
+// A read full of tiny frames is not handled in one go. Each of them makes as much work as a packet.
+func TestTinyFramesComeInPieces(t *testing.T) {
+	const frames = 10_000
+	c, p := opened(t, transport.Options{})
+	one := packet("x")
+	var all []byte
+	for range frames {
+		for i := range one {
+			all = append(all, masked(binaryFrame, one[i:i+1])...)
+		}
+	}
+	c.feed(all)
+	turns := 1
+	for ; c.retry; turns++ {
+		if len(c.tail) == 0 || turns > frames {
+			t.Fatalf("asked for turn %d with %d bytes left", turns, len(c.tail))
+		}
+		c.retry = false
+		c.feed(nil)
+	}
+	if turns < 5 || len(p.got) != frames || c.closed {
+		t.Errorf("%d packets in %d turns, closed %v; want %d in several", len(p.got), turns, c.closed, frames)
+	}
+}

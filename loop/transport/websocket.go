@@ -94,7 +94,7 @@ func (w *WebSocket) shake(view []byte) (used int, err error) {
 func (w *WebSocket) input(view []byte) (used int, err error) {
 	start, end := 0, w.kept.plain
 	raw := end + w.kept.gap
-	w.frames.barren, w.yielded = 0, false
+	w.frames.barren, w.frames.joined, w.yielded = 0, 0, false
 	for told := 0; !w.closed && !w.paused; {
 		var h ws.Header
 		var n int
@@ -116,10 +116,9 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 			return w.kept.keep(view, start, end, raw), nil
 		case err != nil:
 			return start, w.broken(err)
-		case w.frames.barren >= barrenMax:
-			if len(view)-raw > backlogFramesBytesMax {
-				return start, w.broken(errBarrenFrames)
-			}
+		case w.frames.barren >= barrenMax && len(view)-raw > backlogFramesBytesMax:
+			return start, w.broken(errBarrenFrames)
+		case w.frames.barren >= barrenMax || w.frames.joined >= joinedMax:
 			w.outer.Pause() // the rest comes in the next pass, after everybody else
 			w.outer.Resume()
 			return w.kept.keep(view, start, end, raw), nil
@@ -145,7 +144,7 @@ func (w *WebSocket) input(view []byte) (used int, err error) {
 // hot: no allocation.
 func (w *WebSocket) join(view []byte, start, end, raw int) (int, int, int) {
 	f := &w.frames
-	for f.barren < barrenMax {
+	for f.barren < barrenMax && f.joined < joinedMax {
 		if f.left == 0 {
 			n := f.data(view[raw:], w.door.limits.FrameBytesMax)
 			if n == 0 {
@@ -161,6 +160,7 @@ func (w *WebSocket) join(view []byte, start, end, raw int) (int, int, int) {
 			start, end = raw, raw
 		}
 		f.unmask(view[end:end+n], view[raw:raw+n])
+		f.joined++
 		end += n
 		raw += n
 		if f.left > 0 {

@@ -22,6 +22,7 @@ type Index[S comparable] struct {
 	levels []level // its levels, as far as the walk has needed them
 	rest   int     // where in topic the next level starts; beyond len(topic)+1 never
 	found  []uint32
+	steps  int    // nodes that Match looked at
 	exact  uint32 // the node of the topic itself, 0 = none
 	out    [][]S
 }
@@ -102,6 +103,7 @@ func (x *Index[S]) Remove(filter string, s S) (removed bool) {
 func (x *Index[S]) Match(topic []byte) [][]S {
 	clear(x.out)
 	x.out = x.out[:0]
+	x.steps = 0
 	if x.len == 0 {
 		return x.out
 	}
@@ -119,6 +121,10 @@ func (x *Index[S]) Match(topic []byte) [][]S {
 	x.collect(x.found)
 	return x.out
 }
+
+// Steps returns how many nodes the last Match had to look at: few if it remembered the topic, and as many as there are
+// ways through the filters' wildcards else, whether a filter matched in the end or not.
+func (x *Index[S]) Steps() int { return x.steps }
 
 // Walk calls f for each subscription until it returns false. The order is the same for the same history of
 // calls, and otherwise of no meaning. f must not call methods of x.
@@ -166,6 +172,7 @@ func (x *Index[S]) take(i uint32) {
 
 // walk gathers the nodes with subscribers that match below node i, which has matched the levels before depth.
 func (x *Index[S]) walk(i uint32, depth int) {
+	x.steps++
 	n := x.names.at(i)
 	wild := depth > 0 || len(x.topic) == 0 || x.topic[0] != '$' // [MQTT-4.7.2-1]
 	if c := n.links[linkHash]; c != 0 && wild {

@@ -333,3 +333,17 @@ func TestNamesWhoseHashesAreEqualAreToldApart(t *testing.T) {
 		}
 	}
 }
+
+func TestStepsTellTheWork(t *testing.T) {
+	x := topic.NewIndex[*int]()
+	for _, filter := range []string{"a/b/c/x", "a/+/c/x", "+/b/+/x", "+/+/c/x"} {
+		x.Insert(filter, new(int))
+	}
+	if sets := x.Match([]byte("a/b/c/d")); len(sets) != 0 || x.Steps() < 8 {
+		t.Errorf("%d sets, %d steps; want none, after a walk through three levels of them", len(sets), x.Steps())
+	}
+	x.Match([]byte("a/b/c/d"))
+	if x.Match([]byte("a/b/c/d")); x.Steps() != 0 {
+		t.Errorf("%d steps to a topic that is known", x.Steps())
+	}
+}

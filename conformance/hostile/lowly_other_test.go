@@ -1,0 +1,5 @@
+//go:build !linux
+
+package hostile
+
+func lowly() string { return "that of the broker" }

@@ -1,0 +1,232 @@
+package sim
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// sent judges a packet that the router sent.
+func (l *ledger) sent(c *conn, raw []byte) {
+	p, err := decode(raw, c.level)
+	switch {
+	case err != nil:
+		l.w.fail("conn %d is sent what cannot be read: %v: % x", c.id, err, raw)
+	case p.kind == connack && p.code == 0:
+		if len(c.asked) == 0 || c.asked[0].kind != connect {
+			l.w.fail("conn %d is sent CONNACK without cause", c.id)
+			return
+		}
+		l.connack(c, p.present)
+		c.asked = c.asked[1:]
+	case p.kind == connack, p.kind == disconnect:
+	case !c.answered:
+		l.w.fail("conn %d is sent %s before CONNACK [MQTT-3.2.0-1]", c.id, brief(&p))
+	case p.kind == publish:
+		if m := l.posts[numberOf(p.payload)]; m != nil && p.qos > 0 && !p.dup && m.goodTo != 0 && l.w.now >= m.goodTo {
+			l.w.fail("%s is sent %s after its expiry [MQTT-3.3.2-5]", c.name.id, brief(&p))
+		}
+	case p.kind != pubrel && p.kind != pingresp:
+		l.answers(c, &p)
+	}
+}
+
+// answers takes in an acknowledgement. They come in the order of what they are
+// for [MQTT-4.6.0-2], but where the store has failed: there some never come.
+func (l *ledger) answers(c *conn, p *packet) {
+	for len(c.asked) > 0 {
+		r := c.asked[0]
+		c.asked = c.asked[1:]
+		if r.answerKind() == p.kind && r.id == p.id {
+			l.acknowledged(c, r, p)
+			return
+		}
+		if !l.w.disk.failed {
+			l.w.fail("conn %d is sent %s, should be the answer to %s", c.id, brief(p), brief(&r.packet))
+			return
+		}
+		if c.holder != nil {
+			c.holder.answered(r, false, nil)
+		}
+	}
+	l.w.fail("conn %d is sent %s without cause", c.id, brief(p))
+}
+
+func (r *request) answerKind() byte {
+	switch r.kind {
+	case publish:
+		return puback - 1 + r.qos
+	case pubrel:
+		return pubcomp
+	default: // CONNECT, SUBSCRIBE, UNSUBSCRIBE
+		return r.kind + 1
+	}
+}
+
+func (l *ledger) acknowledged(c *conn, r *request, p *packet) {
+	switch {
+	case len(r.filters) > 0:
+		c.holder.answered(r, true, p.codes)
+		return
+	case r.kind != publish || p.code >= 0x80:
+		return
+	}
+	if m := r.post; m != nil && m.ackedAt == 0 {
+		m.ackedAt = l.w.now
+	}
+	if v := r.value; v != nil {
+		if v.again { // it is the first that counts, if that is known
+			i := slices.IndexFunc(l.values, func(o *value) bool { return o.post == v.post })
+			if v.post == nil || i < 0 {
+				return
+			}
+			v = l.values[i]
+		}
+		v.acked, v.since = true, l.w.now
+	}
+}
+
+// took is told by a client that takes a message for new, or does not want it.
+func (l *ledger) took(c *conn, p *packet, wanted bool) {
+	h, n := c.holder, numberOf(p.payload)
+	if n == 0 {
+		return
+	}
+	m := l.posts[n]
+	if m == nil || len(p.topic) > 0 && !bytes.Equal(p.topic, m.topic) || p.qos > m.qos {
+		l.w.fail("%s is sent %s, which nobody has published", c.client.name, brief(p))
+		return
+	}
+	if !m.will && !(m.retain && p.retain) && !h.void && !h.shares && !slices.Contains(m.allowed, h.name) {
+		l.w.fail("%s is sent %s, for which it had no subscription", h.name.id, brief(p))
+	}
+	if !wanted {
+		h.refused = append(h.refused, m)
+		return
+	}
+	l.inPlace(h, m, p)
+	h.got = append(h.got, m)
+}
+
+// inPlace holds that m comes once, where it should, and not behind what was
+// published later.
+func (l *ledger) inPlace(h *holder, m *post, p *packet) {
+	if h.void || h.shares || m.retain || m.several {
+		return
+	}
+	again := slices.Contains(h.got, m)
+	if again && p.qos == 2 && !m.loose {
+		l.w.fail("%s is given m%d a second time, with QoS 2 [MQTT-4.3.3-2]", h.name.id, m.number)
+	}
+	if again || m.will || slices.Contains(h.refused, m) {
+		return
+	}
+	for _, o := range h.got {
+		if !o.will && !o.retain && o.first > m.last {
+			l.w.fail("%s is given m%d behind m%d, which was published later", h.name.id, m.number, o.number)
+			return
+		}
+	}
+}
+
+func (l *ledger) damaged(n int) {
+	if m := l.posts[n]; m != nil {
+		m.void = true
+	}
+}
+
+// lost reports whether a restart now may take what was acknowledged at an
+// instant.
+func (l *ledger) lost(d router.Durability, at int64, inOrder bool) bool {
+	w := l.w
+	switch d {
+	case router.DurabilityNone:
+		return true
+	case router.DurabilityLazy:
+		return !inOrder && (l.troubleSince(at) || w.now-at < lazyWait(w.plan))
+	}
+	return false
+}
+
+// owed names something that was promised and has not come; "": there is nothing.
+func (l *ledger) owed() string {
+	for _, n := range l.names {
+		if n.conn != nil && len(n.conn.asked) > 0 {
+			return n.id + " has no answer to " + brief(&n.conn.asked[0].packet)
+		}
+	}
+	for _, m := range l.order {
+		if m.ackedAt == 0 || m.void || m.sureTo != 0 && l.w.now >= m.sureTo {
+			continue
+		}
+		if s := l.owedToGroups(m); s != "" {
+			return s
+		}
+		for _, h := range m.wanted {
+			if h.name.one() == h && !h.void && !slices.Contains(h.got, m) && !slices.Contains(h.refused, m) {
+				return h.name.id + " waits for " + string(m.topic) + " " + brief(&packet{kind: publish, qos: m.qos, payload: payloadOf(m.number)})
+			}
+		}
+	}
+	return ""
+}
+
+func payloadOf(n int) []byte { return appendNumber(nil, n) }
+
+// judgeRetained holds the values that a new subscriber was sent against what
+// was published: of each topic the last that was acknowledged, or a later one.
+func (l *ledger) judgeRetained(got map[string]int) {
+	var topics []string
+	for _, v := range l.values {
+		if !slices.Contains(topics, string(v.topic)) {
+			topics = append(topics, string(v.topic))
+		}
+	}
+	for _, t := range topics {
+		l.judgeTopic(t, got[t])
+	}
+	for _, m := range l.order { // what is left is of wills only
+		if n := got[string(m.topic)]; n == m.number && !m.retain {
+			l.w.fail("%q is retained with m%d, which was not", m.topic, n)
+		}
+	}
+}
+
+func (l *ledger) judgeTopic(topic string, n int) {
+	from, none := 0, true
+	var list []*value
+	for _, v := range l.values {
+		if string(v.topic) != topic {
+			continue
+		}
+		list = append(list, v)
+		if v.acked && !v.void {
+			from, none = len(list)-1, false
+		}
+	}
+	for _, v := range list[from:] {
+		over := v.post != nil && v.post.sureTo != 0 && l.w.now >= v.post.sureTo
+		none = none || v.empty || over
+		if v.post != nil && v.post.number == n {
+			return
+		}
+	}
+	if m := l.posts[n]; m != nil && m.will && string(m.topic) == topic || n == 0 && (none || l.willed(topic)) {
+		return
+	}
+	l.w.fail("%q has the retained value m%d (m0: none), the last acknowledged is m%d of %d", topic, n, numberOfPost(list[from].post), len(list))
+}
+
+func numberOfPost(m *post) int {
+	if m == nil {
+		return 0
+	}
+	return m.number
+}
+
+// willed reports whether a will may have been retained for a topic, and have
+// expired there.
+func (l *ledger) willed(topic string) bool {
+	return slices.ContainsFunc(l.order, func(m *post) bool { return m.will && m.retain && string(m.topic) == topic })
+}

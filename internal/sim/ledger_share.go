@@ -1,0 +1,68 @@
+package sim
+
+import "slices"
+
+// shared are the members of each shared subscription of which one must get p once
+// it is acknowledged: all of them are known, last, and take it with an
+// acknowledgement. Of others it is not known who was chosen.
+func (l *ledger) shared(p *packet) (list [][]*holder) {
+	var names []string
+	for _, n := range l.names {
+		for _, h := range n.may {
+			if h == nil {
+				continue
+			}
+			for _, e := range h.filters {
+				if isShared(e.name) && matches(inner(e.name), p.topic) && !slices.Contains(names, string(e.name)) {
+					names = append(names, string(e.name))
+				}
+			}
+		}
+	}
+	for _, name := range names {
+		if members := l.members(name, p.qos); members != nil {
+			list = append(list, members)
+		}
+	}
+	return list
+}
+
+// members are those of a shared subscription; nil: they are not known, or not all
+// of them last.
+func (l *ledger) members(name string, qos byte) (list []*holder) {
+	for _, n := range l.names {
+		if n.conn != nil && n.conn.holder == nil {
+			return nil
+		}
+		for _, h := range n.may {
+			if h == nil {
+				continue
+			}
+			i := slices.IndexFunc(h.filters, func(e *entry) bool { return string(e.name) == name })
+			if i < 0 {
+				continue
+			}
+			e := h.filters[i]
+			if n.one() != h || !h.sure || h.void || h.low == 0 || !e.sure || e.open > 0 || min(e.low, qos) == 0 ||
+				h.conn == nil && l.w.now >= h.soonest {
+				return nil
+			}
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
+// owedToGroups names a shared subscription of which nobody has got m; "": there is
+// none. Of sessions that have ended it is not known what they had.
+func (l *ledger) owedToGroups(m *post) string {
+	for _, members := range m.shared {
+		ok := func(h *holder) bool {
+			return h.name.one() != h || h.void || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
+		}
+		if !slices.ContainsFunc(members, ok) {
+			return "a shared subscription of " + members[0].name.id + " waits for " + string(payloadOf(m.number))
+		}
+	}
+	return ""
+}

@@ -1,0 +1,170 @@
+package loop
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// hurried is an engine that does one thing of each kind in a pass.
+func hurried(t *testing.T) *epoll {
+	l := stepped(t)
+	l.start, l.share = time.Now(), 1
+	return l
+}
+
+// Whoever has more to do than a turn allows waits for the next one behind all others, and the others are answered
+// meanwhile.
+func TestHeavyConnectionsTakeTurns(t *testing.T) {
+	l := hurried(t)
+	turns := [3]int{}
+	var writers [3]int
+	for i := range turns {
+		s, c, peer := pair(t, l)
+		defer unix.Close(peer)
+		writers[i] = peer
+		s.data = func([]byte) {
+			turns[i]++
+			c.Pause() // there is more to do
+			c.Resume()
+		}
+		unix.Write(peer, []byte("more"))
+	}
+	light, c, peer := pair(t, l)
+	defer unix.Close(peer)
+	light.data = func(view []byte) { c.Send(view) }
+	for range 10 { // all of them have shown what they are
+		l.pass()
+		for _, fd := range writers {
+			unix.Write(fd, []byte("more"))
+		}
+	}
+	before := turns
+	scratch := make([]byte, 10)
+	for n := range 9 {
+		unix.Write(peer, []byte("ping"))
+		for _, fd := range writers {
+			unix.Write(fd, []byte("more"))
+		}
+		for passes := 0; ; passes++ {
+			if passes > len(turns) {
+				t.Fatalf("no answer after %d passes", passes)
+			}
+			l.pass()
+			if got, _ := unix.Read(peer, scratch); got > 0 {
+				break
+			}
+		}
+		if n == 0 {
+			before = turns
+		}
+	}
+	for i := range turns {
+		for j := range turns {
+			if a, b := turns[i]-before[i], turns[j]-before[j]; a > b+1 {
+				t.Errorf("turns %v, before %v: one has more than its share", turns, before)
+			}
+		}
+	}
+	if turns == before {
+		t.Error("none had a turn")
+	}
+}
+
+// A machine may have slept: what has arrived meanwhile is read before timers run.
+func TestEverythingIsReadAfterARest(t *testing.T) {
+	l := hurried(t)
+	read := 0
+	var peers []int
+	for i := range 6 {
+		s, c, peer := pair(t, l)
+		defer unix.Close(peer)
+		s.data = func([]byte) { read++ }
+		c.heavy = i%2 == 0
+		peers = append(peers, peer)
+	}
+	unix.Write(peers[0], []byte("ping"))
+	l.pass() // which puts it off
+	for _, fd := range peers {
+		unix.Write(fd, []byte("ping"))
+	}
+	read = 0
+	l.now -= time.Second.Nanoseconds()
+	l.hooks.EndPass = func() int64 {
+		if read < len(peers) {
+			t.Errorf("timers run, and %d of %d are read", read, len(peers))
+		}
+		return 0
+	}
+	l.pass()
+	l.hooks.EndPass = Hooks{}.withDefaults().EndPass
+}
+
+func TestClosedConnectionsAreReapedInPieces(t *testing.T) {
+	l := hurried(t)
+	var all []*scripted
+	for range 5 {
+		s, c, peer := pair(t, l)
+		defer unix.Close(peer)
+		all = append(all, s)
+		c.Close(io.EOF)
+	}
+	other, co, peer := pair(t, l)
+	defer unix.Close(peer)
+	all[0].c.(*conn).h = &closing{all[0], func() { co.Close(io.EOF) }} // while the list is being worked on
+	all = append(all, other)
+	for n := 1; n <= len(all); n++ {
+		if !l.busy() {
+			t.Fatal("would sleep with connections to reap")
+		}
+		l.pass()
+		closed := 0
+		for _, s := range all {
+			closed += len(s.closed)
+		}
+		if closed != n {
+			t.Fatalf("%d of %d closed after %d passes", closed, len(all), n)
+		}
+	}
+	if len(l.closing) != 0 {
+		t.Errorf("%d left", len(l.closing))
+	}
+}
+
+// closing does something in Closed.
+type closing struct {
+	*scripted
+	do func()
+}
+
+func (c *closing) Closed(why error) { c.do(); c.scripted.Closed(why) }
+
+func TestAcceptsAndPostsComeInPieces(t *testing.T) {
+	l := hurried(t)
+	ln, err := listen(Listener{Name: "mqtt", Network: "tcp", Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Serve(ln); err != nil {
+		t.Fatal(err)
+	}
+	l.hooks.Accept = func(Conn, Peer) Handler { return &scripted{} }
+	ran := 0
+	for range 3 {
+		peer, err := net.Dial("tcp", ln.addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		l.Post(func() { ran++ })
+	}
+	for n := 1; n <= 3; n++ {
+		l.pass()
+		if l.stats.Accepted != uint64(n) || ran != n {
+			t.Fatalf("pass %d: %d accepted, %d posts ran", n, l.stats.Accepted, ran)
+		}
+	}
+}

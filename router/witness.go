@@ -1,0 +1,42 @@
+package router
+
+// Witness hears what connections answer a Router, so that it can be told again:
+// all else that it does follows from what it is called with.
+type Witness interface {
+	// Refused is told that conn has refused a send; sent is what Router.Sent was then.
+	Refused(conn, sent uint64)
+	// Queued is told what Conn.Queued said.
+	Queued(conn uint64, n int)
+}
+
+// Sent is how many packets connections have taken so far. It counts one before the
+// next is sent.
+func (r *Router) Sent() uint64 {
+	s := &r.stats
+	return s.Delivered[0] + s.Delivered[1] + s.Delivered[2] + s.Answers + r.fan.passed
+}
+
+// refused tells the witness that a delivery was, unless it was a quota that refused
+// it.
+func (r *Router) refused(c *Client) {
+	if c.rare != nil && c.rare.pace != nil && c.rare.pace.denied {
+		return
+	}
+	r.refusedAnswer(c)
+}
+
+// refusedAnswer is refused for what no quota bounds.
+func (r *Router) refusedAnswer(c *Client) {
+	if r.witness != nil {
+		r.witness.Refused(c.conn.ID(), r.Sent())
+	}
+}
+
+// queued is how many bytes wait in the output of c.
+func (r *Router) queued(c *Client) int {
+	n := c.conn.Queued()
+	if r.witness != nil {
+		r.witness.Queued(c.conn.ID(), n)
+	}
+	return n
+}
