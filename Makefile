@@ -14,7 +14,8 @@ TAGS     := urfave_cli_no_docs,nethttpomithttp2
 # fmt.Errorf is not to be copied to where it is called: 69 kB of program.
 GCFLAGS  := fmt=-l
 TOOL     := $(GO) tool -modfile=tools/go.mod
-FUZZTIME ?= 20s
+T        ?= 20s
+FUZZTIME ?= $(T)
 ROUNDS   ?= 3
 MEASURE  ?= 2s
 SEEDS    ?= 20000
@@ -146,7 +147,7 @@ pgo: ## profile the scenarios and write cmd/loopmq/default.pgo
 		-bench 'Path/^(1to1|1to100|50x50|100to1|shared|qos1x50|qos1-1to100|qos2x10|payload-1KiB|filters-100k)$$'
 	mv $(BIN)/default.pgo cmd/loopmq/default.pgo
 
-fuzz: ## run every fuzz target for FUZZTIME (20s)
+fuzz: ## run every fuzz target for T (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go); do \
 			echo "fuzz $$dir $$target $(FUZZTIME)"; \

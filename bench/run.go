@@ -15,6 +15,8 @@ import (
 
 // Options say how long a scenario runs, and where.
 type Options struct {
+	_ [0]func() // nobody compares two: no code for that
+
 	Addr netip.AddrPort // the broker's
 
 	// Deliveries ends the run after so many deliveries, rounded up to whole

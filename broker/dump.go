@@ -24,13 +24,14 @@ func (b *Broker) Dump(ctx context.Context) error {
 	var rs router.Stats
 	var ls loop.Stats
 	var used int64
+	var busy, today uint64
 	var largest []router.Backlog
 	var facts []router.Fact
 	var bans []guard.Ban
 	var waits []guard.Wait
 	err := b.Do(ctx, func(r *router.Router, l *loop.Stats) {
 		rs, ls, used, largest = *r.Stats(), *l, r.MemoryUsed(), r.Backlogs(dumpBacklogs)
-		facts = b.facts()
+		facts, busy, today = b.facts(), b.logins.refused, r.WrittenToday()
 		bans, waits = b.bans.List(time.Now().UnixNano()), b.guard.Waits(b.monotonic(), dumpNames)
 	})
 	if err != nil {
@@ -39,29 +40,30 @@ func (b *Broker) Dump(ctx context.Context) error {
 	log := b.logger()
 	log.Info("state: clients", pairs("connections clients sessions subscriptions retained retained_bytes",
 		int64(ls.Conns), int64(rs.Clients), int64(rs.Sessions), int64(rs.Subscriptions), int64(rs.Retained), int64(rs.RetainedBytes))...)
-	log.Info("state: messages", append([]any{"published", rs.Published, "delivered", rs.Delivered}, pairs(
-		"queued queued_bytes queued_on_disk queued_disk_bytes late inflight denied over_quota",
-		int64(rs.Queued), rs.QueuedBytes, int64(rs.QueuedOnDisk), rs.QueuedDiskBytes,
-		int64(rs.Late), int64(rs.Inflight), int64(rs.Denied), int64(rs.OverQuota))...)...)
-	for reason, n := range rs.Dropped {
+	dropped, hits := rs.Dropped, rs.LimitHits
+	clear(rs.Dropped[:]) // they have lines of their own
+	clear(rs.LimitHits[:])
+	log.Info("state: counters since the start, and what there is now", counters(&rs)...)
+	log.Info("state: loop", counters(&ls)...)
+	for reason, n := range dropped {
 		if n > 0 {
 			log.Info("state: dropped", "reason", router.DropReason(reason).String(), "messages", n)
 		}
 	}
 	for _, row := range router.LimitRows() {
-		if n := rs.LimitHits[row.ID]; n > 0 {
+		if n := hits[row.ID]; n > 0 {
 			log.Info("state: limit reached", "limit", row.Name, "times", n, "effect", row.Effect)
 		}
 	}
 	for _, s := range largest {
 		log.Info("state: backlog", "client", quote(s.ClientID), "connected", s.Connected, "messages", s.Messages, "bytes", s.Bytes, "inflight", s.Inflight)
 	}
-	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "passes", ls.Passes, "wakeups", ls.Wakeups,
-		"memory_of_clients", used, "memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine())
+	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "memory_of_clients", used,
+		"memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine(), "logins_refused", busy)
 	if st := b.state.traffic(); st != nil {
 		log.Info("state: disk", append([]any{"dir", b.state.dir}, pairs(
-			"bytes_put bytes_written bytes_copied commits flushes records elided live disk",
-			int64(st.Put), int64(st.Written), int64(st.Copied), int64(st.Commits), int64(st.Flushes), int64(st.Records),
+			"bytes_put bytes_written bytes_copied bytes_today commits flushes records elided live disk",
+			int64(st.Put), int64(st.Written), int64(st.Copied), int64(today), int64(st.Commits), int64(st.Flushes), int64(st.Records),
 			int64(st.Elided), int64(st.Live), int64(st.Disk))...)...)
 	}
 	for listener, of := range byListener(facts) {

@@ -139,7 +139,7 @@ func TestBudgetOfADay(t *testing.T) {
 	if len(warnings) != 1 || !strings.Contains(warnings[0], `limit=20000 topics="t (`) || !strings.Contains(warnings[0], `clients="p (`) {
 		t.Errorf("warnings: %q", warnings)
 	}
-	if !regexp.MustCompile(`state: disk.*bytes_written=\d{5}`).MatchString(text) {
+	if !regexp.MustCompile(`state: disk.*bytes_written=\d{5}.*bytes_today=\d{5}`).MatchString(text) {
 		t.Errorf("the dump says nothing of the disk: %s", text)
 	}
 }

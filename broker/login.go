@@ -39,7 +39,7 @@ const (
 	whyNoUsers = "no users are set up, so that only clients on this machine may connect; either name a password file " +
 		"(loopmq passwd FILE USER makes one, --password-file FILE uses it), or let everyone in with --anonymous"
 	whyAnonymous = "no user name, and anonymous clients are not let in; see --anonymous"
-	whyBusy      = "too many logins are being checked; login-queue-max"
+	whyBusy      = "too many logins are being checked"
 	whyWrong     = "wrong user name or password"
 )
 

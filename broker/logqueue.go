@@ -103,7 +103,7 @@ func (q *logQueue) event(e *router.Event) {
 	case router.EventExpire:
 		text = "session expired"
 	case router.EventEvict:
-		level, text = slog.LevelWarn, "session dropped to make room; sessions-max"
+		level, text = slog.LevelWarn, "sessions are dropped to make room, those that are away longest; sessions-max"
 	case router.EventCrowded:
 		level, text = slog.LevelWarn, "client sends more QoS 2 messages than it was told to; it is cut off at twice as many"
 	case router.EventAuth:
@@ -115,7 +115,7 @@ func (q *logQueue) event(e *router.Event) {
 	case router.EventDuel:
 		level, text = slog.LevelWarn, "two clients have the same identifier and take the session from each other; give each its own"
 	case router.EventMemory:
-		level, text = slog.LevelWarn, "near the memory limit: "+e.Detail
+		level, text = slog.LevelWarn, "memory limit: "+e.Detail
 	case router.EventWear:
 		level, text = slog.LevelWarn, "more was written to the state directory today than was meant to; state_bytes_per_day_warn"
 	case router.EventStore:
@@ -136,7 +136,11 @@ func (q *logQueue) event(e *router.Event) {
 }
 
 func addEvent(r *slog.Record, e *router.Event) {
-	r.Add("client", quote(e.ClientID))
+	switch e.Kind {
+	case router.EventMemory, router.EventWear, router.EventStore: // not about a client
+	default:
+		r.Add("client", quote(e.ClientID))
+	}
 	if user := e.Peer.User(); user != "" {
 		r.Add("user", quote(user))
 	}
@@ -166,6 +170,8 @@ func addEvent(r *slog.Record, e *router.Event) {
 		if e.Option != "" {
 			r.Add("see", e.Option)
 		}
+	case router.EventEvict:
+		r.Add("like", quote(e.Detail), "times", e.Count)
 	case router.EventDollar:
 		r.Add("topic", quote(e.Detail))
 	case router.EventCrowded:

@@ -214,6 +214,8 @@ func watch(doors, before []*door) {
 
 // Certificate tells when a certificate of a listener ends.
 type Certificate struct {
+	_ [0]func() // nobody compares two: no code for that
+
 	Listener, File string
 	NotAfter       time.Time
 }

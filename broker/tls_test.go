@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/loop"
+	"github.com/loopmq/loopmq/router"
 )
 
 // authority signs certificates.
@@ -144,6 +146,24 @@ func TestPlainMQTTOnATLSListener(t *testing.T) {
 	expect(t, c, connect3, "")
 	ended(t, c)
 	rec.wait(t, `msg="connection refused"`, "listener=mqtts", "plain MQTT")
+}
+
+// What TLS takes for each connection counts as memory.
+func TestMemoryOfTLS(t *testing.T) {
+	a := newAuthority(t)
+	a.sign("server", pkix.Name{}, nil)
+	b := start(t, broker.Config{Listeners: []broker.Listener{{URL: "mqtts://127.0.0.1:0", TLS: a.server("server")}}})
+	for i := range 3 {
+		c := tls.Client(dial(t, b, 0), a.client(""))
+		expect(t, c, "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01"+string(rune('a'+i)), connack3)
+	}
+	var used int64
+	if err := b.Do(t.Context(), func(r *router.Router, _ *loop.Stats) { used = r.MemoryUsed() }); err != nil {
+		t.Fatal(err)
+	}
+	if used < 3*16<<10 {
+		t.Errorf("%d bytes are counted for three connections", used)
+	}
 }
 
 func TestUserFromCertificate(t *testing.T) {

@@ -27,6 +27,8 @@ const upgradeBytesMax = 64 << 10
 // UpgradeError is a server that answers a request for a WebSocket with
 // anything else.
 type UpgradeError struct {
+	_ [0]func() // nobody compares two: no code for that
+
 	Status int    // of HTTP
 	Text   string // of the status line
 	Why    string // the first words of the response; mostly empty

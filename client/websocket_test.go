@@ -283,7 +283,10 @@ func TestUpgradeRefused(t *testing.T) {
 			http.Redirect(w, r, "https://u:secret@else/where", http.StatusFound)
 		}, `302 Found to the WebSocket request; it sends us on to "wss://u:xxxxx@else/where"`},
 		"other subprotocol": {func(w http.ResponseWriter, r *http.Request) {
-			_, _ = websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat"}})
+			if ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat"}}); err == nil {
+				defer ws.CloseNow()
+				_, _, _ = ws.Read(r.Context()) // until the client has left
+			}
 		}, "does not confirm subprotocol mqtt"},
 		"no key": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "Upgrade")

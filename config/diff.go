@@ -7,6 +7,8 @@ import (
 
 // Change is one key that two configurations have differently.
 type Change struct {
+	_ [0]func() // nobody compares two: no code for that
+
 	Key      string // with the name of the listener: `listener "mqtt://:1883" url`
 	Old, New string // as TOML writes them; of listeners that come or go, the URL, or ""
 	Reload   Reload

@@ -14,6 +14,8 @@ import (
 
 // Endpoint is what the URL of a listener says.
 type Endpoint struct {
+	_ [0]func() // nobody compares two: no code for that
+
 	Scheme    string // as written: mqtt, tcp, mqtts, tls, ssl, ws, wss, unix
 	TLS       bool
 	WebSocket bool

@@ -17,9 +17,9 @@ func (f *File) rows() []*row {
 		stateDirRow(&f.StateDir, "state_dir", Restart,
 			`The directory that keeps sessions and messages over a restart. "auto" is the one that systemd gives a service with StateDirectory=; otherwise, for root, /var/lib/loopmq if it is there and can be written to; otherwise none. "none" or "" keeps all in memory only.`).flag("state-dir"),
 		sizeRow(&f.StateSegmentBytes, "state_segment_bytes", 0, Restart,
-			"The size of the files in the state directory, of which three are made at the first start, rounded up to 4 KiB; 0 chooses 16 MiB, or less on a file system below 1.5 GiB.").between(0, 1<<30).flag("state-segment-bytes"),
+			"The size of the files in the state directory, of which three are made at the first start, rounded up to 4 KiB; 0 chooses 16 MiB, or less on a file system below 1.5 GiB.").between(0, 1<<30).least(stateSegmentMin).flag("state-segment-bytes"),
 		sizeRow(&f.StateBytesMax, "state_bytes_max", 0, Restart,
-			"What the files of the state directory may take together; 0 leaves it to the file system. At three quarters of it no more messages are kept, and publishers are held up or told so.").between(0, 0).flag("state-bytes-max"),
+			"What the files of the state directory may take together; 0 leaves it to the file system. At three quarters of it no more messages are kept, and publishers are held up or told so.").between(0, 0).least(stateBytesMin).flag("state-bytes-max"),
 		sizeRow(&f.StateBytesPerDayWarn, "state_bytes_per_day_warn", 0, Live,
 			"How much may be written to the state directory in a day (UTC) before the log says so, once that day, with the topics and clients that caused most; 0 never does.").between(0, 0).flag("state-bytes-per-day-warn"),
 		durationRow(&f.LazyInterval, "lazy_interval", time.Second, time.Millisecond, Live,
@@ -89,7 +89,11 @@ func limitRows(to *broker.Limits) []*row {
 			least = 0
 		}
 		doc := "Reaching it: " + l.Effect + ". Why this default: " + l.Why + "."
-		rows = append(rows, limitRow(to, l, l.Field(&def), least, doc).flag(l.Name))
+		row := limitRow(to, l, l.Field(&def), least, doc).flag(l.Name)
+		if l.ZeroAllowed() {
+			row.least(memoryLimitMin)
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }

@@ -84,6 +84,7 @@ type Key struct {
 	Choices []string // all that may be written; "" is among them where it may be left empty
 	Min     int      // of whole numbers and sizes
 	Max     int      // 0: none
+	Least   int      // of those that are not 0, where 0 means something of its own; 0: Min
 	Reload  Reload
 	Flag    string // of loopmq serve, without the dashes; "" if there is none
 	Doc     string
@@ -223,10 +224,12 @@ func (k Key) bounds() string {
 	case k.Kind != KindInteger:
 		return ""
 	}
-	switch {
-	case k.Max > 0:
-		return format(k.Min) + " to " + format(k.Max)
-	default:
-		return format(k.Min) + " or more"
+	least := format(k.Min)
+	if k.Least > 0 {
+		least += ", or " + format(k.Least)
 	}
+	if k.Max > 0 {
+		return least + " to " + format(k.Max)
+	}
+	return least + " or more"
 }

@@ -65,6 +65,13 @@ func (r *row) between(least, most int) *row {
 	return r
 }
 
+// least says from where on a number makes sense that is not 0. It is for the
+// documentation: check.go refuses others.
+func (r *row) least(n int) *row {
+	r.Least = n
+	return r
+}
+
 // scalarRow is a row of one value; def is the default, and again what get
 // returns for it.
 func scalarRow[T any](to *T, kind Kind, name string, def T, get func(T) any, reload Reload, doc string,

@@ -126,8 +126,8 @@ func statementsDocument(list []statement) string {
 Every normative statement of MQTT 3.1.1 and of MQTT 5.0, in words of ours, with
 the tests that show it. The tests are in ` + "`conformance/`" + `: they send literal bytes
 to a real broker over a real socket, on both engines, and check what comes back
-to the byte, and that nothing else does. Where there is no test the last column
-says why. Statements that bind clients are listed too: what a broker answers to
+to the byte, and that nothing else does; those of another package have its name in
+front. Where there is no test the last column says why. Statements that bind clients are listed too: what a broker answers to
 one that breaks them is tested where it can tell.
 
 This file is made from ` + "`conformance/statements.tsv`" + ` by ` + "`make docs`" + `, and a test
@@ -165,22 +165,29 @@ func TestMosquittoDiffersNames(t *testing.T) {
 	}
 }
 
-// testNames are the tests of this package.
+// testNames are the tests of this package, and those of two others, with
+// the package in front: what WebSocket has to do stands there.
 func testNames(t *testing.T) map[string]bool {
 	t.Helper()
-	paths, err := filepath.Glob("*_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	names := map[string]bool{}
-	for _, path := range paths {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	for _, pkg := range []string{"", "loop/transport", "client"} {
+		pattern, prefix := "*_test.go", ""
+		if pkg != "" {
+			pattern, prefix = filepath.Join("..", pkg, pattern), pkg+"."
+		}
+		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") && f.Name.Name != "TestMain" {
-				names[f.Name.Name] = true
+		for _, path := range paths {
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range file.Decls {
+				if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") && f.Name.Name != "TestMain" {
+					names[prefix+f.Name.Name] = true
+				}
 			}
 		}
 	}

@@ -45,6 +45,9 @@ func (r *Router) AdoptSubscription(clientID string, f *codec.Filter, id uint32) 
 	}
 	sub := s.subs.find(f.Name)
 	if sub == nil {
+		if !r.index.HasRoom(f.Name) {
+			return false, errNoMemoryToKeep
+		}
 		sub = r.enter(s, f.Name)
 	}
 	var ids []uint32

@@ -20,11 +20,15 @@ func (c *Client) resolveAlias(p *codec.Publish) error {
 	}
 	v := c.v5
 	if len(p.Topic) > 0 {
+		used := &c.r.memory.aliases
 		for len(v.aliasesIn) < n {
 			v.aliasesIn = append(v.aliasesIn, nil)
+			*used += aliasInBytes
 		}
-		if !bytes.Equal(v.aliasesIn[n-1], p.Topic) {
-			v.aliasesIn[n-1] = append(v.aliasesIn[n-1][:0], p.Topic...)
+		if a := &v.aliasesIn[n-1]; !bytes.Equal(*a, p.Topic) {
+			*used -= int64(cap(*a))
+			*a = append((*a)[:0], p.Topic...)
+			*used += int64(cap(*a))
 		}
 		return nil
 	}
@@ -85,7 +89,7 @@ func (t *aliasTable) choose(topic []byte) (alias uint16, known bool) {
 		*at = h
 		return 0, false
 	}
-	if len(t.slots) < cap(t.slots) {
+	if !t.full() {
 		return uint16(len(t.slots) + 1), false
 	}
 	s := &t.slots[t.hand]
@@ -97,14 +101,50 @@ func (t *aliasTable) choose(topic []byte) (alias uint16, known bool) {
 	return 0, false
 }
 
-// sent notes that the client was told what alias stands for.
-func (t *aliasTable) sent(alias uint16, topic []byte) {
+// full tells whether all aliases are given to topics.
+func (t *aliasTable) full() bool { return len(t.slots) == cap(t.slots) }
+
+// sent notes that the client was told what alias stands for, and returns by how
+// many bytes the table has grown.
+func (t *aliasTable) sent(alias uint16, topic []byte) (grown int64) {
 	i := int(alias - 1)
+	grown = int64(len(topic))
 	if i == len(t.slots) {
 		t.slots = append(t.slots, aliasSlot{})
 	} else {
 		delete(t.byTopic, t.slots[i].topic)
+		grown -= int64(len(t.slots[i].topic))
 	}
 	t.slots[i] = aliasSlot{topic: string(topic), score: 1}
 	t.byTopic[t.slots[i].topic] = i
+	return grown
+}
+
+// What aliases take beside their topics, in bytes.
+const (
+	aliasInBytes    = 24
+	aliasOutBytes   = 80 // a slot and an entry of the map
+	aliasTableBytes = 400
+)
+
+// memory is about what the table takes, in bytes.
+func (t *aliasTable) memory() int64 {
+	n := aliasTableBytes + aliasOutBytes*cap(t.slots)
+	for i := range t.slots {
+		n += len(t.slots[i].topic)
+	}
+	return int64(n)
+}
+
+// aliasMemory is what the aliases of a connection take, both ways.
+func (c *Client) aliasMemory() (n int64) {
+	if c.v5 != nil {
+		for _, a := range c.v5.aliasesIn {
+			n += aliasInBytes + int64(cap(a))
+		}
+	}
+	if c.aliases != nil {
+		n += c.aliases.memory()
+	}
+	return n
 }

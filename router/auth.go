@@ -41,6 +41,7 @@ func (c *Client) beginAuth(k *codec.Packet, p *codec.Connect) error {
 	}
 	c.v5.auth = &authentication{method: method, exchange: start()}
 	c.v5.pending = bytes.Clone(k.Raw)
+	c.r.memory.pending += int64(len(c.v5.pending))
 	return c.stepAuth(p.Props.AuthData)
 }
 
@@ -105,6 +106,7 @@ func (c *Client) sendAuth(reason codec.Reason, data []byte) error {
 // finishAuth lets the client in with the CONNECT that waited.
 func (c *Client) finishAuth(last []byte) error {
 	raw := c.v5.pending
+	c.r.memory.pending -= int64(len(raw))
 	c.v5.pending, c.v5.auth.last = nil, last
 	k, _, err := codec.Next(raw, len(raw))
 	if err != nil {

@@ -211,9 +211,14 @@ func (c *Client) Drained() {
 func (c *Client) Closed(why error) {
 	c.closing = true
 	c.r.timers.Stop(&c.timer)
+	c.r.memory.aliases -= c.aliasMemory()
+	if c.v5 != nil {
+		c.r.memory.pending -= int64(len(c.v5.pending))
+	}
 	if k := c.rare; k != nil {
-		if k.held != nil {
+		if k.held != nil && k.held.timer.Armed() {
 			c.r.timers.Stop(&k.held.timer)
+			c.r.memory.pending -= int64(len(k.held.raw))
 		}
 		if k.expires != nil {
 			c.r.timers.Stop(&k.expires.timer)

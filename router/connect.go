@@ -26,6 +26,7 @@ func (c *Client) handleConnect(k *codec.Packet) error {
 		return c.refuse(errVersionNotServed)
 	}
 	if c.r.memory.level >= memoryRefuse {
+		c.r.hit(LimitMemory)
 		return c.refuse(errNoMemory)
 	}
 	if p.Props.Has.Has(codec.PropAuthMethod) {
@@ -68,6 +69,7 @@ func (c *Client) greet(p *codec.Connect) {
 	}
 	if n := min(int(p.Props.TopicAliasMaximum), c.limits().TopicAliasOutMax); n > 0 {
 		c.aliases = newAliasTable(n) // [MQTT-3.1.2-26]
+		c.r.memory.aliases += c.aliases.memory()
 		c.group = groupAlias
 	}
 }

@@ -50,7 +50,11 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 		version = codec.V5
 		r.dress(props, expireAt, o)
 		if c.aliases != nil {
-			if alias, known = c.aliases.choose(name); alias != 0 {
+			alias, known = c.aliases.choose(name)
+			if alias == 0 && c.aliases.full() && len(name) > aliasBytes {
+				r.hit(LimitTopicAliasOut)
+			}
+			if alias != 0 {
 				p.Props.TopicAlias = alias
 				p.Props.Has = p.Props.Has.Add(codec.PropTopicAlias)
 			}
@@ -79,7 +83,7 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 	case known:
 		r.stats.AliasBytesSaved += uint64(len(name) - aliasBytes)
 	case alias != 0:
-		c.aliases.sent(alias, name)
+		r.memory.aliases += c.aliases.sent(alias, name)
 	}
 	return putSent
 }
@@ -214,6 +218,7 @@ func (r *Router) enqueue(s *Session, d delivery) {
 	}
 	r.makeWay(s, size)
 	if c := s.client; c != nil && !c.closing && s.out.open > 0 && !s.windowOpen() {
+		r.hit(LimitInflight)
 		r.windowShut(c)
 	}
 	d.msg.hold()

@@ -64,8 +64,12 @@ func (c *Client) holdBack(k *codec.Packet, id string, assigned bool, v Verdict) 
 	c.conn.Pause()
 	h := &held{c: c, raw: bytes.Clone(k.Raw), id: id, assigned: assigned, verdict: v}
 	c.seldom().held = h
+	c.r.memory.pending += int64(len(h.raw))
 	c.r.timers.Set(&h.timer, h, c.r.after(duelDelay))
 }
 
 // Due goes on with a client that has waited.
-func (h *held) Due(int64) { h.c.resume(h.raw, h.id, h.assigned, h.verdict) }
+func (h *held) Due(int64) {
+	h.c.r.memory.pending -= int64(len(h.raw))
+	h.c.resume(h.raw, h.id, h.assigned, h.verdict)
+}

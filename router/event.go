@@ -13,7 +13,7 @@ const (
 	EventDrop                        // the first drop for a session
 	EventDollar                      // a client published to a topic beginning with $
 	EventExpire                      // a session reached its expiry
-	EventEvict                       // a session was dropped to make room
+	EventEvict                       // sessions were dropped to make room; some of many are told
 	EventCrowded                     // a client goes over our Receive Maximum
 	EventAuth                        // a client could not show who it is
 	EventDeny                        // a client wanted to do what it may not
@@ -29,6 +29,7 @@ const (
 
 // Event tells an operator what happened to a client.
 type Event struct {
+	_        [0]func() // nobody compares two: no code for that
 	Kind     EventKind
 	ClientID string
 	Peer     Peer
@@ -37,14 +38,14 @@ type Event struct {
 	Present  bool         // EventConnect: a session was resumed
 	KeepSecs uint16       // EventConnect: keep alive in seconds
 	Err      error        // EventRefuse, EventDisconnect, EventUnreadable, EventReadAgain: why; nil after a DISCONNECT packet
-	Detail   string       // EventDrop: reason; EventDollar: topic; EventCrowded: the limit
+	Detail   string       // EventDrop: reason; EventDollar: topic; EventCrowded: the limit; EventEvict: what most identifiers look like
 	Dropped  uint64       // EventDisconnect: messages the session lost so far
 	Topic    string       // EventDrop, EventUnreadable: of the message, "" where it is not known; EventWear: those that caused most
 	Option   string       // EventDrop: what to change; "" for nothing of the kind
 	User     string       // EventAuth: the name it gave; EventStranger: whose session it is; EventWear: clients that caused most
 	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter
 	Rule     fmt.Stringer // EventDeny: what said so; nil: nothing allows it
-	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use; EventWear: bytes written; EventUnreadable: messages so far; EventReadAgain: times that this began
+	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventEvict: sessions so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use; EventWear: bytes written; EventUnreadable: messages so far; EventReadAgain: times that this began
 	Waiting  int          // EventUnacked: messages that wait; EventMemory, EventWear: the limit
 	Other    Peer         // EventDuel: who had the session
 }

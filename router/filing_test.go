@@ -116,8 +116,8 @@ func TestEndedSessionGetsNothing(t *testing.T) {
 	}
 	a = w.connect("a", true)
 	a.expect("20 02 00 00")
-	if s := w.r.Stats(); s.Queued != 0 {
-		t.Fatalf("%d messages wait for a session that has ended", s.Queued)
+	if s := w.r.Stats(); s.Queued != 0 || s.Subscriptions != 0 {
+		t.Fatalf("%d messages wait for a session that has ended, %d filters are counted", s.Queued, s.Subscriptions)
 	}
 	for _, p := range []string{"32 07 0003 '123' 0002", "32 05 0001 't' 0003", "32 07 0003 '456' 0004"} {
 		b.send(p)

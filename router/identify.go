@@ -61,6 +61,7 @@ func (c *Client) identify(k *codec.Packet, p *codec.Connect, id string, assigned
 			answer = &v
 			return
 		}
+		c.r.memory.pending -= int64(credentialCopies * len(raw))
 		c.resume(raw, id, assigned, v)
 	})
 	asking = false
@@ -68,10 +69,15 @@ func (c *Client) identify(k *codec.Packet, p *codec.Connect, id string, assigned
 		return c.enter(k, p, id, assigned, *answer)
 	}
 	raw = bytes.Clone(k.Raw)
+	c.r.memory.pending += int64(credentialCopies * len(raw))
 	c.waiting = true
 	c.conn.Pause()
 	return nil
 }
+
+// credentialCopies is how often a CONNECT is held while its client is judged: as
+// it came, and in Credentials.
+const credentialCopies = 2
 
 // auth5 is the finished enhanced authentication, or nil.
 func (c *Client) auth5() *authentication {

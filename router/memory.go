@@ -22,12 +22,13 @@ const (
 var memoryFrom = [...]int64{memoryTrim: 70, memoryHold: 80, memoryRefuse: 90}
 
 const (
-	memoryBack       = 3          // percent below which a level ends
-	memoryTrimEvery  = int64(1e8) // ns between two looks for the largest backlogs
-	memoryTrimMost   = 16         // backlogs that are cut in one look
-	clientBytes      = 1_000      // rough costs, for the account; bench says what they are
+	memoryBack       = 3           // percent below which a level ends
+	memoryCalm       = int64(6e10) // ns without any level before it is said that there is enough again
+	memoryTrimEvery  = int64(1e8)  // ns between two looks for the largest backlogs
+	memoryTrimMost   = 16          // backlogs that are cut in one look
+	clientBytes      = 1_000       // rough costs, for the account; bench says what they are
 	sessionBytes     = 600
-	filterBytes      = 250
+	filterBytes      = 170 // beside its text and what the index has of it
 	messageOverBytes = 100
 	onDiskBytes      = 32 // what is in memory of a message on disk only: mostly the store's index
 )
@@ -35,20 +36,25 @@ const (
 // memory is the account.
 type memory struct {
 	level     memoryLevel
-	trimAt    int64     // when backlogs may be looked for again
-	heldBack  []*Client // not read from
-	elsewhere int64     // bytes that others told of with SetMemoryElsewhere
+	told      memoryLevel // the highest that was told since there was enough
+	calmAt    int64       // when it is told that there is enough; 0: not now
+	trimAt    int64       // when backlogs may be looked for again
+	heldBack  []*Client   // not read from
+	elsewhere int64       // bytes that others told of with SetMemoryElsewhere
+	filters   int64       // bytes of the text of all filters
+	aliases   int64       // bytes of Topic Aliases, both ways
+	pending   int64       // bytes of CONNECTs that wait for a verdict or for their turn
 }
 
 // MemoryUsed estimates what clients make the broker hold, in bytes: what is
 // counted exactly, and rough costs of the rest.
 func (r *Router) MemoryUsed() int64 {
-	s := &r.stats
-	kept := int64(0)
+	s, m := &r.stats, &r.memory
+	kept := m.elsewhere + m.filters + m.aliases + m.pending
 	if k := r.keep; k != nil {
-		kept = k.shelfBytes + k.named.bytes() + k.store.Memory()
+		kept += k.shelfBytes + k.named.bytes() + k.store.Memory()
 	}
-	return kept + r.pool.InUse() + s.QueuedBytes + s.LateBytes + int64(s.RetainedBytes) + r.memory.elsewhere +
+	return kept + r.pool.InUse() + s.QueuedBytes + s.LateBytes + int64(s.RetainedBytes) + r.retained.Memory() + r.index.Memory() +
 		int64(r.messages.live)*messageOverBytes + int64(r.clients.n)*clientBytes +
 		int64(len(r.sessions))*sessionBytes + int64(r.index.Len()+r.sharedSubs)*filterBytes
 }
@@ -77,9 +83,9 @@ func (r *Router) checkMemory() (wake int64) {
 		if level > m.level {
 			r.hit(LimitMemory)
 		}
-		r.event(&Event{Kind: EventMemory, Detail: level.String(), Count: uint64(used), Waiting: int(limit)})
 		m.level = level
 	}
+	wake = r.tellMemory(used)
 	if level < memoryHold && !r.keep.crowded() {
 		r.letGo()
 	}
@@ -90,6 +96,26 @@ func (r *Router) checkMemory() (wake int64) {
 		}
 		return m.trimAt
 	}
+	return wake
+}
+
+// tellMemory tells each level once: under pressure they come and go many times a
+// second. It returns when it wants to be called again; 0: not by itself.
+func (r *Router) tellMemory(used int64) (wake int64) {
+	m := &r.memory
+	switch {
+	case m.level > m.told:
+	case m.level != memoryEasy || m.told == memoryEasy:
+		m.calmAt = 0
+		return 0
+	case m.calmAt == 0:
+		m.calmAt = r.after(memoryCalm)
+		return m.calmAt
+	case r.now < m.calmAt:
+		return m.calmAt
+	}
+	m.told, m.calmAt = m.level, 0
+	r.event(&Event{Kind: EventMemory, Detail: m.level.String(), Count: uint64(used), Waiting: r.limits.MemoryBytesMax})
 	return 0
 }
 
@@ -200,8 +226,24 @@ func (r *Router) cutCold(s *Session) int {
 // slowDown stops reading from a publisher of QoS 1 or 2 until there is memory
 // again, or room in the store for what came of its message since mark.
 func (c *Client) slowDown(mark uint64) {
-	k := c.r.keep
-	if c.paused&pausedByMemory != 0 || c.r.memory.level < memoryHold && (k.mark() == mark || !k.crowded()) {
+	if c.r.memory.level >= memoryHold {
+		c.holdUp()
+	} else {
+		c.awaitRoom(mark)
+	}
+}
+
+// awaitRoom stops reading from a client until there is room in the store, if it
+// has written something since mark.
+func (c *Client) awaitRoom(mark uint64) {
+	if k := c.r.keep; k.mark() != mark && k.crowded() {
+		c.holdUp()
+	}
+}
+
+// holdUp stops reading from c until letGo.
+func (c *Client) holdUp() {
+	if c.paused&pausedByMemory != 0 {
 		return
 	}
 	c.paused |= pausedByMemory

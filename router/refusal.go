@@ -32,6 +32,7 @@ var (
 	errServerPacket       = &refusal{codec.ProtocolError, "packet that only a server sends"}
 	errTooSlow            = &refusal{codec.QuotaExceeded, "the client takes nothing of what it is sent; slow-timeout"}
 	errTooManyConnections = &refusal{codec.QuotaExceeded, "the user has as many connections as its quota allows"}
+	errNoMemoryToKeep     = &refusal{codec.QuotaExceeded, "the broker is at its memory limit; memory-limit"}
 	errNoMemory           = &refusal{codec.ServerBusy, "the broker is at its memory limit; memory-limit"}
 	errNoRight            = &refusal{codec.NotAuthorized, "not authorized"}
 	errNoLongerWelcome    = &refusal{codec.NotAuthorized, "the client would no longer be let in"}

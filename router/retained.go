@@ -55,7 +55,7 @@ func (r *Router) retain(p *publication) {
 	size := len(p.topic) + len(p.props) + len(p.payload)
 	if had {
 		size -= old.msg.bytes()
-	} else if r.memory.level >= memoryRefuse {
+	} else if r.memory.level >= memoryRefuse || !r.retained.HasRoom(p.topic) {
 		r.hit(LimitMemory)
 		return
 	} else if r.retained.Len() >= r.limits.RetainedMessagesMax {
@@ -68,6 +68,13 @@ func (r *Router) retain(p *publication) {
 	}
 	if r.stats.RetainedBytes+size > r.limits.RetainedBytesMax {
 		r.hit(LimitRetainedBytes)
+		return
+	}
+	if had && size > 0 && p.qos == 0 && r.memory.level >= memoryRefuse {
+		// Who sends QoS 1 or 2 is slowed down; who does not must not make what is
+		// there longer. None is better than an old one [MQTT-3.3.1-7].
+		r.hit(LimitMemory)
+		r.unretain(p.topic)
 		return
 	}
 	r.stats.RetainedBytes += size
@@ -227,6 +234,7 @@ func (r *Router) advance(s *Session, max int) (more bool) {
 	for len(s.replays) > 0 {
 		p := &s.replays[0]
 		if max == 0 {
+			r.hit(LimitRetainedPass)
 			return true
 		}
 		if p.cursor == nil {
@@ -246,6 +254,7 @@ func (r *Router) advance(s *Session, max int) (more bool) {
 			return false
 		}
 		if !done {
+			r.hit(LimitRetainedPass)
 			return true
 		}
 		p.cursor.Close()

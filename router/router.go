@@ -69,6 +69,7 @@ type Router struct {
 	filings []*filing  // packets that are done in pieces
 	graves  []*grave   // subscriptions of sessions that have ended
 	shrinks []*Session // more waits for them than may
+	evictions
 }
 
 // New makes a Router. It panics when Rand is missing.

@@ -139,10 +139,43 @@ func TestSessionsExpireAndAreBounded(t *testing.T) {
 	if n := w.r.Stats().Sessions; n != 3 {
 		t.Fatalf("%d sessions, want 3", n)
 	}
+	if e := w.lastEvent(router.EventEvict); e.ClientID != "b" || e.Detail != "a" || e.Count != 2 {
+		t.Errorf("event %+v", e)
+	}
 	w.connect("a", false).expect("20 02 00 00") // dropped
 	w.connect("e", false).expect("20 02 01 00")
 	w.sleep(15 * 24 * 3600)
 	if n := w.r.Stats().Sessions; n != 2 {
 		t.Errorf("%d sessions after the expiry, want the 2 connected", n)
+	}
+}
+
+// TestRandomClientIDs: of sessions that had to make room some are told, with what
+// their identifiers have in common.
+func TestRandomClientIDs(t *testing.T) {
+	w := newWorld(t, router.Limits{SessionsMax: 2})
+	come := func(n int) (told []string) {
+		w.events = nil
+		for i := range n {
+			id := fmt.Sprintf("rand-%x", 99_991*i)
+			if i%5 == 0 {
+				id = fmt.Sprintf("meter%d", i)
+			}
+			w.connect(id, false).reset()
+		}
+		for _, e := range w.events {
+			if e.Kind == router.EventEvict {
+				told = append(told, fmt.Sprint(e.Count, " ", e.Detail))
+			}
+		}
+		return told
+	}
+	told := come(202)
+	if len(told) != 20 || told[0] != "1 meter*" || told[19] != "200 rand-*" {
+		t.Errorf("told %q", told)
+	}
+	w.sleep(3601)
+	if told := come(1); len(told) != 1 || told[0] != "1 meter*" {
+		t.Errorf("an hour later told %q", told)
 	}
 }

@@ -166,10 +166,7 @@ func (r *Router) detach(c *Client) {
 	r.keepAway(s)
 	r.timers.Set(&s.timer, s, r.after(s.expiry))
 	if r.offline.n > r.limits.SessionsMax {
-		r.hit(LimitSessions)
-		oldest := r.offline.head
-		r.event(&Event{Kind: EventEvict, ClientID: oldest.id})
-		r.endSession(oldest)
+		r.evict()
 	}
 }
 

@@ -3,6 +3,7 @@ package router_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -219,7 +220,22 @@ func TestMemoryLimit(t *testing.T) {
 	p.feed(nil) // the loop hands over what waited
 	p.expect("40 02 0004")
 	w.join("again")
-	if e := w.lastEvent(router.EventMemory); e.Detail != "enough again" {
-		t.Errorf("event %+v", e)
+	w.sleep(59)
+	w.pass(func() { w.r.SetMemoryElsewhere(75_000) })
+	w.pass(func() { w.r.SetMemoryElsewhere(0) }) // the time begins anew
+	w.sleep(59)
+	if w.wake != w.now+1e9 {
+		t.Errorf("wants to wake in %d ns, want a second", w.wake-w.now)
+	}
+	w.sleep(1)
+	var told []string
+	for _, e := range w.events {
+		if e.Kind == router.EventMemory {
+			told = append(told, e.Detail)
+		}
+	}
+	want := []string{"the largest backlogs are cut", "new connections are refused", "enough again"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }

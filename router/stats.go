@@ -113,6 +113,9 @@ func (r *Router) Stats() *Stats {
 	s := &r.stats
 	s.Sessions = len(r.sessions)
 	s.Subscriptions = r.index.Len() - len(r.shares) + r.sharedSubs
+	for _, g := range r.graves {
+		s.Subscriptions -= g.left
+	}
 	s.Retained = r.retained.Len()
 	return s
 }

@@ -111,7 +111,7 @@ func (f *subscribing) finish(c *Client) error {
 	if f.refused != nil {
 		text = f.refused.Error()
 	}
-	c.slowDown(f.mark)
+	c.awaitRoom(f.mark)
 	c.awaitSince(f.mark)
 	err := c.answerFitting(&f.ack.Props, text, func(dst []byte) []byte { return codec.AppendSuback(dst, c.version, &f.ack) })
 	if err != nil {
@@ -187,6 +187,10 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 			}
 			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; %s is %d", s.subs.len(), name, most)}
 		}
+		if r.memory.level >= memoryRefuse || !r.index.HasRoom(inner) {
+			r.hit(LimitMemory)
+			return errNoMemoryToKeep
+		}
 		sub = r.enter(s, f.Name)
 	}
 	sub.qos = f.QoS
@@ -203,6 +207,7 @@ func (r *Router) enter(s *Session, filter []byte) *Subscription {
 	sub := &Subscription{session: s, filter: string(filter)}
 	r.sys.listen(sub.filter) // first, so that the tree comes as retained messages
 	s.subs.add(sub)
+	r.memory.filters += int64(len(filter))
 	if _, inner, shared, _ := topic.ParseShare(filter); shared {
 		r.joinShare(sub, inner)
 	} else {
@@ -226,6 +231,7 @@ func (sub *Subscription) setOptions(f *codec.Filter, ids []uint32) {
 // unsubscribe takes one filter out of the index or its group.
 func (r *Router) unsubscribe(sub *Subscription) {
 	r.sys.unlisten(sub.filter)
+	r.memory.filters -= int64(len(sub.filter))
 	r.dropSubscription(sub)
 	if sub.group() != nil {
 		r.leaveShare(sub)

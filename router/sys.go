@@ -171,9 +171,26 @@ func (s *sys) send() {
 	if t.State != nil && r.keep != nil {
 		s.putState(t.State, number)
 	}
+	s.putLimits(st, number)
 	s.putListeners(t.Listeners)
 	number("retained messages/count", uint64(r.retained.Len())) // last: the others are among them
 	s.sentAt = r.now
+}
+
+// putLimits tells which limits took effect, and of the memory if it has one.
+func (s *sys) putLimits(st *Stats, number func(name string, n uint64)) {
+	for _, row := range LimitRows() {
+		if n := st.LimitHits[row.ID]; n > 0 {
+			number("limits/"+row.Name, n)
+		}
+	}
+	if r := s.r; r.limits.MemoryBytesMax > 0 {
+		number("memory/limit", uint64(r.limits.MemoryBytesMax))
+		number("memory/used", uint64(r.MemoryUsed()))
+		number("memory/level", uint64(r.memory.level))
+		number("memory/trims", st.Trims)
+		number("memory/held", st.Held)
+	}
 }
 
 // putState tells of the store.

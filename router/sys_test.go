@@ -150,3 +150,31 @@ func TestSysIsTheBrokers(t *testing.T) {
 	w.sleep(10)
 	s.expect("")
 }
+
+// What limits have done, and the memory, is told.
+func TestSysOfLimits(t *testing.T) {
+	w := newWorld(t, router.Limits{MemoryBytesMax: 1_000_000, SubscriptionsMax: 1})
+	c := w.join("c")
+	c.send("82 06 0002 0001 'a' 00 82 06 0003 0001 'b' 00")
+	c.expect("90 03 0002 00 90 03 0003 80")
+	s := w.join("s")
+	w.pass(func() { w.r.SetMemoryElsewhere(850_000) })
+	s.send("82 0b 0001 0006 '$SYS/#' 00")
+	w.settle()
+	out := s.take()
+	s.out = out[5:]
+	var got []string
+	for _, line := range s.published() {
+		if name := strings.TrimPrefix(line, "$SYS/broker/"); strings.HasPrefix(name, "limits/") || strings.HasPrefix(name, "memory/") {
+			got = append(got, name)
+		}
+	}
+	sort.Strings(got)
+	if len(got) == 7 && strings.HasPrefix(got[6], "memory/used=8") {
+		got[6] = "memory/used=8…"
+	}
+	want := "[limits/memory-limit=1 limits/subscriptions-max=1 memory/held=0 memory/level=2 memory/limit=1000000 memory/trims=0 memory/used=8…]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}

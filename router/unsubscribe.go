@@ -70,7 +70,7 @@ func (f *unsubscribing) enter(c *Client) (more bool, err error) {
 }
 
 func (f *unsubscribing) finish(c *Client) error {
-	c.slowDown(f.mark)
+	c.awaitRoom(f.mark)
 	c.awaitSince(f.mark)
 	c.r.scratch = codec.AppendUnsuback(c.r.scratch[:0], c.version, &f.ack)
 	return c.answer(c.r.scratch)

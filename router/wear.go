@@ -47,6 +47,14 @@ func (k *keeper) publisher(m *Message) string {
 	return f.p.from.id
 }
 
+// WrittenToday is how many bytes the store has written since midnight (UTC).
+func (r *Router) WrittenToday() uint64 {
+	if r.keep == nil {
+		return 0
+	}
+	return r.keep.today()
+}
+
 // today is how much was written since midnight.
 func (k *keeper) today() uint64 {
 	w := &k.wear
@@ -130,16 +138,22 @@ func (h *heavy) String() string {
 	var texts []string
 	list := slices.Clone(h.list)
 	for range min(len(list), wearNamed) {
-		most := 0
-		for i := range list {
-			if list[i].least() > list[most].least() {
-				most = i
-			}
-		}
+		most := largest(list)
 		texts = append(texts, fmt.Sprintf("%s (%d bytes)", list[most].name, list[most].least()))
 		list[most] = heavySum{}
 	}
 	return strings.Join(texts, ", ")
+}
+
+func (h *heavy) largest() int { return largest(h.list) }
+
+func largest(list []heavySum) (most int) {
+	for i := range list {
+		if list[i].least() > list[most].least() {
+			most = i
+		}
+	}
+	return most
 }
 
 // least is what the name has for certain.

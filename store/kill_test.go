@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/loopmq/loopmq/internal/leak"
 )
 
 const childDir = "LOOPMQ_STORE_TEST_DIR"
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		child(dir)
 	}
-	os.Exit(m.Run())
+	os.Exit(leak.Main(m))
 }
 
 var killOptions = Options{SegmentBytes: 64 << 10} // table: small, so that segments are cleaned and used again

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -30,6 +31,8 @@ const (
 
 // Config says whom to ask and how.
 type Config struct {
+	_ [0]func() // nobody compares two: no code for that
+
 	// URL is asked with POST and a JSON object: clientid, username, password,
 	// address, listener. The answer is 200 with a JSON object,
 	//
@@ -102,6 +105,8 @@ func (s *Service) Name() string { return "login service " + s.host }
 
 // question is what the service is asked.
 type question struct {
+	_ [0]func() // nobody compares two: no code for that
+
 	ClientID string `json:"clientid"`
 	Username string `json:"username"`
 	Password string `json:"password"`
@@ -111,6 +116,8 @@ type question struct {
 
 // reply is what it says.
 type reply struct {
+	_ [0]func() // nobody compares two: no code for that
+
 	Result   string    `json:"result"`
 	User     string    `json:"user"`
 	Lifetime float64   `json:"lifetime"`
@@ -182,7 +189,11 @@ func read(text []byte) (auth.Answer, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return auth.Answer{}, fmt.Errorf("understand the answer: %w", err)
 	}
-	a := auth.Answer{User: r.User, Lifetime: time.Duration(r.Lifetime * float64(time.Second)), Why: r.Why}
+	if r.Lifetime < 0 {
+		return auth.Answer{}, fmt.Errorf("lifetime %g in the answer is over already", r.Lifetime)
+	}
+	const longest = float64(math.MaxInt64 / time.Second) // in seconds; a conversion would go round
+	a := auth.Answer{User: r.User, Lifetime: time.Duration(min(r.Lifetime, longest) * float64(time.Second)), Why: r.Why}
 	if r.Publish != nil || r.Subs != nil {
 		a.Limited = true
 		if r.Publish != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -68,7 +69,7 @@ func ParseBan(line string) (b Ban, err error) {
 	if after, has := strings.CutPrefix(rest, "until "); has {
 		at, more, _ := strings.Cut(strings.TrimSpace(after), " ")
 		t, err := time.Parse(time.RFC3339, at)
-		if err != nil || t.UnixNano() <= 0 {
+		if err != nil || t.Before(time.Unix(0, 1)) || t.After(time.Unix(0, math.MaxInt64)) {
 			return b, fmt.Errorf("until %.80q: write a time as 2026-12-24T18:00:00Z", at)
 		}
 		b.Until, rest = t.UnixNano(), strings.TrimSpace(more)

@@ -228,7 +228,11 @@ func limitFlags() []cli.Flag {
 		usage := row.Why + "; reaching it: " + row.Effect
 		switch v := row.Field(&def).(type) {
 		case *int:
-			flags = append(flags, &cli.IntFlag{Name: row.Name, Value: *v, Usage: usage, Category: "limits"})
+			f := &cli.IntFlag{Name: row.Name, Value: *v, Usage: usage, Category: "limits"}
+			if row.ZeroAllowed() { // memory-limit: 0 is for embedders
+				f.DefaultText = "half of what the machine or its cgroup has"
+			}
+			flags = append(flags, f)
 		case *time.Duration:
 			flags = append(flags, &cli.DurationFlag{Name: row.Name, Value: *v, Usage: usage, Category: "limits"})
 		}

@@ -270,7 +270,17 @@ func TestServeTellsItsStateAtSIGUSR1(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitLine(t, log, `msg="state: clients" connections=1 clients=1 sessions=1 subscriptions=1 retained=0`)
-	waitLine(t, log, `msg="state: messages" published="[0 1 0]" delivered="[0 1 0]"`)
+	waitLine(t, log, `published="[0 1 0]" delivered="[0 1 0]"`)
+	waitLine(t, log, `msg="state: loop" passes=`)
 	waitLine(t, log, `msg="state: backlog" client=d connected=true messages=0 bytes=0 inflight=1`)
 	waitLine(t, log, `msg="state: process"`)
+}
+
+// TestHelpOfMemoryLimit: the daemon's default is not the 0 of embedders.
+func TestHelpOfMemoryLimit(t *testing.T) {
+	got := run(t, "", loopmq, "serve", "--help")
+	_, text, _ := strings.Cut(got.out, "--memory-limit")
+	if line, _, _ := strings.Cut(text, "\n"); !strings.Contains(line, "(default: half of what the machine or its cgroup has)") {
+		t.Errorf("%q", line)
+	}
 }

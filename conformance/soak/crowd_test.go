@@ -35,7 +35,7 @@ type crowd struct {
 	ctx  context.Context
 	all  sync.WaitGroup
 
-	connects, published, received, slowClosed atomic.Int64
+	connects, published, received, tripped, slowClosed atomic.Int64
 
 	mu       sync.Mutex
 	measured []time.Duration
@@ -52,8 +52,8 @@ func gather(t *testing.T, addrs []string) *crowd {
 	for i := range comers {
 		c.all.Go(func() { c.comeAndGo(rand.New(rand.NewPCG(uint64(i), 4))) })
 	}
-	for range slowReaders {
-		c.all.Go(c.readSlowly)
+	for i := range slowReaders {
+		c.all.Go(func() { c.readSlowly(i == 0) })
 	}
 	return c
 }
@@ -130,6 +130,7 @@ func (c *crowd) witness() {
 		}
 		c.mu.Lock()
 		c.measured = append(c.measured, time.Since(start))
+		c.tripped.Add(1)
 		c.mu.Unlock()
 		c.rest(10 * time.Millisecond)
 	}
@@ -154,12 +155,19 @@ func (c *crowd) pair(n int) {
 		return
 	}
 	defer pub.Close()
-	_, _ = sub.Subscribe(c.ctx, codec.Filter{Name: []byte(name + "/#"), QoS: 2})
+	if _, err := sub.Subscribe(c.ctx, codec.Filter{Name: []byte(name + "/#"), QoS: 2}); err != nil && c.ctx.Err() == nil {
+		c.t.Error("pair:", err)
+	}
 	for i := 0; c.ctx.Err() == nil; i++ {
 		payload := []byte(strings.Repeat("x", 20+i%400))
-		if pub.Publish(c.ctx, &client.Message{Topic: fmt.Sprintf("%s/%d", name, i%20), Payload: payload, QoS: byte(i % 3)}) == nil {
-			c.published.Add(1)
+		err := pub.Publish(c.ctx, &client.Message{Topic: fmt.Sprintf("%s/%d", name, i%20), Payload: payload, QoS: byte(i % 3)})
+		if err != nil {
+			if c.ctx.Err() == nil {
+				c.t.Error("pair, which stays:", err)
+			}
+			return
 		}
+		c.published.Add(1)
 		c.rest(20 * time.Millisecond)
 	}
 }
@@ -214,8 +222,12 @@ func (c *crowd) visit(k *client.Client, rng *rand.Rand) {
 	}
 }
 
-// readSlowly takes a little of very much, until the broker has enough of it, and comes again.
-func (c *crowd) readSlowly() {
+// stall is longer than the broker has patience with who takes nothing, behind what the kernel takes.
+const stall = 6 * slowTimeout
+
+// readSlowly takes a little of very much. One that stalls takes nothing, until the broker has enough of it, and comes
+// again.
+func (c *crowd) readSlowly(stalls bool) {
 	for c.ctx.Err() == nil {
 		n, err := net.Dial("tcp", c.tcp)
 		if err != nil {
@@ -225,11 +237,16 @@ func (c *crowd) readSlowly() {
 		_ = n.(*net.TCPConn).SetReadBuffer(4 << 10)
 		stop := context.AfterFunc(c.ctx, func() { n.Close() })
 		_, _ = n.Write([]byte("\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00\x82\x06\x00\x01\x00\x01#\x00"))
+		if stalls {
+			c.rest(stall)
+		}
 		for b := make([]byte, 2000); c.ctx.Err() == nil; {
 			if _, err := n.Read(b); err != nil {
 				break
 			}
-			c.rest(100 * time.Millisecond)
+			if !stalls {
+				c.rest(100 * time.Millisecond)
+			}
 		}
 		if c.ctx.Err() == nil {
 			c.slowClosed.Add(1)

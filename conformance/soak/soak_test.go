@@ -23,12 +23,15 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	if err := child.Serve([]string{"mqtt://127.0.0.1:0", "ws://127.0.0.1:0/mqtt"}, broker.Limits{
-		SlowTimeout: 5 * time.Second, SessionExpiry: time.Minute,
+		SlowTimeout: slowTimeout, SessionExpiry: time.Minute,
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
+
+// slowTimeout is the broker's.
+const slowTimeout = 5 * time.Second
 
 // sample is what was seen at a time.
 type sample struct {
@@ -61,6 +64,7 @@ func TestSoak(t *testing.T) {
 			t.Errorf("broker: %v", err)
 		}
 	}()
+	before, files := idle(t, s), s.Descriptors()
 	c := gather(t, s.Addrs)
 	var samples []sample
 	every := max(100*time.Millisecond, *length/400)
@@ -80,7 +84,11 @@ func TestSoak(t *testing.T) {
 	}
 	report(t, samples, c)
 	flat(t, samples)
+	c.judge(t)
 	end := idle(t, s)
+	if n := s.Descriptors(); n > files || end.Goroutines > before.Goroutines+spareGoroutines || end.Clients > 0 || s.Resident() == 0 {
+		t.Errorf("left behind: %d descriptors, %d before; %d goroutines, %d before; %d clients", n, files, end.Goroutines, before.Goroutines, end.Clients)
+	}
 	t.Logf("at the end: resident %.1f MB, heap %.1f MB, %+v", mb(s.Resident()), mb(int64(end.HeapBytes)), end)
 	if *out != "" {
 		file := filepath.Join(*out, "soak.svg")
@@ -91,6 +99,17 @@ func TestSoak(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Log("plot:", file)
+	}
+}
+
+// spareGoroutines is how many the runtime may have started meanwhile.
+const spareGoroutines = 4
+
+// judge fails if there was nothing that could have failed.
+func (c *crowd) judge(t *testing.T) {
+	t.Helper()
+	if c.published.Load() == 0 || c.received.Load() == 0 || c.tripped.Load() == 0 {
+		t.Errorf("%d published, %d received, %d round trips: somebody did nothing", c.published.Load(), c.received.Load(), c.tripped.Load())
 	}
 }
 

@@ -53,6 +53,12 @@ var arrows = map[string][]string{
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
 	"auth/acl":        {"client", "codec"},
+	"auth/callout":    {"internal/leak"},
+	"auth/certs":      {"internal/leak"},
+	"broker/record":   {"internal/leak"},
+	"client":          {"internal/leak"},
+	"loop/transport":  {"internal/leak"},
+	"store":           {"internal/leak"},
 	"bench":           {"broker"},
 	"bench/mqttbench": {"broker"},
 	"broker":          {"client", "internal/leak"},

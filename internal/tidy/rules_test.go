@@ -241,3 +241,30 @@ func commandRule(name, text, makefile string) (found []string) {
 	}
 	return found
 }
+
+// moduleRule: every module of go.mod is named in a table of the text.
+func moduleRule(mod, text string) (found []string) {
+	var named []string
+	for line := range strings.Lines(text) {
+		if first, _, has := strings.Cut(strings.TrimPrefix(line, "| "), " | "); has && strings.HasPrefix(line, "| `") {
+			named = append(named, strings.Split(strings.ReplaceAll(first, "`", ""), ", ")...)
+		}
+	}
+	_, required, _ := strings.Cut(mod, "require (")
+	count := 0
+	for line := range strings.Lines(required) {
+		name, _, has := strings.Cut(strings.TrimSpace(line), " v")
+		if !has {
+			continue
+		}
+		count++
+		base, _, _ := strings.Cut(name, "/v") // the table may leave the version out
+		if !slices.Contains(named, name) && !slices.Contains(named, base) {
+			found = append(found, "go.mod: "+name+" is not in ARCHITECTURE.md, Dependencies: say what it is for")
+		}
+	}
+	if count == 0 {
+		found = append(found, "go.mod: no modules are found")
+	}
+	return found
+}

@@ -178,3 +178,17 @@ func TestRulesFire(t *testing.T) {
 		t.Errorf("commands: found %q, want bild and nope", found)
 	}
 }
+
+// TestModulesAreJustified: each module that is required stands in ARCHITECTURE.md,
+// with what it is for.
+func TestModulesAreJustified(t *testing.T) {
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, moduleRule(string(mod), string(text)))
+}

@@ -106,12 +106,16 @@ func (t *Retained[M]) CheckInvariants() error {
 		return nil
 	}
 	errs := []error{t.names.check()}
-	stand := make(map[uint32]uint32)
+	stand, walking := make(map[uint32]uint32), 0
 	for k, c := range t.cursors {
 		stand[c.at]++
+		walking += len(c.levels)
 		if c.slot != k || c.t != t || t.names.at(c.at).free() {
 			errs = append(errs, fmt.Errorf("retained: cursor %d has slot %d and stands on node %d", k, c.slot, c.at))
 		}
+	}
+	if walking != t.walking {
+		errs = append(errs, fmt.Errorf("retained: the cursors have %d levels, %d are counted", walking, t.walking))
 	}
 	messages, chained := 0, 0
 	for i := uint32(0); i <= t.names.top; i++ {
@@ -166,14 +170,16 @@ func (t *names[P]) check() error {
 	if t.used+free != int(t.top) {
 		return fmt.Errorf("names: %d nodes in use and %d free of %d", t.used, free, t.top)
 	}
-	long := 0
+	long, longBytes := 0, 0
 	for i := uint32(1); i <= t.top; i++ {
-		if t.at(i).meta&metaLength == textLong {
+		if n := t.at(i); n.meta&metaLength == textLong {
 			long++
+			longBytes += len(t.longText(n))
 		}
 	}
-	if long+len(t.longFree) != len(t.long) {
-		return fmt.Errorf("names: %d long levels in use and %d free of %d", long, len(t.longFree), len(t.long))
+	if long+len(t.longFree) != len(t.long) || longBytes != t.longBytes {
+		return fmt.Errorf("names: %d long levels in use and %d free of %d; they have %d bytes, %d are counted",
+			long, len(t.longFree), len(t.long), longBytes, t.longBytes)
 	}
 	return t.children.check(func(hash, i uint32) bool {
 		n := t.at(i)

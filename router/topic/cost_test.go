@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/loopmq/loopmq/router/topic"
@@ -67,18 +68,78 @@ func TestMemoryOfAMillionRetainedTopics(t *testing.T) {
 	runtime.KeepAlive(all)
 }
 
-func TestMemoryOfLongLevels(t *testing.T) {
-	const n = 100_000
-	all := make([]subscriber, n)
-	before := heapBytes()
-	x := topic.NewIndex[*subscriber]()
-	for i := range n {
-		x.Insert(fmt.Sprintf("devices/550e8400-e29b-41d4-a716-%012d/a-level-that-is-longer-than-a-node-has-room/x", i), &all[i])
+// TestMemoryIsTold: Memory is near what the heap says, also of names that are
+// made to take much.
+func TestMemoryIsTold(t *testing.T) {
+	const n = 10_000
+	deep, long := strings.Repeat("a/", 100), strings.Repeat("l", 2000)
+	for _, c := range []struct{ name, of string }{
+		{"short filters", "%d/x"},
+		{"filters with wildcards", "devices/550e8400-e29b-41d4-a716-%012d/+"},
+		{"filters of many levels", "%d/" + deep + "+"},
+		{"long levels", "%d" + long + "/+"},
+		{"a long filter without wildcards", "%d/" + deep + long},
+	} {
+		all := make([]subscriber, n)
+		before := heapBytes()
+		x := topic.NewIndex[*subscriber]()
+		for i := range n {
+			x.Insert(fmt.Sprintf(c.of, i), &all[i])
+		}
+		isNear(t, c.name, x.Memory(), heapBytes()-before)
+		before = heapBytes()
+		var r topic.Retained[*subscriber]
+		for i := range n {
+			r.Set(fmt.Appendf(nil, c.of[:len(c.of)-1], i), &all[i])
+		}
+		isNear(t, "topics of "+c.name, r.Memory(), heapBytes()-before)
+		before, held := heapBytes(), r.Memory()
+		cursors := make([]*topic.Cursor[*subscriber], n)
+		for i := range n {
+			cursors[i] = r.Cursor(c.of)
+		}
+		isNear(t, "cursors of "+c.name, r.Memory()-held, heapBytes()-before)
+		for i := range n {
+			x.Remove(fmt.Sprintf(c.of, i), &all[i])
+			r.Delete(fmt.Appendf(nil, c.of[:len(c.of)-1], i))
+			cursors[i].Close()
+		}
+		if x.Memory() != 0 || r.Memory() != 0 {
+			t.Errorf("%s: %d and %d bytes when all are gone", c.name, x.Memory(), r.Memory())
+		}
+		runtime.KeepAlive(all)
 	}
-	each := float64(heapBytes()-before) / n
-	t.Logf("%.1f bytes a subscription of three levels of its own, one long", each)
-	runtime.KeepAlive(all)
-	runtime.KeepAlive(x)
+}
+
+func isNear(t *testing.T, what string, told, heap int64) {
+	t.Helper()
+	t.Logf("%s: %d kB told, %d kB in the heap", what, told>>10, heap>>10)
+	if told < heap/2 || told > 2*heap {
+		t.Errorf("%s: %d bytes are told, %d are in the heap", what, told, heap)
+	}
+}
+
+// TestRoom: who asks first never inserts more levels than there may be.
+func TestRoom(t *testing.T) {
+	x := topic.NewIndex[int]()
+	var r topic.Retained[int]
+	x.LimitNodes(10)
+	r.LimitNodes(10)
+	for _, name := range []string{"1/2/3/4/5/+", "6/7/8/+"} {
+		if !x.HasRoom([]byte(name)) || !r.HasRoom([]byte(name)) {
+			t.Fatalf("no room for %s", name)
+		}
+		x.Insert(name, 1)
+		r.Set([]byte(name), 1)
+	}
+	if x.HasRoom([]byte("+")) || r.HasRoom([]byte("+")) {
+		t.Error("there is room for an eleventh level")
+	}
+	x.Remove("6/7/8/+", 1)
+	r.Delete([]byte("6/7/8/+"))
+	if !r.HasRoom([]byte("6/7/8/9")) || r.HasRoom([]byte("6/7/8/9/10")) || !x.HasRoom([]byte("6/7/8/9")) {
+		t.Error("room is not what was given back")
+	}
 }
 
 func TestMatchAllocatesNothing(t *testing.T) {

@@ -25,6 +25,7 @@ func (t *Retained[M]) Cursor(filter string) *Cursor[M] {
 	c := &Cursor[M]{t: t, levels: strings.Split(filter, "/"), slot: len(t.cursors)}
 	c.hash = c.levels[len(c.levels)-1] == "#"
 	t.cursors = append(t.cursors, c)
+	t.walking += len(c.levels)
 	t.names.at(root).meta += metaOne
 	return c
 }
@@ -61,6 +62,7 @@ func (c *Cursor[M]) Close() {
 	t.cursors[len(t.cursors)-1] = nil
 	t.cursors = t.cursors[:len(t.cursors)-1]
 	c.slot = -1
+	t.walking -= len(c.levels)
 }
 
 // visit yields the message of the current node if it matches and moves to the next node. It returns false, and

@@ -45,3 +45,9 @@ func (x *Index[S]) CollideCache(from, to string) {
 	*forged = *e
 	forged.hash = hash
 }
+
+// LimitNodes sets how many nodes there may be.
+func (x *Index[S]) LimitNodes(n int) { x.names.most = n }
+
+// LimitNodes sets how many nodes there may be.
+func (t *Retained[M]) LimitNodes(n int) { t.names.most = n }

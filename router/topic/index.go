@@ -43,6 +43,12 @@ func NewIndex[S comparable]() *Index[S] {
 // Len returns the number of subscriptions: pairs of filter and subscriber.
 func (x *Index[S]) Len() int { return x.len }
 
+// Memory is about what the filters take, in bytes, subscribers and strings of the caller apart.
+func (x *Index[S]) Memory() int64 { return x.names.memory() }
+
+// HasRoom tells whether filter may be inserted: an Index holds 33 million levels, and Insert panics beyond.
+func (x *Index[S]) HasRoom(filter []byte) bool { return x.names.room(filter) }
+
 // Generation changes with each successful Insert and Remove. It wraps around.
 func (x *Index[S]) Generation() uint32 { return x.generation }
 

@@ -58,15 +58,32 @@ func (n *node[P]) unset() {
 
 // names is a tree of topic levels: an arena of nodes and the table that finds a child. The zero value is empty.
 type names[P any] struct {
-	chunks   []*[chunkNodes]node[P]
-	top      uint32 // highest node number handed out since the tree was empty
-	free     uint32 // first of the free nodes; their last is followed by 0
-	used     int    // nodes in use, the root not counted
-	children table
-	long     []string // levels too long for a node
-	longFree []uint32
-	seed     maphash.Seed
-	salt     uint64
+	chunks    []*[chunkNodes]node[P]
+	top       uint32 // highest node number handed out since the tree was empty
+	free      uint32 // first of the free nodes; their last is followed by 0
+	used      int    // nodes in use, the root not counted
+	children  table
+	long      []string // levels too long for a node
+	longFree  []uint32
+	longBytes int // of these levels
+	most      int // nodes that there may be; 0 is countMax
+	seed      maphash.Seed
+	salt      uint64
+}
+
+// nodeBytes is what a node takes with its place in the table.
+const nodeBytes = 80
+
+// memory is about what the nodes in use take, in bytes.
+func (t *names[P]) memory() int64 { return int64(t.used)*nodeBytes + int64(t.longBytes) }
+
+// room tells whether there are nodes for name, had each of its levels to be made.
+func (t *names[P]) room(name []byte) bool {
+	most := t.most
+	if most == 0 {
+		most = countMax
+	}
+	return t.used+Levels(name) <= most
 }
 
 func (t *names[P]) at(i uint32) *node[P] {
@@ -211,7 +228,7 @@ func (t *names[P]) take(parent uint32, level []byte, kept string) uint32 {
 
 func (t *names[P]) grow() uint32 {
 	if t.top == countMax {
-		panic("topic: more than 33 million nodes; lower the limits on subscriptions and retained messages")
+		panic("topic: more than 33 million nodes; who inserts asks HasRoom first")
 	}
 	t.top++
 	if int(t.top/chunkNodes) == len(t.chunks) {
@@ -237,6 +254,7 @@ func (t *names[P]) release(i uint32) {
 }
 
 func (t *names[P]) keepLong(level string) uint32 {
+	t.longBytes += len(level)
 	if last := len(t.longFree) - 1; last >= 0 {
 		i := t.longFree[last]
 		t.longFree = t.longFree[:last]
@@ -248,6 +266,7 @@ func (t *names[P]) keepLong(level string) uint32 {
 }
 
 func (t *names[P]) dropLong(i uint32) {
+	t.longBytes -= len(t.long[i])
 	t.long[i] = ""
 	t.longFree = append(t.longFree, i)
 }

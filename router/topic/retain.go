@@ -9,11 +9,21 @@ type Retained[M any] struct {
 	names   names[M]
 	len     int
 	cursors []*Cursor[M]
+	walking int // levels of the filters of cursors
 	buf     []byte
 }
 
 // Len returns the number of topics that hold a message.
 func (t *Retained[M]) Len() int { return t.len }
+
+// Memory is about what topics and cursors take, in bytes, the messages apart.
+func (t *Retained[M]) Memory() int64 {
+	const cursorBytes, levelBytes = 112, 16
+	return t.names.memory() + int64(len(t.cursors))*cursorBytes + int64(t.walking)*levelBytes
+}
+
+// HasRoom tells whether topic may be given a message: a Retained holds 33 million levels, and Set panics beyond.
+func (t *Retained[M]) HasRoom(topic []byte) bool { return t.names.room(topic) }
 
 // Get returns the message of topic.
 func (t *Retained[M]) Get(topic []byte) (m M, ok bool) {

@@ -1,0 +1,44 @@
+package router
+
+import "strings"
+
+// evictForget is how long after the last session that had to go the count of
+// them begins anew, in ns.
+const evictForget = int64(3600e9)
+
+// evictions are the sessions that had to make room. A device that makes up a new
+// client identifier each time is what fills the table as a rule: the log names
+// what most of them have in common, and not each of them.
+type evictions struct {
+	n     int
+	at    int64 // when the last one went
+	looks heavy // what the identifiers look like
+}
+
+// evict drops the session that is away longest.
+func (r *Router) evict() {
+	r.hit(LimitSessions)
+	oldest, e := r.offline.head, &r.evictions
+	if r.now-e.at > evictForget {
+		*e = evictions{}
+	}
+	e.n++
+	e.at = r.now
+	e.looks.add([]byte(looksLike(oldest.id)), 1)
+	if worthTelling(e.n) {
+		r.event(&Event{Kind: EventEvict, ClientID: oldest.id, Detail: e.looks.list[e.looks.largest()].name, Count: uint64(e.n)})
+	}
+	r.endSession(oldest)
+}
+
+// looksLike is what stands before the part of a client identifier that is made
+// up: up to the first digit, or behind the first of the signs that part words.
+func looksLike(id string) string {
+	if i := strings.IndexAny(id, "0123456789-_/:. "); i >= 0 {
+		if id[i] < '0' || id[i] > '9' {
+			i++
+		}
+		return id[:i] + "*"
+	}
+	return id
+}

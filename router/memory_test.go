@@ -1,0 +1,139 @@
+package router_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/router"
+)
+
+// grows has f done by a client until the router is at its limit: what f makes it
+// hold is in the account, with at least so many bytes each time. It returns how
+// often f was done.
+func grows(t *testing.T, w *world, least int, f func(i int)) (n int) {
+	t.Helper()
+	for w.r.MemoryUsed() < 900_000 {
+		before := w.r.MemoryUsed()
+		f(n)
+		if n++; n > 5000 || int(w.r.MemoryUsed()-before) < least {
+			t.Fatalf("%d bytes are counted for number %d, want %d", w.r.MemoryUsed()-before, n, least)
+		}
+	}
+	w.settle()
+	return n
+}
+
+var million = router.Limits{MemoryBytesMax: 1_000_000} // table: the limit of these tests
+
+// What a filter takes is counted, its text and its levels, and at the limit no
+// more are taken.
+func TestMemoryOfFilters(t *testing.T) {
+	for _, rest := range []string{strings.Repeat("/a", 120) + "/+", strings.Repeat("l", 4000)} {
+		w := newWorld(t, million)
+		a, b := w.connect5("a", true, ""), w.connect("b", true)
+		a.take()
+		b.take()
+		subscribe := func(c *fakeConn, id int, rest5 string) byte {
+			c.send(hexOf(longPacket(0x82, []byte{byte(id >> 8), byte(id)}, []byte(rest5), lengthed(fmt.Sprint(id, rest)), []byte{0})))
+			w.settle()
+			out := c.take()
+			return out[len(out)-1]
+		}
+		grows(t, w, 4000, func(i int) { subscribe(a, i+1, "\x00") })
+		if code := subscribe(a, 5001, "\x00"); codec.Reason(code) != codec.QuotaExceeded {
+			t.Errorf("SUBACK %#x, want 0x97", code)
+		}
+		if code := subscribe(b, 5002, ""); code != 0x80 {
+			t.Errorf("SUBACK %#x, want 0x80", code)
+		}
+		if code := subscribe(a, 1, "\x00"); code != 0 {
+			t.Errorf("SUBACK %#x for a filter that is there", code)
+		}
+		a.reset()
+		b.reset()
+		w.settle()
+		if n := w.r.MemoryUsed(); n != 0 {
+			t.Errorf("%d bytes when all are gone", n)
+		}
+	}
+}
+
+// lengthed is a string with its length.
+func lengthed(s string) []byte { return append([]byte{byte(len(s) >> 8), byte(len(s))}, s...) }
+
+// What a retained topic takes is counted, however many levels it has; at the
+// limit no topic is added, and with QoS 0 none gets a longer value.
+func TestMemoryOfRetainedTopics(t *testing.T) {
+	w := newWorld(t, million)
+	p := w.join("p")
+	deep := strings.Repeat("/a", 120)
+	grows(t, w, 9000, func(i int) { p.send(hexOf(longPacket(0x31, lengthed(fmt.Sprint(i, deep)), []byte("x")))) })
+	topics, hits := w.r.Stats().Retained, w.r.Stats().LimitHits[router.LimitMemory]
+	p.send(hexOf(longPacket(0x31, lengthed("new"), []byte("x"))))
+	p.send(hexOf(longPacket(0x31, lengthed(fmt.Sprint(0, deep)), []byte("y")))) // no longer than before
+	if s := w.r.Stats(); s.Retained != topics || s.LimitHits[router.LimitMemory] != hits+1 {
+		t.Errorf("%d topics, %d before; the limit counts %d, %d before", s.Retained, topics, s.LimitHits[router.LimitMemory], hits)
+	}
+	p.send(hexOf(longPacket(0x31, lengthed(fmt.Sprint(2, deep)), []byte(strings.Repeat("y", 10_000)))))
+	if s := w.r.Stats(); s.Retained != topics-1 || s.LimitHits[router.LimitMemory] != hits+2 {
+		t.Errorf("%d topics, %d before; the limit counts %d, %d before", s.Retained, topics, s.LimitHits[router.LimitMemory], hits)
+	}
+}
+
+// Topic Aliases are counted, both ways, as long as the connection lasts.
+func TestMemoryOfAliases(t *testing.T) {
+	w := newWorld(t, million)
+	p, s := w.join5("p", ""), w.join5("s", "22 0020").sub5("#", "00", "")
+	long := strings.Repeat("t", 3000)
+	before := w.r.MemoryUsed()
+	for i := range 20 {
+		props := fmt.Sprintf("\x03\x23\x00%c", i+1)
+		p.send(hexOf(longPacket(0x30, lengthed(fmt.Sprint(i, long)), []byte(props), []byte("x"))))
+		p.send(hexOf(longPacket(0x30, lengthed(fmt.Sprint(i, long)), []byte("\x00x"))))
+	}
+	s.take()
+	if n := int(w.r.MemoryUsed() - before); n < 40*3000 || n > 50*3000 {
+		t.Errorf("%d bytes for 40 aliases of 3000", n)
+	}
+	p.reset()
+	s.reset()
+	w.settle()
+	if n := w.r.MemoryUsed(); n != 0 {
+		t.Errorf("%d bytes when all are gone", n)
+	}
+}
+
+// A CONNECT that waits for a verdict is counted, whatever becomes of its client.
+func TestMemoryOfConnectsThatWait(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	var verdicts []func(router.Verdict)
+	w.listener.Authenticator = judge(func(done func(router.Verdict)) { verdicts = append(verdicts, done) })
+	connect := longPacket(0x10, []byte("\x00\x04MQTT\x04\xc2\x00\x00\x00\x01c"), lengthed("user"), lengthed(strings.Repeat("p", 60_000)))
+	var all []*fakeConn
+	for range 3 {
+		c := w.dial()
+		c.send(hexOf(connect))
+		all = append(all, c)
+	}
+	if n := w.r.MemoryUsed(); n < 3*2*60_000 {
+		t.Errorf("%d bytes for three that wait", n)
+	}
+	all[0].reset()
+	for _, done := range verdicts {
+		w.pass(func() { done(router.Verdict{}) })
+	}
+	for _, c := range all[1:] {
+		c.reset()
+	}
+	w.settle()
+	if n := w.r.MemoryUsed(); n != 0 {
+		t.Errorf("%d bytes when all are gone", n)
+	}
+}
+
+// judge is an Authenticator that answers later.
+type judge func(done func(router.Verdict))
+
+func (j judge) Authenticate(_ *router.Credentials, done func(router.Verdict)) { j(done) }
