@@ -235,6 +235,7 @@ func (l *ledger) publishes(c *conn, r *request) {
 		l.posts[n] = m
 		l.order = append(l.order, m)
 	}
+	m.loose = m.loose || m.first != l.clock && !r.dup // from a connection given up, later than its repetition
 	m.last = l.clock
 	m.several = m.several || m.by != c.holder || m.by == nil
 	if h := c.holder; h != nil && h.void { // its PacketIDs may be those of others
