@@ -51,6 +51,7 @@ type holder struct {
 	filters []*entry // subscriptions
 	shares  bool     // it has had a shared one
 	got     []*post  // in the order in which the client took them for new
+	once    []*post  // those of them that came with QoS 2
 	refused []*post  // which the client did not want
 }
 
