@@ -51,6 +51,7 @@ type holder struct {
 	filters []*entry // subscriptions
 	shares  bool     // it has had a shared one
 	got     []*post  // in the order in which the client took them for new
+	once    []*post  // those of them that came with QoS 2
 	refused []*post  // which the client did not want
 }
 
@@ -235,6 +236,7 @@ func (l *ledger) publishes(c *conn, r *request) {
 		l.posts[n] = m
 		l.order = append(l.order, m)
 	}
+	m.loose = m.loose || m.first != l.clock && !r.dup // from a connection given up, later than its repetition
 	m.last = l.clock
 	m.several = m.several || m.by != c.holder || m.by == nil
 	if h := c.holder; h != nil && h.void { // its PacketIDs may be those of others

@@ -106,7 +106,9 @@ func (l *ledger) took(c *conn, p *packet, wanted bool) {
 		return
 	}
 	l.inPlace(h, m, p)
-	h.got = append(h.got, m)
+	if h.got = append(h.got, m); p.qos == 2 {
+		h.once = append(h.once, m)
+	}
 }
 
 // inPlace holds that m comes once, where it should, and not behind what was
@@ -116,7 +118,7 @@ func (l *ledger) inPlace(h *holder, m *post, p *packet) {
 		return
 	}
 	again := slices.Contains(h.got, m)
-	if again && p.qos == 2 && !m.loose {
+	if p.qos == 2 && !m.loose && slices.Contains(h.once, m) {
 		l.w.fail("%s is given m%d a second time, with QoS 2 [MQTT-4.3.3-2]", h.name.id, m.number)
 	}
 	if again || m.will || slices.Contains(h.refused, m) {

@@ -126,6 +126,7 @@ func (m *model) lookAtStuck() {
 		switch {
 		case t.kind == router.EventDuel, s == nil || s.conn == nil:
 			m.w.fail("event %d of %q has no cause", t.kind, t.id)
+		case s.conn.oldestAt == m.now() && s.conn.seenAt == m.now(): // it was of the connection that this one took over from
 		case m.now()-s.conn.oldestAt < m.limits.AckTimeout.Nanoseconds():
 			m.w.fail("conn %d is reported for not acknowledging, since %d only", s.conn.id, s.conn.oldestAt)
 		default:
