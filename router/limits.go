@@ -51,7 +51,8 @@ type Limits struct {
 	// TopicAliasOutMax is how many topic aliases are used towards a client
 	// that takes any.
 	TopicAliasOutMax int
-	// KeepAliveMax is the longest keep alive of a 5.0 client.
+	// KeepAliveMax is the longest keep alive of a 5.0 client, which may have
+	// none only where this is longer than 65,535 s.
 	KeepAliveMax time.Duration
 	// RetainedMessagesMax is how many topics may have a retained message.
 	RetainedMessagesMax int
@@ -180,7 +181,7 @@ func LimitRows() []LimitRow {
 		{LimitReceiveMaximum, "receive-maximum", func(l *Limits) any { return &l.ReceiveMaximum }, 65_535, "beyond twice as many: DISCONNECT 0x93", "deep enough for a batch of commits; clients that count differently are not cut off at once"},
 		{LimitTopicAlias, "topic-alias-max", func(l *Limits) any { return &l.TopicAliasMax }, 65_535, "DISCONNECT 0x94", "a device publishes to few topics; each alias holds a topic in memory"},
 		{LimitTopicAliasOut, "topic-alias-out-max", func(l *Limits) any { return &l.TopicAliasOutMax }, 65_535, "topics received less are sent in full", "the topics that a client receives most"},
-		{LimitKeepAlive, "keep-alive-max", func(l *Limits) any { return &l.KeepAliveMax }, 0, "5.0: Server Keep Alive in CONNACK; 3.x: none", "a dead connection is noticed within half an hour"},
+		{LimitKeepAlive, "keep-alive-max", func(l *Limits) any { return &l.KeepAliveMax }, 0, "5.0: Server Keep Alive in CONNACK, also for keep alive 0 unless this is longer than 65535s; 3.x: none", "a dead connection is noticed within half an hour"},
 		{LimitRetainedMessages, "retained-messages-max", func(l *Limits) any { return &l.RetainedMessagesMax }, 0, "message delivered, not retained", "retained topics never go away by themselves"},
 		{LimitRetainedBytes, "retained-bytes-max", func(l *Limits) any { return &l.RetainedBytesMax }, 0, "message delivered, not retained", "a quarter of the memory of a small gateway"},
 		{LimitLateBytes, "late-bytes-max", func(l *Limits) any { return &l.LateBytesMax }, 0, "oldest QoS 0 message dropped", "as much again as the output buffer; a reader that catches up finds the latest values"},
