@@ -20,10 +20,10 @@ import (
 // company, and under load a commit serves many.
 
 const (
-	lazyBytesMax  = 256 << 10  // of records that nobody waits for
-	fullRetry     = int64(1e9) // ns between attempts when the store is full
+	lazyBytesMax  = 256 << 10   // of records that nobody waits for
+	fullRetry     = int64(1e9)  // ns between attempts when the store is full
 	fullCalm      = int64(6e10) // ns with room before it is said that there is room again
-	waitsBytesMax = 1 << 20    // of a client's answers that wait; publishers are held back long before
+	waitsBytesMax = 1 << 20     // of a client's answers that wait; publishers are held back long before
 	waitsBufKept  = 4096
 	waitsIdleKept = 256
 )

@@ -161,6 +161,9 @@ const (
 	limitCount
 )
 
+// retainedEffect is what becomes of a message that cannot be retained.
+const retainedEffect = "5.0, QoS 1 and 2: refused with 0x97; else delivered, and its topic has no retained message any more"
+
 // LimitRows returns the table of limits, in the order of LimitID.
 func LimitRows() []LimitRow {
 	return []LimitRow{
@@ -182,8 +185,8 @@ func LimitRows() []LimitRow {
 		{LimitTopicAlias, "topic-alias-max", func(l *Limits) any { return &l.TopicAliasMax }, 65_535, "DISCONNECT 0x94", "a device publishes to few topics; each alias holds a topic in memory"},
 		{LimitTopicAliasOut, "topic-alias-out-max", func(l *Limits) any { return &l.TopicAliasOutMax }, 65_535, "topics received less are sent in full", "the topics that a client receives most"},
 		{LimitKeepAlive, "keep-alive-max", func(l *Limits) any { return &l.KeepAliveMax }, 0, "5.0: Server Keep Alive in CONNACK, also for keep alive 0 unless this is longer than 65535s; 3.x: none", "a dead connection is noticed within half an hour"},
-		{LimitRetainedMessages, "retained-messages-max", func(l *Limits) any { return &l.RetainedMessagesMax }, 0, "message delivered, not retained", "retained topics never go away by themselves"},
-		{LimitRetainedBytes, "retained-bytes-max", func(l *Limits) any { return &l.RetainedBytesMax }, 0, "message delivered, not retained", "a quarter of the memory of a small gateway"},
+		{LimitRetainedMessages, "retained-messages-max", func(l *Limits) any { return &l.RetainedMessagesMax }, 0, retainedEffect, "retained topics never go away by themselves"},
+		{LimitRetainedBytes, "retained-bytes-max", func(l *Limits) any { return &l.RetainedBytesMax }, 0, retainedEffect, "a quarter of the memory of a small gateway"},
 		{LimitLateBytes, "late-bytes-max", func(l *Limits) any { return &l.LateBytesMax }, 0, "oldest QoS 0 message dropped", "as much again as the output buffer; a reader that catches up finds the latest values"},
 		{LimitSlowTimeout, "slow-timeout", func(l *Limits) any { return &l.SlowTimeout }, 0, "disconnect, 0x97", "a dead peer is not found by keep alive alone while its own packets still come"},
 		{LimitAckTimeout, "ack-timeout", func(l *Limits) any { return &l.AckTimeout }, 0, "reported", "acknowledgements take milliseconds, or the client has forgotten them"},

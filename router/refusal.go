@@ -33,6 +33,9 @@ var (
 	errTooSlow            = &refusal{codec.QuotaExceeded, "the client takes nothing of what it is sent; slow-timeout"}
 	errTooManyConnections = &refusal{codec.QuotaExceeded, "the user has as many connections as its quota allows"}
 	errNoMemoryToKeep     = &refusal{codec.QuotaExceeded, "the broker is at its memory limit; memory-limit"}
+	errRetainedMessages   = &refusal{codec.QuotaExceeded, "as many topics have a retained message as may; retained-messages-max"}
+	errRetainedBytes      = &refusal{codec.QuotaExceeded, "no room to retain the message; retained-bytes-max"}
+	errRetainedQuota      = &refusal{codec.QuotaExceeded, "the user has as many retained messages as its quota allows"}
 	errNoMemory           = &refusal{codec.ServerBusy, "the broker is at its memory limit; memory-limit"}
 	errNoRight            = &refusal{codec.NotAuthorized, "not authorized"}
 	errNoLongerWelcome    = &refusal{codec.NotAuthorized, "the client would no longer be let in"}
