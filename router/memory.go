@@ -11,7 +11,7 @@ type memoryLevel int
 const (
 	memoryEasy   memoryLevel = iota
 	memoryTrim               // the largest backlogs are cut, oldest messages first
-	memoryHold               // publishers of QoS 1 and 2 are not read from, so that no acknowledgement leaves
+	memoryHold               // publishers of QoS 1 and 2 are read from in turns only, so that few acknowledgements leave
 	memoryRefuse             // no new connections, nothing new is retained
 )
 
@@ -36,14 +36,14 @@ const (
 // memory is the account.
 type memory struct {
 	level     memoryLevel
-	told      memoryLevel // the highest that was told since there was enough
-	calmAt    int64       // when it is told that there is enough; 0: not now
-	trimAt    int64       // when backlogs may be looked for again
-	heldBack  []*Client   // not read from
-	elsewhere int64       // bytes that others told of with SetMemoryElsewhere
-	filters   int64       // bytes of the text of all filters
-	aliases   int64       // bytes of Topic Aliases, both ways
-	pending   int64       // bytes of CONNECTs that wait for a verdict or for their turn
+	told      memoryLevel  // the highest that was told since there was enough
+	calmAt    int64        // when it is told that there is enough; 0: not now
+	trimAt    int64        // when backlogs may be looked for again
+	heldBack  []heldClient // not read from, in the order in which they began to wait
+	elsewhere int64        // bytes that others told of with SetMemoryElsewhere
+	filters   int64        // bytes of the text of all filters
+	aliases   int64        // bytes of Topic Aliases, both ways
+	pending   int64        // bytes of CONNECTs that wait for a verdict or for their turn
 }
 
 // MemoryUsed estimates what clients make the broker hold, in bytes: what is
@@ -92,6 +92,7 @@ func (r *Router) checkMemory() (wake int64) {
 	if level >= memoryTrim {
 		if r.now >= m.trimAt {
 			r.trim(used - limit/100*(memoryFrom[memoryTrim]-memoryBack))
+			r.takeTurns()
 			m.trimAt = r.after(memoryTrimEvery)
 		}
 		return m.trimAt
@@ -124,7 +125,7 @@ func (l memoryLevel) String() string {
 	case memoryTrim:
 		return "the largest backlogs are cut"
 	case memoryHold:
-		return "publishers with QoS 1 and 2 have to wait"
+		return "publishers with QoS 1 and 2 are slowed down to a message a second or less"
 	case memoryRefuse:
 		return "new connections are refused"
 	}
@@ -221,49 +222,4 @@ func (r *Router) cutCold(s *Session) int {
 	r.keep.estateDone++
 	s.clearShelf()
 	return onDiskBytes
-}
-
-// slowDown stops reading from a publisher of QoS 1 or 2 until there is memory
-// again, or room in the store for what came of its message since mark.
-func (c *Client) slowDown(mark uint64) {
-	if c.r.memory.level >= memoryHold {
-		c.holdUp()
-	} else {
-		c.awaitRoom(mark)
-	}
-}
-
-// awaitRoom stops reading from a client until there is room in the store, if it
-// has written something since mark.
-func (c *Client) awaitRoom(mark uint64) {
-	if k := c.r.keep; k.mark() != mark && k.crowded() {
-		c.holdUp()
-	}
-}
-
-// holdUp stops reading from c until letGo.
-func (c *Client) holdUp() {
-	if c.paused&pausedByMemory != 0 {
-		return
-	}
-	c.paused |= pausedByMemory
-	c.conn.Pause()
-	c.r.stats.Held++
-	c.r.memory.heldBack = append(c.r.memory.heldBack, c)
-}
-
-// letGo reads again from all who had to wait.
-func (r *Router) letGo() {
-	for _, c := range r.memory.heldBack {
-		if c.closing {
-			continue
-		}
-		c.paused &^= pausedByMemory
-		c.seenAt = r.now // its silence was ours
-		if c.paused == 0 {
-			c.conn.Resume()
-		}
-	}
-	clear(r.memory.heldBack)
-	r.memory.heldBack = r.memory.heldBack[:0]
 }

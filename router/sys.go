@@ -190,6 +190,7 @@ func (s *sys) putLimits(st *Stats, number func(name string, n uint64)) {
 		number("memory/level", uint64(r.memory.level))
 		number("memory/trims", st.Trims)
 		number("memory/held", st.Held)
+		number("memory/held/turns", st.HeldTurns)
 	}
 }
 
