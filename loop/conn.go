@@ -20,19 +20,22 @@ type conn struct {
 
 	segs []segment // unsent output, oldest first; nil when there is none
 	tail []byte    // received and not consumed; from the pool
-	next *conn     // in the dirty list
+	next *conn     // in the list that it is dirty in
 
 	queued uint32 // bytes in segs; a frame has at most 256 MiB
 	fd     int32
 	slot   uint32
 	gen    uint32
 	armed  uint8 // events that the kernel watches
+	turn   uint8 // of views, when it became dirty
 	grown  uint8 // doublings of the first output chunk that the last flush would have filled
 	socket int16 // index of the listening socket that it came through
 
 	views     bool // segs may hold views
-	dirty     bool // in the dirty list
+	dirty     bool // in a list of connections to flush
 	closed    bool // marked by Close
+	buried    bool // gone, though it may still be dirty
+	wide      bool // made others send many times what it last sent
 	failed    bool // a write failed; what was received before is still read, then that closes the connection
 	paused    bool
 	blocked   bool // waits for EPOLLOUT
@@ -85,21 +88,15 @@ func (c *conn) Close(why error) {
 	c.touch()
 }
 
-// touch puts c on the list of connections to flush at the end of the pass.
+// touch puts c on the list of connections to flush from the end of the pass on.
 //
 // hot: no allocation.
 func (c *conn) touch() {
 	if c.dirty {
 		return
 	}
-	c.dirty = true
-	l := c.l
-	if l.dirtyHead == nil {
-		l.dirtyHead = c
-	} else {
-		l.dirtyTail.next = c
-	}
-	l.dirtyTail = c
+	c.dirty, c.turn = true, c.l.turn
+	c.l.dirty.push(c)
 }
 
 // visitAgain asks for a visit in the next pass, event or not.
@@ -211,6 +208,10 @@ func (l *epoll) bury(c *conn) {
 		c.blocked = false
 		l.blocked--
 	}
+	if c.dirty { // left over by a flush
+		c.flush()
+	}
+	c.buried = true
 	c.dropOutput()
 	c.dropTail()
 	closeSocket(int(c.fd), c.cause, l.arena[:l.lim.ReadBytes])

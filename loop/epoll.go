@@ -48,19 +48,30 @@ type epoll struct {
 
 	slots slotTable[conn]
 
-	arena   []byte   // reads of a pass land here, see input.go
-	pos     int      // first byte not named by a view
-	reading bool     // Data is being called: SendView may keep views
-	viewed  bool     // SendView kept a view since reading was set
-	retired [][]byte // input memory of single connections that views point into, given back after the flush
+	arena   []byte // reads of a pass land here, see input.go
+	pos     int    // first byte not named by a view
+	reading bool   // Data is being called: SendView may keep views
+	viewed  bool   // SendView kept a view since reading was set
+	sent    uint64 // bytes queued on all connections, ever
 
-	dirtyHead, dirtyTail *conn   // connections with output to flush or interest to change
-	closing              []*conn // to reap at the end of the pass
-	again                []*conn // to visit in the next pass without an event
-	drained              []*conn // Drained is due
-	spareSegs            [][]segment
-	iov                  [iovMax]unix.Iovec
-	blocked              int // connections that wait for EPOLLOUT
+	turn        uint8 // of views, see views.go
+	swollen     bool  // a connection has gathered much output since the turn began
+	holding     bool  // who multiplies what it sends is not read from in this pass
+	views       held  // what views of this turn point into
+	olderViews  held  // and of the turn before
+	heldBytes   int   // in both
+	spareArenas [][]byte
+
+	dirty     connList // connections that have output to flush or interest to change since this pass
+	late      connList // and since earlier ones
+	readsThen uint64   // Stats.Reads at the last flush
+	bytesThen uint64   // and Stats.BytesIn
+	closing   []*conn  // to reap at the end of the pass
+	again     []*conn  // to visit in the next pass without an event
+	drained   []*conn  // Drained is due
+	spareSegs [][]segment
+	iov       [iovMax]unix.Iovec
+	blocked   int // connections that wait for EPOLLOUT
 
 	sockets   []*Socket // by index; nil = free
 	reserve   int       // descriptor kept for shedding, -1 = none
@@ -158,7 +169,7 @@ func (l *epoll) open() error {
 //	read    what was put off first, then every ready socket once, at most ReadBytes each
 //	posts   results of off-loop work, at most PassPosts
 //	EndPass the owner's timers: after reads, so that they see all that was caused
-//	flush   after EndPass, so that the output of timers leaves in the same system call
+//	flush   after EndPass, so that the output of timers leaves in the same system call; what is over the budget waits
 //	reap    last: until here a closed slot may still be named by an event or a post of this pass
 func (l *epoll) pass() {
 	l.wait()
@@ -211,6 +222,7 @@ func (l *epoll) sleep() {
 			return
 		}
 	}
+	l.spareArenas = nil
 	from := l.clock()
 	l.ready = l.calls().sleep(l.epfd, l.events, l.timeout())
 	l.lively = l.lingers && l.clock()-from < lingerMsec*nanosPerMsec
@@ -218,7 +230,7 @@ func (l *epoll) sleep() {
 
 // busy tells whether work is left over that no event will announce.
 func (l *epoll) busy() bool {
-	return l.dirtyHead != nil || len(l.again) > 0 || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
+	return l.dirty.n > 0 || l.late.n > 0 || len(l.again) > 0 || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
 }
 
 // stopAsked tells whether Stop was called and the loop has not acted on it.
@@ -250,6 +262,7 @@ func (l *epoll) timeout() int {
 
 // readReady visits what earlier passes put off, then the sockets of this pass's events.
 func (l *epoll) readReady() {
+	l.holding = l.swollen && l.late.n > 0 // for all or for none of them, whoever comes first
 	l.callDrained()
 	l.visitAgain()
 	for i := range l.events[:l.ready] {

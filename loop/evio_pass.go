@@ -193,6 +193,8 @@ func (e *evioLoop) beginPass() {
 // endPass closes a pass. The output of current leaves as the answer to its own event, that of others by waking them.
 func (e *evioLoop) endPass(current *evConn) {
 	wake := e.hooks.EndPass()
+	e.hooks.ViewsAge() // views were copied at once
+	e.hooks.ViewsAge()
 	for len(e.closing) > 0 { // Closed may close others
 		list := e.closing
 		e.closing = nil

@@ -143,6 +143,10 @@ func (c *conn) makeRoom(n, extra int) bool {
 // added accounts for n queued bytes.
 func (c *conn) added(n int) {
 	c.queued += uint32(n)
+	c.l.sent += uint64(n)
+	if int(c.queued) > c.l.lim.OutputLowBytes && !c.blocked {
+		c.l.swollen = true
+	}
 	c.touch()
 }
 
@@ -185,21 +189,6 @@ func (c *conn) push(s segment) {
 		c.segs = c.l.borrowSegs()
 	}
 	c.segs = append(c.segs, s)
-}
-
-// flush writes the output of every dirty connection and arms what is left. It ends all views.
-func (l *epoll) flush() {
-	for c := l.dirtyHead; c != nil; c = l.dirtyHead {
-		if l.dirtyHead = c.next; c.next == nil {
-			l.dirtyTail = nil
-		}
-		c.next, c.dirty = nil, false
-		c.flush()
-		if !c.closed {
-			c.watch()
-		}
-	}
-	l.endViews()
 }
 
 // flush writes until the queue is empty or the kernel refuses, and copies the views that remain.

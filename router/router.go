@@ -136,11 +136,14 @@ func (r *Router) BeginPass(now int64) {
 	if r.keep != nil {
 		r.keep.now = r.keep.wall()
 	}
-	r.fan.beginPass()
 	if r.sys.startedAt == 0 {
 		r.sys.startedAt, r.sys.sentAt = now, now
 	}
 }
+
+// ViewsAge says that all output has left that Conn.SendView was given before the
+// last call of it. An owner whose connections copy at once need not call it.
+func (r *Router) ViewsAge() { r.fan.viewsAge() }
 
 // EndPass does what is due and returns when it wants to be called next, in the
 // clock of BeginPass; 0 means not before something arrives.
