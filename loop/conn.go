@@ -107,16 +107,11 @@ func (c *conn) visitAgain() {
 	}
 }
 
-// visitAgain reads connections that no event will announce.
-func (l *epoll) visitAgain() {
-	list := l.again
-	l.again = nil
+// visitAll reads from connections that no event may announce.
+func (l *epoll) visitAll(list []*conn) {
 	for _, c := range list {
 		c.listed = false
 		l.readable(c)
-	}
-	if l.again == nil {
-		l.again = list[:0] // keep the memory
 	}
 }
 

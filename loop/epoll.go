@@ -53,25 +53,31 @@ type epoll struct {
 	reading bool   // Data is being called: SendView may keep views
 	viewed  bool   // SendView kept a view since reading was set
 	sent    uint64 // bytes queued on all connections, ever
+	sends   uint64 // and in how many sends
 
 	turn        uint8 // of views, see views.go
 	swollen     bool  // a connection has gathered much output since the turn began
 	holding     bool  // who multiplies what it sends is not read from in this pass
+	gathering   bool  // one of them has more to say, of what it was read
+	gathered    int   // passes of the turn in which that was so
 	views       held  // what views of this turn point into
 	olderViews  held  // and of the turn before
 	heldBytes   int   // in both
 	spareArenas [][]byte
 
-	dirty     connList // connections that have output to flush or interest to change since this pass
-	late      connList // and since earlier ones
-	readsThen uint64   // Stats.Reads at the last flush
-	bytesThen uint64   // and Stats.BytesIn
-	closing   []*conn  // to reap at the end of the pass
-	again     []*conn  // to visit in the next pass without an event
-	drained   []*conn  // Drained is due
-	spareSegs [][]segment
-	iov       [iovMax]unix.Iovec
-	blocked   int // connections that wait for EPOLLOUT
+	dirty      connList   // connections that have output to flush or interest to change since this pass
+	late       connList   // and since earlier ones
+	readsThen  uint64     // Stats.Reads at the last flush
+	bytesThen  uint64     // and Stats.BytesIn
+	sendsThen  uint64     // sends at the beginning of the pass
+	closing    []*conn    // to reap at the end of the pass
+	again      []*conn    // to visit in the next pass without an event
+	postponed  []*conn    // and before those
+	spareLists [2][]*conn // memory for the two
+	drained    []*conn    // Drained is due
+	spareSegs  [][]segment
+	iov        [iovMax]unix.Iovec
+	blocked    int // connections that wait for EPOLLOUT
 
 	sockets   []*Socket // by index; nil = free
 	reserve   int       // descriptor kept for shedding, -1 = none
@@ -222,7 +228,7 @@ func (l *epoll) sleep() {
 			return
 		}
 	}
-	l.spareArenas = nil
+	l.dropSpares()
 	from := l.clock()
 	l.ready = l.calls().sleep(l.epfd, l.events, l.timeout())
 	l.lively = l.lingers && l.clock()-from < lingerMsec*nanosPerMsec
@@ -230,7 +236,7 @@ func (l *epoll) sleep() {
 
 // busy tells whether work is left over that no event will announce.
 func (l *epoll) busy() bool {
-	return l.dirty.n > 0 || l.late.n > 0 || len(l.again) > 0 || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
+	return l.dirty.n > 0 || l.late.n > 0 || len(l.again) > 0 || len(l.postponed) > 0 || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
 }
 
 // stopAsked tells whether Stop was called and the loop has not acted on it.
@@ -263,8 +269,13 @@ func (l *epoll) timeout() int {
 // readReady visits what earlier passes put off, then the sockets of this pass's events.
 func (l *epoll) readReady() {
 	l.holding = l.swollen && l.late.n > 0 // for all or for none of them, whoever comes first
+	l.sendsThen, l.gathering = l.sends, false
 	l.callDrained()
-	l.visitAgain()
+	first, then := l.postponed, l.again
+	l.postponed, l.again = l.spareLists[0][:0], l.spareLists[1][:0]
+	l.visitAll(first)
+	l.visitAll(then)
+	l.spareLists = [2][]*conn{first, then}
 	for i := range l.events[:l.ready] {
 		l.dispatch(&l.events[i])
 	}

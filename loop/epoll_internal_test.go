@@ -49,9 +49,10 @@ func pair(t testing.TB, l *epoll) (*scripted, *conn, int) {
 	}
 	s := &scripted{}
 	l.hooks.Accept = func(c Conn, _ Peer) Handler { s.c = c; return s }
-	socket := &Socket{spec: Listener{Name: "pair"}, sys: socketSys{fd: -1}}
-	l.socketIndex(socket)
-	l.admit(socket, fds[0], &unix.SockaddrUnix{})
+	if len(l.sockets) == 0 {
+		l.socketIndex(&Socket{spec: Listener{Name: "pair"}, sys: socketSys{fd: -1}})
+	}
+	l.admit(l.sockets[0], fds[0], &unix.SockaddrUnix{})
 	return s, s.c.(*conn), fds[1]
 }
 

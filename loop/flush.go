@@ -11,12 +11,17 @@ package loop
 // waits for ever; and who has just become dirty does not wait behind ten thousand late ones. Who waits goes on gathering
 // output, so that it leaves in larger writes. A pass that has read much may write as much: only fan-out is put off.
 //
+// What is meant for many is late from the beginning, and waits as long as its sender has more to say: a read is handled
+// in several turns, but what comes of it leaves in one write for each receiver.
+//
 // Reading must not run ahead of that. Once somebody who waits has gathered more than Limits.OutputLowBytes, those who
-// multiply what they send are not read from until the turn of the views (see views.go): then what waited has left.
+// multiply what they send are not read from until the turn of the views (see views.go): then what waited has left. And
+// once a pass has had Limits.PassSends sends, the others of their kind have to wait for the next one.
 
 const (
-	flushPerRead = 2 // connections written for each one read: an answer and a message; and bytes for each byte
-	wideFactor   = 2 // how many times what it sends a connection makes others get, from which on it may have to wait
+	flushPerRead = 2  // connections written for each one read: an answer and a message; and bytes for each byte
+	gatherPasses = 16 // most in a turn of the views that output waits for more of the same read
+	wideFactor   = 2  // how many times what it sends a connection makes others get, from which on it may have to wait
 )
 
 // connList is a queue of connections. Nobody is in two of them.
@@ -46,19 +51,26 @@ func (q *connList) pop() *conn {
 	return c
 }
 
-// take moves all of from behind the last of q.
-func (q *connList) take(from *connList) {
-	if from.head == nil {
+// take moves all but the first n of from behind the last of q; last is the n-th, nil for n = 0.
+func (q *connList) take(from *connList, n int, last *conn) {
+	head := from.head
+	if last != nil {
+		head = last.next
+		last.next = nil
+	}
+	if head == nil {
 		return
 	}
 	if q.head == nil {
-		q.head = from.head
+		q.head = head
 	} else {
-		q.tail.next = from.head
+		q.tail.next = head
 	}
 	q.tail = from.tail
-	q.n += from.n
-	*from = connList{}
+	q.n += from.n - n
+	if from.tail, from.n = last, n; n == 0 {
+		from.head = nil
+	}
 }
 
 // budget is what may be written in one go.
@@ -68,12 +80,18 @@ type budget struct{ conns, bytes int }
 func (l *epoll) flush() {
 	whole := l.passBudget()
 	half := budget{(whole.conns + 1) / 2, (whole.bytes + 1) / 2}
+	if l.gathering && !l.swollen && l.gathered < gatherPasses {
+		l.gathered++
+		half = budget{}
+	}
 	left := l.flushList(&l.late, half)
 	rest := budget{whole.conns - half.conns + left.conns, whole.bytes - half.bytes + left.bytes}
 	rest = l.flushList(&l.dirty, rest)
-	l.flushList(&l.late, rest)
+	if half.conns > 0 {
+		l.flushList(&l.late, rest)
+	}
 	if l.dirty.n > 0 || l.late.n > 0 {
-		l.late.take(&l.dirty)
+		l.late.take(&l.dirty, 0, nil)
 		l.stats.PartFlushes++
 	}
 	l.ageViews()
@@ -89,7 +107,7 @@ func (l *epoll) passBudget() budget {
 // flushAll writes the output of every dirty connection, which ends all views.
 func (l *epoll) flushAll() {
 	for l.late.n > 0 || l.dirty.n > 0 {
-		l.late.take(&l.dirty)
+		l.late.take(&l.dirty, 0, nil)
 		l.flushNext(&l.late)
 	}
 	l.ageViews()
@@ -120,14 +138,15 @@ func (l *epoll) flushNext(q *connList) (bytes int) {
 	return queued - int(c.queued)
 }
 
-// mustWait tells whether c is not to be read from now: it multiplies what it sends, and what waits to be written has
-// gathered enough. An event that is still due comes again in the next pass.
+// mustWait tells whether c is not to be read from in this pass: it multiplies what it sends, and what waits to be written
+// has gathered enough, or the pass has had enough of its kind. Then it is among the first in the next pass.
 func (l *epoll) mustWait(c *conn) bool {
-	if !c.wide || !l.holding || c.failed {
+	if !c.wide || c.failed || !l.holding && l.sends-l.sendsThen < uint64(l.lim.PassSends) {
 		return false
 	}
-	if c.retry {
-		c.visitAgain()
+	if !c.listed {
+		c.listed = true
+		l.postponed = append(l.postponed, c)
 	}
 	return true
 }

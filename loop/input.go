@@ -118,10 +118,13 @@ func (l *epoll) deliverOwn(c *conn) {
 // hot: no allocation.
 func (l *epoll) deliver(c *conn, view []byte) (used int, viewed bool) {
 	l.reading, l.viewed = true, false
-	sent := l.sent
+	sent, others, last := l.sent, l.dirty.n, l.dirty.tail
 	used, err := c.h.Data(view)
 	l.reading = false
-	c.wide = l.sent-sent > uint64(wideFactor*max(used, 0))
+	if c.wide = l.sent-sent > uint64(wideFactor*max(used, 0)); c.wide {
+		l.late.take(&l.dirty, others, last)
+		l.gathering = l.gathering || c.retry
+	}
 	if used < 0 || used > len(view) {
 		invariant.Check(false, "Data used %d of %d bytes", used, len(view))
 	}

@@ -18,12 +18,15 @@ type Limits struct {
 	// ArenaBytes is the area that the reads of one pass share, in bytes (1 MiB, at least 4 times ReadBytes). When it is
 	// full, another one takes its place.
 	ArenaBytes int
-	// FlushConns is the number of connections whose output is written in one pass (128), or twice those that were read
+	// FlushConns is the number of connections whose output is written in one pass (64: some 0.3 ms), or twice those that were read
 	// in it. The others have their turns in the following passes, which do not sleep. Counter: PartFlushes.
 	FlushConns int
 	// FlushBytes is the output written in one pass, in bytes (1 MiB), or twice what was read in it; the connection that
 	// reaches it is written to the end. Counter: PartFlushes.
 	FlushBytes int
+	// PassSends is the number of sends in one pass (32,768) from which on it does not read from connections any more that
+	// multiply what they send: they come first in the next one.
+	PassSends int
 	// ViewBytesMax is the memory of reads that is held because output that waits points into it, in bytes (8 MiB, at
 	// least ArenaBytes). Beyond it all output is flushed at one go. Counter: WholeFlushes.
 	ViewBytesMax int
@@ -50,8 +53,9 @@ func (l Limits) withDefaults() Limits {
 	fallback(&l.ReadBytes, 64<<10)
 	fallback(&l.ArenaBytes, 1<<20)
 	l.ArenaBytes = max(l.ArenaBytes, 4*l.ReadBytes)
-	fallback(&l.FlushConns, 128)
+	fallback(&l.FlushConns, 64)
 	fallback(&l.FlushBytes, 1<<20)
+	fallback(&l.PassSends, 32_768)
 	fallback(&l.ViewBytesMax, 8<<20)
 	l.ViewBytesMax = max(l.ViewBytesMax, l.ArenaBytes)
 	fallback(&l.InputBytesMax, 256<<20+5)

@@ -2,7 +2,11 @@
 
 package loop
 
-import "github.com/loopmq/loopmq/internal/invariant"
+import (
+	"slices"
+
+	"github.com/loopmq/loopmq/internal/invariant"
+)
 
 // How long views live.
 //
@@ -43,6 +47,14 @@ func (l *epoll) newArena() {
 	l.arena = make([]byte, l.lim.ArenaBytes)
 }
 
+// dropSpares lets go what only wide fan-out needs.
+func (l *epoll) dropSpares() {
+	l.spareArenas = nil
+	if len(l.spareSegs) > spareSegsIdle {
+		l.spareSegs = slices.Clone(l.spareSegs[:spareSegsIdle])
+	}
+}
+
 // retire keeps input memory of a single connection until its views have ended.
 func (l *epoll) retire(b []byte) {
 	l.views.retired = append(l.views.retired, b)
@@ -74,7 +86,7 @@ func (l *epoll) ageViews() {
 // nextTurn frees what views of the turn before the one that ends have pointed into.
 func (l *epoll) nextTurn() {
 	l.turn++
-	l.swollen = false
+	l.swollen, l.gathered = false, 0
 	l.olderViews, l.views = l.views, l.olderViews
 	free := &l.views
 	for i, a := range free.arenas {
