@@ -218,8 +218,9 @@ func (r *Router) after(d int64) int64 {
 // clientList is a doubly linked list of all attached connections: their number
 // is not bounded by the router, and removal must not search.
 type clientList struct {
-	head *Client
-	n    int
+	head   *Client
+	cursor *Client // of a round, see trim.go
+	n      int
 }
 
 func (l *clientList) add(c *Client) {
@@ -232,6 +233,9 @@ func (l *clientList) add(c *Client) {
 }
 
 func (l *clientList) remove(c *Client) {
+	if l.cursor == c {
+		l.cursor = c.next
+	}
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else {
