@@ -34,7 +34,6 @@ type conn struct {
 	views     bool // segs may hold views
 	dirty     bool // in a list of connections to flush
 	closed    bool // marked by Close
-	buried    bool // gone, though it may still be dirty
 	wide      bool // made others send many times what it last sent
 	failed    bool // a write failed; what was received before is still read, then that closes the connection
 	paused    bool
@@ -206,7 +205,6 @@ func (l *epoll) bury(c *conn) {
 	if c.dirty { // left over by a flush
 		c.flush()
 	}
-	c.buried = true
 	c.dropOutput()
 	c.dropTail()
 	closeSocket(int(c.fd), c.cause, l.arena[:l.lim.ReadBytes])

@@ -127,9 +127,6 @@ func (l *epoll) flushList(q *connList, b budget) budget {
 func (l *epoll) flushNext(q *connList) (bytes int) {
 	c := q.pop()
 	c.dirty = false
-	if c.buried {
-		return 0
-	}
 	queued := int(c.queued)
 	c.flush()
 	if !c.closed {
