@@ -233,3 +233,52 @@ func TestLateOutputOfClosedConnections(t *testing.T) {
 		t.Errorf("%d readers got the message, want 50", got)
 	}
 }
+
+// pieces takes so many bytes in a call, and asks to be called again for the rest.
+type pieces struct {
+	*scripted
+	size int
+}
+
+func (p pieces) Data(view []byte) (int, error) {
+	if len(view) > p.size {
+		view = view[:p.size]
+		p.c.Pause()
+		p.c.Resume()
+	}
+	return p.scripted.Data(view)
+}
+
+// What comes of one read is written at once to each receiver, though its sender has several turns for it, and others get
+// what they want in between.
+func TestTurnsOfOneReadAreGathered(t *testing.T) {
+	const size, turns = 64, 10
+	x := newFanOut(t, 30, size, turns, (*conn).SendView)
+	sender := x.l.slots.conns[0]
+	sender.h = pieces{sender.h.(*scripted), size}
+	s, c, peer := pair(t, x.l)
+	defer unix.Close(peer)
+	s.data = func(view []byte) { c.SendView(view) }
+	unix.Write(x.source, x.message)
+	for pass := 1; pass <= turns; pass++ {
+		if n := count(x.arrived()); n > 0 {
+			t.Fatalf("%d readers were written to before pass %d", n, pass)
+		}
+		unix.Write(peer, []byte("x"))
+		x.l.pass()
+		if n, _ := unix.Read(peer, x.scratch); n != 1 {
+			t.Fatalf("no answer in pass %d", pass)
+		}
+	}
+	for _, got := range x.arrived() {
+		if !bytes.Equal(got, x.message) {
+			t.Fatalf("got %d bytes, want %d", len(got), len(x.message))
+		}
+	}
+	if n := x.l.stats.Writes; n != 30+turns {
+		t.Errorf("%d writes, want %d", n, 30+turns)
+	}
+	for x.l.busy() {
+		x.l.pass()
+	}
+}
