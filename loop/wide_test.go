@@ -74,16 +74,18 @@ func TestCloseAndStopWithLateOutput(t *testing.T) {
 		}
 		s.until("the readers are accepted", func() bool { return len(r.to) == readers })
 		e, frames := s.e, 0
-		r.send = func(c loop.Conn, frame []byte) bool {
-			sent := c.SendView(frame)
-			if frames++; frames%2 == 0 {
-				c.Close(nil)
+		s.on(func() {
+			r.send = func(c loop.Conn, frame []byte) bool {
+				sent := c.SendView(frame)
+				if frames++; frames%2 == 0 {
+					c.Close(nil)
+				}
+				if frames == readers {
+					e.Stop(patience)
+				}
+				return sent
 			}
-			if frames == readers {
-				e.Stop(patience)
-			}
-			return sent
-		}
+		})
 		message := frame(bytes.Repeat([]byte("last words "), 100))
 		mustWrite(t, source, message)
 		for i, c := range conns {
