@@ -26,10 +26,10 @@ type conn struct {
 	fd     int32
 	slot   uint32
 	gen    uint32
-	armed  uint8 // events that the kernel watches
-	turn   uint8 // of views, when it became dirty
-	grown  uint8 // doublings of the first output chunk that the last flush would have filled
 	socket int16 // index of the listening socket that it came through
+	turn   uint8 // of views, when it became dirty
+	armed  uint8 // events that the kernel watches
+	grown  uint8 // doublings of the first output chunk that the last flush would have filled
 
 	views     bool // segs may hold views
 	dirty     bool // in a list of connections to flush

@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -112,6 +113,13 @@ func TestIdleConnectionHoldsNoMemory(t *testing.T) {
 	l.pass()
 	if c.segs != nil || c.tail != nil || l.pool.InUse() != 0 {
 		t.Fatalf("segments %v, tail %v, %d bytes of the pool", c.segs, c.tail, l.pool.InUse())
+	}
+}
+
+// A byte more, and each connection takes 144.
+func TestConnectionFitsItsAllocationClass(t *testing.T) {
+	if size := unsafe.Sizeof(conn{}); size > 128 {
+		t.Errorf("a connection takes %d bytes, want at most 128", size)
 	}
 }
 

@@ -2,11 +2,7 @@
 
 package loop
 
-import (
-	"slices"
-
-	"github.com/loopmq/loopmq/internal/invariant"
-)
+import "github.com/loopmq/loopmq/internal/invariant"
 
 // How long views live.
 //
@@ -51,7 +47,7 @@ func (l *epoll) newArena() {
 func (l *epoll) dropSpares() {
 	l.spareArenas = nil
 	if len(l.spareSegs) > spareSegsIdle {
-		l.spareSegs = slices.Clone(l.spareSegs[:spareSegsIdle])
+		l.spareSegs = append([][]segment(nil), l.spareSegs[:spareSegsIdle]...)
 	}
 }
 
