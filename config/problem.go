@@ -10,6 +10,8 @@ import (
 
 // Problem is one thing that is wrong.
 type Problem struct {
+	_ [0]func() // not to be compared, which would be program
+
 	File   string // where, or
 	Source string // the environment variable or flag
 	Line   int    // from 1; 0: the whole file
