@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/loopmq/loopmq/auth/guard"
@@ -36,11 +37,12 @@ func (b *Broker) Dump(ctx context.Context) error {
 		return err
 	}
 	log := b.logger()
-	log.Info("state: clients", "connections", ls.Conns, "clients", rs.Clients, "sessions", rs.Sessions,
-		"subscriptions", rs.Subscriptions, "retained", rs.Retained, "retained_bytes", rs.RetainedBytes)
-	log.Info("state: messages", "published", rs.Published, "delivered", rs.Delivered, "queued", rs.Queued, "queued_bytes", rs.QueuedBytes,
-		"queued_on_disk", rs.QueuedOnDisk, "queued_disk_bytes", rs.QueuedDiskBytes,
-		"late", rs.Late, "inflight", rs.Inflight, "denied", rs.Denied, "over_quota", rs.OverQuota)
+	log.Info("state: clients", pairs("connections clients sessions subscriptions retained retained_bytes",
+		int64(ls.Conns), int64(rs.Clients), int64(rs.Sessions), int64(rs.Subscriptions), int64(rs.Retained), int64(rs.RetainedBytes))...)
+	log.Info("state: messages", append([]any{"published", rs.Published, "delivered", rs.Delivered}, pairs(
+		"queued queued_bytes queued_on_disk queued_disk_bytes late inflight denied over_quota",
+		int64(rs.Queued), rs.QueuedBytes, int64(rs.QueuedOnDisk), rs.QueuedDiskBytes,
+		int64(rs.Late), int64(rs.Inflight), int64(rs.Denied), int64(rs.OverQuota))...)...)
 	for reason, n := range rs.Dropped {
 		if n > 0 {
 			log.Info("state: dropped", "reason", router.DropReason(reason).String(), "messages", n)
@@ -57,8 +59,10 @@ func (b *Broker) Dump(ctx context.Context) error {
 	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "passes", ls.Passes, "wakeups", ls.Wakeups,
 		"memory_of_clients", used, "memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine())
 	if st := b.state.traffic(); st != nil {
-		log.Info("state: disk", "dir", b.state.dir, "bytes_put", st.Put, "bytes_written", st.Written, "bytes_copied", st.Copied, "commits", st.Commits,
-			"flushes", st.Flushes, "records", st.Records, "elided", st.Elided, "live", st.Live, "disk", st.Disk)
+		log.Info("state: disk", append([]any{"dir", b.state.dir}, pairs(
+			"bytes_put bytes_written bytes_copied commits flushes records elided live disk",
+			int64(st.Put), int64(st.Written), int64(st.Copied), int64(st.Commits), int64(st.Flushes), int64(st.Records),
+			int64(st.Elided), int64(st.Live), int64(st.Disk))...)...)
 	}
 	for listener, of := range byListener(facts) {
 		log.Info("state: listener", append([]any{"listener", listener}, of...)...)
@@ -73,4 +77,12 @@ func (b *Broker) Dump(ctx context.Context) error {
 		log.Info("state: certificate", "listener", c.Listener, "file", c.File, "days", int(time.Until(c.NotAfter).Hours()/24))
 	}
 	return nil
+}
+
+// pairs are names, with spaces between them, and their values, for the log.
+func pairs(names string, values ...int64) (list []any) {
+	for i, name := range strings.Fields(names) {
+		list = append(list, name, values[i])
+	}
+	return list
 }

@@ -19,30 +19,22 @@ func (b *Broker) facts() (list []router.Fact) {
 		if names[name]++; names[name] > 1 {
 			name += "-" + strconv.Itoa(names[name])
 		}
-		add := func(what string, n uint64) {
-			list = append(list, router.Fact{Listener: name, Name: what, Number: int64(n)})
+		add := func(prefix, names string, numbers ...uint64) {
+			for i, what := range strings.Fields(names) {
+				list = append(list, router.Fact{Listener: name, Name: prefix + what, Number: int64(numbers[i])})
+			}
 		}
 		of := d.socket.Stats()
-		add("connections", of.Conns)
-		add("accepted", of.Accepted)
-		add("refused", of.Refused)
+		add("", "connections accepted refused", of.Conns, of.Accepted, of.Refused)
 		if s := d.secure; s != nil {
 			t := s.door.Stats()
-			add("tls/handshakes", t.Done)
-			add("tls/resumed", t.Resumed)
-			add("tls/failed", t.Failed)
-			add("tls/waiting", t.Waiting)
-			add("tls/refused", t.Refused)
-			add("tls/strangers", t.Strangers)
-			add("tls/broken", t.Broken)
-			list = append(list, router.Fact{Listener: name, Name: "certificate/days", Number: s.days(time.Now())})
+			add("tls/", "handshakes resumed failed waiting refused strangers broken",
+				t.Done, t.Resumed, t.Failed, t.Waiting, t.Refused, t.Strangers, t.Broken)
+			add("certificate/", "days", uint64(s.days(time.Now())))
 		}
 		if d.webSocket != nil {
 			w := d.webSocket.Stats()
-			add("websocket/upgraded", w.Upgraded)
-			add("websocket/refused", w.Refused)
-			add("websocket/errors", w.ProtocolErrors)
-			add("websocket/pings", w.Pings)
+			add("websocket/", "upgraded refused errors pings", w.Upgraded, w.Refused, w.ProtocolErrors, w.Pings)
 		}
 	}
 	return list

@@ -148,9 +148,9 @@ func (b *Broker) restore() error {
 		b.state.Close()
 		return fmt.Errorf("%w directory %s: %w", ErrState, b.state.dir, err)
 	}
-	b.logger().Info("state restored", "dir", b.state.dir, "sessions", found.Sessions, "subscriptions", found.Subscriptions,
-		"retained", found.Retained, "queued", found.Queued, "inflight", found.Inflight, "expired", found.Expired,
-		"took", time.Since(start).Round(10*time.Microsecond).String())
+	b.logger().Info("state restored", append(append([]any{"dir", b.state.dir}, pairs("sessions subscriptions retained queued inflight expired",
+		int64(found.Sessions), int64(found.Subscriptions), int64(found.Retained), int64(found.Queued), int64(found.Inflight), int64(found.Expired))...),
+		"took", time.Since(start).Round(10*time.Microsecond).String())...)
 	if found.Left > 0 {
 		b.logger().Info("messages of sessions that have ended are cleared away", "messages", found.Left)
 	}

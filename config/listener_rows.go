@@ -81,7 +81,13 @@ func listenerLimits() []broker.LimitRow {
 		"queued-messages-max", "queued-bytes-max", "subscriptions-max", "session-expiry", "receive-maximum",
 		"topic-alias-max", "topic-alias-out-max", "keep-alive-max",
 	}
-	return slices.DeleteFunc(broker.LimitRows(), func(l broker.LimitRow) bool { return !slices.Contains(own, l.Name) })
+	var rows []broker.LimitRow
+	for _, l := range broker.LimitRows() {
+		if slices.Contains(own, l.Name) {
+			rows = append(rows, l)
+		}
+	}
+	return rows
 }
 
 func listenerLimitRows(to *broker.Limits) []*row {

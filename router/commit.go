@@ -184,6 +184,7 @@ func (k *keeper) wakeAt(at int64) {
 // seal hands the open batch over.
 func (k *keeper) seal() {
 	k.lazy = k.writeDirty(k.lazy)
+	k.noteWear(wearEvery)
 	n := k.open
 	k.flying.take(&k.gathering)
 	for _, s := range k.flying.sessions {
@@ -210,6 +211,7 @@ func (k *keeper) committed(n uint64, err error) {
 	switch {
 	case err == nil:
 		k.err, k.done, k.durable = nil, n, k.sealed
+		k.forgetEnds()
 		k.lookAtWear()
 		k.release()
 	case errors.Is(err, ErrStoreFull): // what waits, waits for the next

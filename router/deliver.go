@@ -206,22 +206,12 @@ func (r *Router) open(s *Session, d delivery) *flight {
 func (r *Router) enqueue(s *Session, d delivery) {
 	s.own()
 	size := d.msg.bytes()
-	l := s.limits()
-	most := l.QueuedBytesMax
-	if q := s.quota(); q != nil && q.QueuedBytes > 0 {
-		most = min(most, q.QueuedBytes)
-	}
-	if size > most {
+	if size > s.queuedBytesMax() {
 		r.hit(LimitQueuedBytes)
 		r.drop(s, DropTooLarge, d.msg.Topic())
 		return
 	}
-	for s.waiting() >= l.QueuedMessagesMax {
-		r.dropOldest(s, LimitQueuedMessages)
-	}
-	for s.waitingBytes()+size > most {
-		r.dropOldest(s, LimitQueuedBytes)
-	}
+	r.makeWay(s, size)
 	if c := s.client; c != nil && !c.closing && s.out.open > 0 && !s.windowOpen() {
 		r.windowShut(c)
 	}
@@ -285,6 +275,12 @@ func (r *Router) resend(s *Session, c *Client) bool {
 	for i := o.since(o.resend); i < o.open; {
 		e := o.at(i)
 		o.resend = e.n
+		if e.msg != nil && e.msg.absent {
+			if i < int(c.window) {
+				s.readFlights(i)
+			}
+			return false // a read comes, or an acknowledgement
+		}
 		if e.state != flightPubcomp && !r.stillAllowed(s, e.msg) {
 			r.drop(s, DropNoRight, e.msg.Topic())
 			r.finish(s, e)

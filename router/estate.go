@@ -6,8 +6,8 @@ package router
 // what was left of one.
 
 const (
-	estatePassMax  = 4096 // messages of estates in one pass
-	estateBatchMax = 8192 // in one batch
+	estatePassMax  = 4096  // messages of estates in one pass
+	estateBatchMax = 12288 // in one batch, which then leaves: see lazyBytesMax
 )
 
 // bequeath leaves what s had behind its window to the passes that come.
@@ -21,8 +21,12 @@ func (r *Router) bequeath(s *Session) {
 	r.keep.estates = append(r.keep.estates, t)
 }
 
-// settleEstates does a piece of what is left.
+// settleEstates does a piece of what is left. A disk that has failed still has all
+// of it, and the next start goes on: what is passed on now would be so again.
 func (k *keeper) settleEstates() {
+	if k.failed {
+		return
+	}
 	budget := min(estatePassMax, k.estateRoom())
 	kept := k.estates[:0]
 	for _, t := range k.estates {
@@ -36,17 +40,12 @@ func (k *keeper) settleEstates() {
 }
 
 // estateRoom is how many messages of estates have a place in the open batch.
-func (k *keeper) estateRoom() int {
-	if k.failed { // nothing is written any more
-		return estatePassMax
-	}
-	return estateBatchMax - k.estateDone
-}
+func (k *keeper) estateRoom() int { return estateBatchMax - k.estateDone }
 
 // estatesWait tells whether the next piece can follow at once.
 func (k *keeper) estatesWait() bool {
-	if k.estateRoom() <= 0 {
-		return false // a commit comes
+	if k.failed || k.estateRoom() <= 0 {
+		return false // a commit comes, or nothing
 	}
 	for _, t := range k.estates {
 		if !t.reading && !t.hungry {

@@ -1,7 +1,9 @@
 package router_test
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/router"
 	"github.com/loopmq/loopmq/store"
@@ -62,6 +64,49 @@ func TestEndIsDurableBeforeItIsTold(t *testing.T) {
 		c := connect("c", "\x02", "\x00\x00\x00\x00")
 		if out := c.take(); len(out) < 4 || out[0] != 0x20 {
 			t.Errorf("a clean session waits for others: % x", out)
+		}
+	}
+}
+
+// TestEstateOfFailedStore: what a disk that has failed still has goes to nobody
+// before the restart, which has all of it.
+func TestEstateOfFailedStore(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		d := newDurable(t, router.Limits{QueuedWindowMax: 2, SessionExpiry: time.Hour})
+		f := d.session("f")
+		d.away("a", "$share/g/t")
+		d.fill("t", 2, 1, 7)
+		d.sleep(2400)
+		d.away("b", "$share/g/t")
+		c := d.connect("c", true)
+		c.feed(packet(0x82, "\x00\x01", str("$share/g/t"), "\x02"))
+		c.take()
+		if ended {
+			d.connect("a", true)
+			c.take() // the window, which is in memory
+		} else {
+			f.send("82 06 00 01 00 01 'u' 01")
+		}
+		d.pass(func() { d.mem.Complete(errors.New("input/output error")) })
+		for d.answer() {
+		}
+		d.sleep(2400) // the time of the first session is over
+		for d.answer() {
+		}
+		c.expect("")
+		if d.wake == d.now {
+			t.Error("it wants to go on at once")
+		}
+		d = d.crash(store.FlightLost, 1)
+		if d.r.Stats().Queued != 7 {
+			t.Errorf("a start finds %d messages", d.r.Stats().Queued)
+		}
+		for range 4 {
+			d.sleep(1.1)
+			d.flush()
+		}
+		if got, want := d.drain(d.connect("b", false)), "2:1:1 2:2:2 2:3:3 2:4:4 2:5:5 2:6:6 2:7:7"; got != want {
+			t.Errorf("ended %v: got %s, want %s", ended, got, want)
 		}
 	}
 }

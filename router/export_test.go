@@ -115,6 +115,11 @@ func (r *Router) paintDelivery(d *delivery) string {
 }
 
 func (r *Router) paintMessage(m *Message) string {
+	if m.absent {
+		if err := r.keep.embody(m, r.keep.store.Fetch([]uint64{recordKey(tableMessages, m.key)})[0]); err != nil {
+			return err.Error()
+		}
+	}
 	end := fmt.Sprint(r.keep.wallOf(m.expireAt()))
 	if m.expired(r.now) {
 		end = "over"

@@ -29,16 +29,16 @@ type keeper struct {
 	scratch []byte
 
 	// What waits on disk only, see shelf.go.
-	durable    uint64   // entries up to it are durable
-	sealed     uint64   // and up to it those of the batch that is being committed
-	shelfBytes int64    // memory that stubs take
-	keys       []uint64 // scratch of reads
-	hungry     []*shelf // could not read, because too many did
-	again      rereads  // could not read, because the disk did not
-	unreadable int      // messages that could not be read
-	estates    []*shelf // of sessions that have ended
-	estateDone int      // messages of estates in the open batch
-	ended      uint64   // batch with the last end of a session
+	durable    uint64            // entries up to it are durable
+	sealed     uint64            // and up to it those of the batch that is being committed
+	shelfBytes int64             // memory that stubs take
+	keys       []uint64          // scratch of reads
+	hungry     []*shelf          // could not read, because too many did
+	again      rereads           // could not read, because the disk did not
+	unreadable int               // messages that could not be read
+	estates    []*shelf          // of sessions that have ended
+	estateDone int               // messages of estates in the open batch
+	ended      map[string]uint64 // batches with the ends of sessions that are not durable, by client identifier
 
 	batches
 }
@@ -77,7 +77,7 @@ func newKeeper(r *Router, cfg *Config) *keeper {
 			return &Identity{User: string(saved)}
 		}
 	}
-	k.open, k.named, k.again.k = 1, newCounts(), k
+	k.open, k.named, k.again.k, k.ended = 1, newCounts(), k, map[string]uint64{}
 	return k
 }
 
@@ -141,7 +141,7 @@ func (c *Client) keepConnect(s *Session, mark uint64) {
 		}
 		k.startBeat()
 	}
-	if (k.needs != mark || k.ended > k.done) && k.accepts() == nil { // a session may have ended, and it is told
+	if k.owesEnd(s.id) || k.needs != mark && k.accepts() == nil {
 		c.await()
 		c.hush()
 	}
@@ -171,7 +171,7 @@ func (r *Router) keepEnd(s *Session) {
 		k.deleteWill(s)
 	}
 	k.delete(recordKey(tableSessions, n), promised)
-	k.ended = k.open
+	k.ended[s.id] = k.open
 	if s.received != nil && !k.failed {
 		k.store.DeleteRange(recordKey(tableReceived, n<<receivedShift), recordKey(tableReceived, n<<receivedShift|0xffff))
 		k.changed(promised, 0)
@@ -461,6 +461,7 @@ func (k *keeper) writeLast() {
 		}
 	}
 	k.dirty, k.lazy = nil, nil
+	k.noteWear(0)
 }
 
 // The beat tells a start how long the broker was away at most, so that sessions
@@ -487,5 +488,5 @@ func (k *keeper) Due(int64) {
 }
 
 func (k *keeper) putBeat() {
-	k.put(recordKey(tableMeta, 0), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, promised)
+	k.put(recordKey(tableMeta, metaBeat), appendTime(append(k.scratch[:0], recordVersion), k.now), nil, promised)
 }

@@ -19,6 +19,7 @@ type Message struct {
 	holders  int32
 	topicLen uint16
 	class    Durability // see keeper.class
+	absent   bool       // the body is on disk only, see embody.go
 }
 
 // messageMore is what few messages have.
@@ -128,7 +129,7 @@ func (r *Router) cloneMessage(p *publication) *Message {
 	if len(p.props) > 0 || p.expireAt != 0 || p.writer != nil || p.owner != nil {
 		m.more = &messageMore{props: append([]byte(nil), p.props...), expireAt: p.expireAt, writer: p.writer, owner: p.owner}
 	}
-	m.holders, m.key = 1, 0
+	m.holders, m.key, m.absent = 1, 0, false
 	r.messages.live++
 	r.messages.payloadBytes += int64(len(p.payload))
 	return m

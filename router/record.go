@@ -14,6 +14,7 @@ import (
 // nanoseconds since 1970 in eight bytes, little endian.
 //
 //	meta          0                   time, when the broker was last known to run
+//	meta          1                   day since 1970 8 | bytes written on it, so far 8
 //	sessions      session             client id | identity | expiry 8 | time of disconnect 8, 0 = connected
 //	wills         session             time due 8, 0 = client connected | delay 8 | expiry 8 | flags | body
 //	subscriptions number              session | filter | flags | count, Subscription Identifiers
@@ -54,6 +55,12 @@ const (
 func recordKey(table byte, number uint64) uint64 {
 	return uint64(table)<<tableShift | number&numberMask
 }
+
+// Numbers in tableMeta.
+const (
+	metaBeat = 0
+	metaWear = 1
+)
 
 // Flags of records. The low two bits are the QoS.
 const (
@@ -127,7 +134,7 @@ func (m *bodyRecord) decode(f *fields) {
 
 func decodeMessage(b []byte) (m bodyRecord, err error) {
 	f := fieldsOf(b)
-	m.decode(f)
+	m.decode(&f)
 	return m, f.end()
 }
 
@@ -143,7 +150,7 @@ func (m *retainedRecord) append(b []byte) []byte {
 func (m *retainedRecord) decode(b []byte) error {
 	f := fieldsOf(b)
 	m.qos = f.flags() & flagQoS
-	m.body.decode(f)
+	m.body.decode(&f)
 	return f.end()
 }
 
@@ -168,7 +175,7 @@ func (w *willRecord) decode(b []byte) error {
 	w.due, w.delay, w.expiry = f.time(), f.time(), f.time()
 	flags := f.flags()
 	w.qos, w.retain = flags&flagQoS, flags&flagRetain != 0
-	w.body.decode(f)
+	w.body.decode(&f)
 	return f.end()
 }
 
@@ -261,10 +268,10 @@ type fields struct {
 	version byte
 }
 
-func fieldsOf(b []byte) *fields { return fieldsUpTo(recordVersion, b) }
+func fieldsOf(b []byte) fields { return fieldsUpTo(recordVersion, b) }
 
-func fieldsUpTo(version byte, b []byte) *fields {
-	f := &fields{left: b}
+func fieldsUpTo(version byte, b []byte) fields {
+	f := fields{left: b} // no pointer: a start has millions of them
 	if f.version = f.byte(); f.version > version {
 		f.fail(errRecordNewer)
 	}

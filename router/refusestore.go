@@ -35,10 +35,26 @@ func (c *Client) mayKeep(p *codec.Connect, id string) error {
 	if k == nil || k.accepts() == nil {
 		return nil
 	}
-	if c.sessionExpiry(p) == 0 || c.r.sessions[id] != nil && !p.CleanStart {
+	s := c.r.sessions[id]
+	ends := s != nil && (p.CleanStart || s.client != nil && s.expiry == 0)
+	back := k.failed && (k.owesEnd(id) || ends && s.kept != nil) // the next start finds what he is told the end of
+	if !back && (c.sessionExpiry(p) == 0 || s != nil && !ends) {
 		return nil
 	}
 	return refusalOf(k.accepts())
+}
+
+// owesEnd tells whether a session of that client has ended and a start may find
+// it again.
+func (k *keeper) owesEnd(id string) bool { return k.ended[id] > k.done }
+
+// forgetEnds forgets those that are durable.
+func (k *keeper) forgetEnds() {
+	for id, batch := range k.ended {
+		if batch <= k.done {
+			delete(k.ended, id)
+		}
+	}
 }
 
 // mayLast says why p, of QoS 1 or 2, is not taken: it would have to be durable.

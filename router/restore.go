@@ -83,7 +83,12 @@ func (g *restoring) record(table byte, n uint64, value []byte) error {
 	switch table {
 	case tableMeta:
 		f := fieldsOf(value)
-		g.beat = f.time()
+		switch n {
+		case metaWear:
+			g.k.wear.resume(g.k.now/dayNanos, f.time(), uint64(f.time()))
+		default:
+			g.beat = f.time()
+		}
 		return f.end()
 	case tableSessions:
 		return g.session(n, value)
@@ -266,15 +271,22 @@ func (g *restoring) message(n uint64) error {
 	return nil
 }
 
-// fetchMessages reads the bodies of what is in flight.
+// fetchMessages makes what is in flight, and reads the bodies of what was sent to
+// members of shared subscriptions.
 func (g *restoring) fetchMessages() error {
 	var numbers []uint64
-	for n, there := range g.sent {
-		if there {
-			numbers = append(numbers, n)
+	for i := range g.flights {
+		e := &g.flights[i]
+		if !g.sent[e.message] {
+			continue
+		}
+		if g.messages[e.message] == nil {
+			g.messages[e.message] = g.r.absentMessage(e.message)
+		}
+		if len(e.group) > 0 {
+			numbers = append(numbers, e.message)
 		}
 	}
-	sort.Slice(numbers, func(i, j int) bool { return cmp.Less(numbers[i], numbers[j]) })
 	for len(numbers) > 0 {
 		part := numbers[:min(len(numbers), unshelveMax)]
 		numbers = numbers[len(part):]
@@ -283,13 +295,13 @@ func (g *restoring) fetchMessages() error {
 			keys[i] = recordKey(tableMessages, n)
 		}
 		for i, v := range g.k.store.Fetch(keys) {
-			body, err := decodeMessage(v.Data)
-			if err = cmp.Or(v.Err, err); err != nil {
+			m := g.messages[part[i]]
+			if !m.absent {
+				continue
+			}
+			if err := g.k.embody(m, v); err != nil {
 				return fmt.Errorf("record %d/%d: %w", tableMessages, part[i], err)
 			}
-			m := g.k.cloneBody(&body)
-			m.key = part[i]
-			g.messages[part[i]] = m
 		}
 	}
 	return nil

@@ -64,8 +64,9 @@ type Router struct {
 	messages     messagePool
 	stats        Stats
 	turns
-	filings []*filing // packets that are done in pieces
-	graves  []*grave  // subscriptions of sessions that have ended
+	filings []*filing  // packets that are done in pieces
+	graves  []*grave   // subscriptions of sessions that have ended
+	shrinks []*Session // more waits for them than may
 }
 
 // New makes a Router. It panics when Rand is missing.
@@ -151,6 +152,7 @@ func (r *Router) EndPass() (wake int64) {
 	more := r.runTimers()
 	more = r.fileOn() || more
 	more = r.dig() || more
+	more = r.shrink() || more
 	more = r.replayRetained() || more
 	again := r.checkMemory()
 	if r.keep != nil {

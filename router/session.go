@@ -95,6 +95,7 @@ type flow struct {
 	received   *packetSet // QoS 2 PacketIDs that wait for PUBREL; nil = none
 	replays    []replay   // retained messages owed
 	replaying  bool       // is in Router.replays
+	shrinking  bool       // is in Router.shrinks
 	lastReplay uint32     // number of the newest
 }
 

@@ -113,9 +113,10 @@ func (sub *Subscription) fitness(topic []byte, qos byte) int {
 }
 
 // passOn gives a message of a session that has ended to another member of its
-// group. What was sent with QoS 2 must not go to anybody else [MQTT-4.8.2-5].
+// group. What was sent with QoS 2 must not go to anybody else [MQTT-4.8.2-5]; nor what
+// a disk that has failed still has: the next start finds the session again.
 func (r *Router) passOn(d *delivery, sent bool) {
-	if d.from == nil || d.from.group == nil || sent && d.qos == 2 {
+	if d.from == nil || d.from.group == nil || sent && d.qos == 2 || d.key != 0 && r.keep.failed {
 		return
 	}
 	g := r.shares[d.from.group.key] // all members may have changed since

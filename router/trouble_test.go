@@ -172,3 +172,59 @@ func TestExpiredWhileHeld(t *testing.T) {
 		t.Errorf("%d messages are counted as expired, want 1", n)
 	}
 }
+
+// TestEndToldByFullStore: nobody is told of the end of his session before that is
+// durable, full or not; who has nothing to do with it does not wait.
+func TestEndToldByFullStore(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		d := newDurable(t, router.Limits{})
+		s := d.session("s")
+		d.session("o")
+		s.send("82 06 00 01 00 01 't' 01")
+		d.pass(func() { d.mem.Complete(store.ErrFull) })
+		if !taken {
+			s.reset()
+		}
+		c := d.connect("s", true)
+		c.expect("")
+		d.connect("n", true).expect("20 02 00 00")
+		d.connect("o", false).expect("20 02 01 00")
+		d.sleep(1.1)
+		d.pass(func() { d.mem.Complete(store.ErrFull) })
+		c.expect("")
+		cut := d.crash(store.FlightLost, 1)
+		s = cut.connect("s", false)
+		cut.flush()
+		s.expect("20 02 01 00")
+		d.sleep(1.1)
+		d.flush()
+		c.expect("20 02 00 00")
+		cut = d.crash(store.FlightLost, 1)
+		s = cut.connect("s", false)
+		cut.flush()
+		s.expect("20 02 00 00")
+	}
+}
+
+// TestEndToldByFailedStore: a start would find the session again.
+func TestEndToldByFailedStore(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		d := newDurable(t, router.Limits{})
+		s, e := d.session("s"), d.dial()
+		d.connect("n", true)
+		e.feed(packet(0x10, str("MQTT"), "\x05\x00\x00\x00\x05\x11\x00\x00\x00\x09", str("e")))
+		d.flush()
+		e.send("e0 07 00 05 11 00 00 00 00")
+		s.send("82 06 00 01 00 01 't' 01")
+		d.pass(func() { d.mem.Complete(errors.New("input/output error")) })
+		s.expectClosed()
+		if taken {
+			s = d.connect("s", false)
+			s.expect("20 02 01 00")
+		}
+		d.connect("s", true).expect("20 02 00 03")
+		d.connect("e", true).expect("20 02 00 03")
+		d.connect("n", true).expect("20 02 00 00")
+		d.connect("s", false).expect("20 02 01 00")
+	}
+}

@@ -7,13 +7,16 @@ import (
 )
 
 // wear watches how much the store writes in a day: flash memory lasts for so
-// many writes. Days are those of UTC, and what was written before a start does
-// not count.
+// many writes. Days are those of UTC. What was written today is noted with a batch
+// that leaves anyway, at most once a minute, and when the broker stops in good
+// order, so that a start goes on from there.
 type wear struct {
 	written func() uint64 // by the store, since the start; nil: not known
 	most    uint64        // in a day; 0: nobody wants to know
 	day     int64         // since 1970
-	before  uint64        // written on earlier days
+	before  uint64        // written on earlier days, less what was today before the start
+	noted   uint64        // of today, in the record
+	notedAt int64         // wall clock
 	warned  bool
 	topics  heavy
 	clients heavy
@@ -50,7 +53,7 @@ func (k *keeper) today() uint64 {
 	if w.written == nil {
 		return 0
 	}
-	if day := k.now / (24 * 3600e9); day != w.day {
+	if day := k.now / dayNanos; day != w.day {
 		if w.day != 0 {
 			w.before = w.written()
 		}
@@ -58,6 +61,27 @@ func (k *keeper) today() uint64 {
 		w.topics, w.clients = heavy{}, heavy{}
 	}
 	return w.written() - w.before
+}
+
+const (
+	dayNanos  = 24 * 3600e9
+	wearEvery = int64(60e9) // ns between two notes
+)
+
+// noteWear writes down what was written today, if the last note is that old.
+func (k *keeper) noteWear(age int64) {
+	w := &k.wear
+	if n := k.today(); n != w.noted && (k.now-w.notedAt >= age || k.now < w.notedAt) && k.err == nil && !k.full {
+		w.noted, w.notedAt = n, k.now
+		k.put(recordKey(tableMeta, metaWear), appendTime(appendTime(append(k.scratch[:0], recordVersion), w.day), int64(n)), nil, later)
+	}
+}
+
+// resume takes what an earlier process has noted.
+func (w *wear) resume(today, day int64, bytes uint64) {
+	if day == today {
+		w.day, w.before, w.noted, w.warned = day, -bytes, bytes, w.most > 0 && bytes >= w.most
+	}
 }
 
 // lookAtWear warns once a day.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/loopmq/loopmq/router"
+	"github.com/loopmq/loopmq/store"
 )
 
 // worst times what a peer can make the router do at one go: each call of Data,
@@ -19,6 +20,7 @@ import (
 type worst struct {
 	tb     testing.TB
 	r      *router.Router
+	mem    *store.Mem // nil: there is none
 	now    int64
 	most   time.Duration
 	calls  int
@@ -29,6 +31,30 @@ func newWorst(tb testing.TB, l router.Limits) *worst {
 	w := &worst{tb: tb, now: 1, r: router.New(router.Config{Rand: func() uint64 { return 1 }, Limits: l})}
 	w.r.BeginPass(w.now)
 	return w
+}
+
+// keep has w start anew with a disk, which works at once and takes no time.
+func (w *worst) keep(l router.Limits) {
+	w.mem = store.NewMem()
+	w.r = router.New(router.Config{
+		Rand: func() uint64 { return 1 }, Limits: l, Store: memStore{Mem: w.mem}, Wall: func() int64 { return w.now },
+	})
+	w.r.BeginPass(w.now)
+}
+
+// queue has n messages wait for a session that is away.
+func (w *worst) queue(n int) (publisher *router.Client) {
+	s := w.join(0)
+	w.data(s, []byte("\x82\x06\x00\x01\x00\x01t\x01"))
+	w.time(func() { s.Closed(nil) })
+	p := w.join(2)
+	some := bytes.Repeat([]byte("\x32\x06\x00\x01t\x00\x01x"), 1000)
+	for range n / 1000 {
+		w.data(p, some)
+	}
+	w.pass()
+	w.unmeasured()
+	return p
 }
 
 // time runs f, which is one turn that nobody else gets.
@@ -66,6 +92,9 @@ func (w *worst) data(c *router.Client, b []byte) {
 func (w *worst) pass() {
 	for wake := w.now; wake == w.now; w.r.BeginPass(w.now) {
 		w.time(func() { wake = w.r.EndPass() })
+		for w.mem != nil && w.mem.Complete(nil) {
+			wake = w.now
+		}
 	}
 }
 
@@ -168,6 +197,21 @@ func BenchmarkWorst(b *testing.B) {
 			}
 			w.unmeasured()
 			w.data(w.join(2), []byte("\x82\x06\x00\x01\x00\x01#\x00"))
+		}},
+		{"1,000,000 queued messages, 1,000 allowed", router.Limits{QueuedMessagesMax: 1_000_000}, func(w *worst) {
+			p := w.queue(1_000_000)
+			w.r.Change(router.Config{})
+			w.data(p, []byte("\x32\x06\x00\x01t\x00\x01x"))
+		}},
+		{"1,000,000 queued messages on disk, 1,000 allowed", router.Limits{QueuedMessagesMax: 1_000_000}, func(w *worst) {
+			w.keep(router.Limits{QueuedMessagesMax: 1_000_000})
+			p := w.queue(1_000_000)
+			w.r.Change(router.Config{})
+			w.data(p, []byte("\x32\x06\x00\x01t\x00\x01x"))
+			w.later(2 * time.Second)
+			if n := w.r.Stats().Queued; n != 1000 {
+				w.tb.Errorf("%d wait", n)
+			}
 		}},
 		{"64 KiB of PINGREQ", router.Limits{}, func(w *worst) {
 			ping := make([]byte, 64<<10)

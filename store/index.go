@@ -73,7 +73,10 @@ func (x *index) set(k Key, l location) (old location, replaced bool) {
 	if len(leaf) == cap(leaf) {
 		leaf = slices.Grow(leaf, max(1, min(len(leaf), 1<<leafBits-len(leaf))))
 	}
-	x.leaves[page] = slices.Insert(leaf, i, s)
+	leaf = append(leaf, s)
+	copy(leaf[i+1:], leaf[i:])
+	leaf[i] = s
+	x.leaves[page] = leaf
 	x.count++
 	return location{}, false
 }

@@ -71,6 +71,10 @@ func (w *wal) load(each func(k Key, size int, value []byte) error) error {
 			err = each(k, int(l.units)*unitBytes-recordHeadBytes, nil)
 			return err == nil
 		}
+		if v, ok := w.early.find(l); ok {
+			err = each(k, len(v), v)
+			return err == nil
+		}
 		var raw, v []byte
 		if raw, err = near.view(s, int64(l.off), int(l.units)*unitBytes); err == nil {
 			if v, err = w.valueOf(raw, s, k, l); err == nil {
@@ -79,6 +83,7 @@ func (w *wal) load(each func(k Key, size int, value []byte) error) error {
 		}
 		return err == nil
 	})
+	w.early = early{}
 	return err
 }
 

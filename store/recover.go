@@ -206,6 +206,7 @@ const segmentsAhead = 2
 // next.
 func (r *recovery) apply() error {
 	w := r.wal
+	w.early.chunks = map[uint32][]earlyChunk{}
 	for i, s := range w.log {
 		until := w.lsn
 		if i+1 < len(w.log) {
@@ -220,6 +221,9 @@ func (r *recovery) apply() error {
 				return err
 			}
 			w.apply(s, records, off+batchHeadBytes)
+			if !w.conf.look {
+				w.early.collect(s.seq, uint32(off+batchHeadBytes), records, max(earlyBytes, int(w.index.bytes()/2)))
+			}
 			next = h.lsn + 1
 			return nil
 		})

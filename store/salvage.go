@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"sort"
 )
 
@@ -154,10 +153,16 @@ func (v *salvage) inOrder() {
 		a, b := &v.batches[i], &v.batches[j]
 		return cmp.Or(cmp.Compare(a.lsn, b.lsn), cmp.Compare(b.segment.seq, a.segment.seq)) < 0
 	})
-	v.batches = slices.CompactFunc(v.batches, func(a, b foundBatch) bool { return a.lsn == b.lsn })
 	if len(v.batches) == 0 {
 		return
 	}
+	once := v.batches[:1]
+	for _, b := range v.batches[1:] {
+		if b.lsn != once[len(once)-1].lsn {
+			once = append(once, b)
+		}
+	}
+	v.batches = once
 	tail := v.batches[len(v.batches)-1].tail
 	kept := v.batches[:0]
 	for _, b := range v.batches {

@@ -198,8 +198,8 @@ func (s *Store) Seal(done func(error)) bool {
 	if s.busy || s.closed {
 		return false
 	}
-	s.busy = true
-	s.jobs <- job{s.open, done} // has room: there is never more than one
+	s.busy, s.wal.early = true, early{} // who did not load will not
+	s.jobs <- job{s.open, done}         // has room: there is never more than one
 	s.open, s.spare = s.spare[:0], nil
 	return true
 }

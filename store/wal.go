@@ -36,6 +36,7 @@ type wal struct {
 	short   error  // why there are too few free segments, nil if there are enough
 	failed  error
 
+	early early // of the start, until Load
 	stats counters
 }
 

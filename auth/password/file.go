@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -215,7 +214,14 @@ func (f *File) Set(user, text string) error {
 // Delete removes all lines of a user and says whether there was one.
 func (f *File) Delete(user string) bool {
 	before := len(f.lines)
-	f.lines = slices.DeleteFunc(f.lines, func(l line) bool { return l.user == user && user != "" })
+	kept := f.lines[:0]
+	for _, l := range f.lines {
+		if l.user != user || user == "" {
+			kept = append(kept, l)
+		}
+	}
+	clear(f.lines[len(kept):])
+	f.lines = kept
 	clear(f.users)
 	for i, l := range f.lines {
 		if _, twice := f.users[l.user]; l.user != "" && !twice {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -39,8 +38,13 @@ type Result struct {
 }
 
 // Refused are the notes that forbid to serve the configuration.
-func (r *Result) Refused() []Note {
-	return slices.DeleteFunc(slices.Clone(r.Notes), func(n Note) bool { return !n.Refuses })
+func (r *Result) Refused() (list []Note) {
+	for _, n := range r.Notes {
+		if n.Refuses {
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 // Read reads a mosquitto.conf and the directories that it includes. Relative
