@@ -54,6 +54,8 @@ type Who struct {
 // condition is one of `user NAME`, `client GLOB`, `address CIDR`, `role NAME`,
 // `anonymous`, `everyone`, perhaps with `not` before it.
 type condition struct {
+	_ [0]func() // not to be compared, which would be program
+
 	word   string
 	name   string
 	prefix netip.Prefix
