@@ -7,7 +7,8 @@ package router
 
 const (
 	heldFor      = int64(1e9) // ns that one waits at least
-	heldTurnMost = 16         // that are read from again in one look; see memoryTrimEvery
+	heldEvery    = int64(1e8) // ns between two looks for those who have waited for so long
+	heldTurnMost = 16         // of them that are read from again in one look
 )
 
 // heldClient is a client that is not read from.

@@ -1,9 +1,5 @@
 package router
 
-import (
-	"sort"
-)
-
 // memoryLevel says how near the broker is to Limits.MemoryBytesMax, and what is
 // done about it. Each level does what those before it do.
 type memoryLevel int
@@ -24,8 +20,6 @@ var memoryFrom = [...]int64{memoryTrim: 70, memoryHold: 80, memoryRefuse: 90}
 const (
 	memoryBack       = 3           // percent below which a level ends
 	memoryCalm       = int64(6e10) // ns without any level before it is said that there is enough again
-	memoryTrimEvery  = int64(1e8)  // ns between two looks for the largest backlogs
-	memoryTrimMost   = 16          // backlogs that are cut in one look
 	clientBytes      = 1_000       // rough costs, for the account; bench says what they are
 	sessionBytes     = 600
 	filterBytes      = 170 // beside its text and what the index has of it
@@ -36,10 +30,11 @@ const (
 // memory is the account.
 type memory struct {
 	level     memoryLevel
-	told      memoryLevel  // the highest that was told since there was enough
-	calmAt    int64        // when it is told that there is enough; 0: not now
-	trimAt    int64        // when backlogs may be looked for again
+	told      memoryLevel // the highest that was told since there was enough
+	calmAt    int64       // when it is told that there is enough; 0: not now
+	trim      trim
 	heldBack  []heldClient // not read from, in the order in which they began to wait
+	turnsAt   int64        // when some of those may go on
 	elsewhere int64        // bytes that others told of with SetMemoryElsewhere
 	filters   int64        // bytes of the text of all filters
 	aliases   int64        // bytes of Topic Aliases, both ways
@@ -90,13 +85,16 @@ func (r *Router) checkMemory() (wake int64) {
 		r.letGo()
 	}
 	if level >= memoryTrim {
-		if r.now >= m.trimAt {
-			r.trim(used - limit/100*(memoryFrom[memoryTrim]-memoryBack))
+		if r.now >= m.turnsAt {
 			r.takeTurns()
-			m.trimAt = r.after(memoryTrimEvery)
+			m.turnsAt = r.after(heldEvery)
 		}
-		return m.trimAt
+		if r.now >= m.trim.at && r.trimOn(used-limit/100*(memoryFrom[memoryTrim]-memoryBack)) {
+			return r.now
+		}
+		return min(m.trim.at, m.turnsAt)
 	}
+	m.trim.end()
 	return wake
 }
 
@@ -130,43 +128,6 @@ func (l memoryLevel) String() string {
 		return "new connections are refused"
 	}
 	return "enough again"
-}
-
-// trim cuts the largest backlogs by about so many bytes: QoS 0 first, then the
-// oldest of the others.
-func (r *Router) trim(excess int64) {
-	type backlog struct {
-		s     *Session
-		bytes int
-	}
-	var largest []backlog
-	for _, s := range r.sessions {
-		n, waiting := s.inMemory()
-		if b := s.late.bytes + waiting + (s.late.n+n)*messageOverBytes + (s.waiting()-n)*onDiskBytes; b > 0 {
-			largest = append(largest, backlog{s, b})
-		}
-	}
-	sort.Slice(largest, func(i, j int) bool {
-		a, b := &largest[i], &largest[j]
-		if a.bytes != b.bytes {
-			return a.bytes > b.bytes
-		}
-		return compareText(a.s.id, b.s.id) < 0 // the same in every run
-	})
-	for _, b := range largest[:min(len(largest), memoryTrimMost)] {
-		r.stats.Trims++
-		for cut := 0; cut < (b.bytes+1)/2 && excess > 0; {
-			n := r.cutOne(b.s)
-			if n == 0 {
-				break
-			}
-			cut += n
-			excess -= int64(n)
-		}
-		if excess <= 0 {
-			return
-		}
-	}
 }
 
 func compareText(a, b string) int {
