@@ -6,7 +6,7 @@ type memoryLevel int
 
 const (
 	memoryEasy   memoryLevel = iota
-	memoryTrim               // the largest backlogs are cut, oldest messages first
+	memoryTrim               // the largest backlogs are cut, QoS 0 first, then as queueFull says
 	memoryHold               // publishers of QoS 1 and 2 are read from in turns only, so that few acknowledgements leave
 	memoryRefuse             // no new connections, nothing new is retained
 )
@@ -143,10 +143,12 @@ func compareText(a, b string) int {
 // cutOne drops the message that s can do without most easily, or puts on disk
 // only what is there, and returns the bytes that it had.
 func (r *Router) cutOne(s *Session) int {
-	var d delivery
 	switch {
 	case s.late.n > 0:
-		d = r.popLate(s)
+		d := r.popLate(s)
+		n := d.msg.bytes() + messageOverBytes
+		r.dropWaiting(s, DropMemory, d)
+		return n
 	case s.kept != nil && r.keep.accepts() == nil: // what is not durable yet will be at the next look
 		if n := r.shelveWindow(s); n > 0 {
 			return n
@@ -155,17 +157,10 @@ func (r *Router) cutOne(s *Session) int {
 			return n
 		}
 		return r.cutCold(s)
-	case s.queue.n > 0:
-		d = s.dequeue()
-	case s.onShelf() != nil && s.onShelf().fresh.n > 0 && s.onShelf().cold.n == 0:
-		d = r.popFresh(s.onShelf())
-	default:
-		return r.cutNone(s)
+	case s.queue.n > 0, s.onShelf() != nil && s.onShelf().fresh.n > 0 && s.onShelf().cold.n == 0:
+		return r.cutInMemory(s)
 	}
-	n := d.msg.bytes() + messageOverBytes
-	r.dropWaiting(s, DropMemory, d)
-	s.clearShelf()
-	return n
+	return r.cutNone(s)
 }
 
 // cutCold drops the oldest message of s that is on disk only, for the little that

@@ -184,6 +184,9 @@ func (s *sys) putLimits(st *Stats, number func(name string, n uint64)) {
 			number("limits/"+row.Name, n)
 		}
 	}
+	if st.ThrownOut > 0 {
+		number("limits/queue-full", st.ThrownOut)
+	}
 	if r := s.r; r.limits.MemoryBytesMax > 0 {
 		number("memory/limit", uint64(r.limits.MemoryBytesMax))
 		number("memory/used", uint64(r.MemoryUsed()))
