@@ -2,11 +2,14 @@ package router_test
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/router"
+	"github.com/loopmq/loopmq/store"
 )
 
 // full is a router with a policy, and room for two messages in a queue.
@@ -169,6 +172,45 @@ func TestQueueFullUnderMemoryPressure(t *testing.T) {
 		}
 		if first != want[0] || last != want[1] {
 			t.Errorf("policy %d: %s … %s of %d, want %s … %s", policy, words[0], last, len(words), want[0], want[1])
+		}
+	}
+}
+
+// Where the store takes nothing, what is not on the disk is cut as the policy
+// says, too.
+func TestQueueFullWithAFullStore(t *testing.T) {
+	for policy, want := range map[router.QueueFull]string{
+		router.QueueDropOldest: "8",
+		router.QueueDropNewest: "1",
+	} {
+		d := startDurable(t, router.Config{QueueFull: policy, Limits: router.Limits{
+			MemoryBytesMax: 1_000_000, QueuedWindowMax: 1, InflightMax: 1,
+		}}, store.NewMem(), 1_700_000_000e9)
+		d.away("s", "t")
+		p := d.connect("p", true)
+		p.take()
+		for i := range 8 {
+			p.feed(packet(0x32, str("t"), "\x00", string(rune(i+1)), strconv.Itoa(i+1)+strings.Repeat("x", 100)))
+		}
+		d.pass(func() { d.mem.Complete(store.ErrFull) })
+		d.pass(func() { d.r.SetMemoryElsewhere(701_000 - d.r.MemoryUsed()) })
+		d.sleep(0.2)
+		if n := d.r.Stats().Dropped[router.DropMemory]; n == 0 {
+			t.Fatalf("policy %d: nothing is cut", policy)
+		}
+		d.r.SetMemoryElsewhere(0)
+		d.sleep(1.1)
+		d.flush()
+		s := d.connect("s", false)
+		var got []string
+		for range 10 {
+			for _, x := range s.received() {
+				got = append(got, x[:1])
+			}
+			d.flush()
+		}
+		if !slices.Contains(got, want) || len(got) >= 8 {
+			t.Errorf("policy %d: %s are left, want %s among them", policy, got, want)
 		}
 	}
 }
