@@ -128,6 +128,7 @@ func (l *epoll) callDrained() {
 		}
 	}
 	if l.drained == nil {
+		clear(list)
 		l.drained = list[:0]
 	}
 }
@@ -197,16 +198,16 @@ func (l *epoll) reap() bool {
 
 func (l *epoll) bury(c *conn) {
 	invariant.Check(l.slots.conns[c.slot] == c, "slot %d reaped twice", c.slot)
+	if c.dirty { // left over by a flush
+		c.flush()
+	}
 	if c.blocked {
 		c.blocked = false
 		l.blocked--
 	}
-	if c.dirty { // left over by a flush
-		c.flush()
-	}
 	c.dropOutput()
 	c.dropTail()
-	closeSocket(int(c.fd), c.cause, l.arena[:l.lim.ReadBytes])
+	l.closeSocket(int(c.fd), c.cause)
 	l.slots.give(c.slot)
 	l.stats.Conns--
 	l.sockets[c.socket].stats.Conns--
@@ -220,14 +221,17 @@ func (l *epoll) bury(c *conn) {
 const lingerReads = 16
 
 // closeSocket closes fd so that the peer gets our last words: closing with unread input would send a reset, which may
-// overtake them. What has arrived is read and thrown away first.
-func closeSocket(fd int, why error, scratch []byte) {
+// overtake them. What has arrived is read and thrown away first; not in the arena, where views of others may still lie
+// whose output is late.
+func (l *epoll) closeSocket(fd int, why error) {
 	if !errors.Is(why, io.EOF) && unix.Shutdown(fd, unix.SHUT_WR) == nil {
+		scratch := l.pool.Get(l.lim.ReadBytes)
 		for range lingerReads {
-			if n, errno := (calls{}).read(fd, scratch); errno != 0 || n <= 0 {
+			if n, errno := (calls{}).read(fd, scratch[:l.lim.ReadBytes]); errno != 0 || n <= 0 {
 				break
 			}
 		}
+		l.pool.Put(scratch)
 	}
 	unix.Close(fd)
 }
