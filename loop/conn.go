@@ -183,12 +183,13 @@ func (l *epoll) attach(fd int) *conn {
 
 // reap frees the slots of closed connections and tells their owners, as long as its share lasts. Closed may send to
 // others and close them: they are handled in the next pass, which then does not sleep. It reports whether there were any.
+// A stop closes all at once, and nobody has to wait for the end of the pass any more.
 func (l *epoll) reap() bool {
 	n := 0
 	for due, from := len(l.closing), l.clock(); n < due; {
 		n++
 		l.bury(l.closing[n-1])
-		if l.spent(from) {
+		if l.spent(from) && !l.stopping {
 			break
 		}
 	}
