@@ -41,6 +41,7 @@ type World struct {
 	view     []byte // what the router may look at now
 	drawn    uint64 // the last random number that the router got
 	passes   int
+	idle     int // passes in a row that the router wanted at once
 	numbered int // messages made so far
 
 	digest digest
@@ -169,7 +170,15 @@ func (w *World) pass() {
 	if w.err == nil && w.passes%w.plan.CheckEvery == 0 {
 		w.check()
 	}
+	if w.idle++; w.again || w.wake == 0 || w.wake > w.now+1 {
+		w.idle = 0
+	} else if w.idle > idleMost {
+		w.fail("the router has wanted to be called at once %d times in a row", w.idle)
+	}
 }
+
+// idleMost is more than what is done in pieces ever takes here.
+const idleMost = 1000
 
 func (w *World) check() {
 	if err := w.router.CheckInvariants(); err != nil {
