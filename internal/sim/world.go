@@ -238,6 +238,10 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 		}
 	case stepTime:
 		w.wake = w.router.EndPass()
+		for w.wake == w.now && w.model.overdue() { // sessions with many filters end in several passes
+			w.router.BeginPass(w.now)
+			w.wake = w.router.EndPass()
+		}
 		w.keepPromises()
 	case stepClosed:
 		c.handler.Closed(c.why)
