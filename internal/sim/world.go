@@ -108,8 +108,8 @@ func (w *World) advance(to int64) {
 			break
 		}
 		at := next + int64(w.lag.n(w.plan.LagMicros+1))*1000
-		if second := w.model.secondHeld(); second != 0 {
-			at = min(at, second-1)
+		if held := w.model.nextHeld(); held != 0 {
+			at = min(at, held-1)
 		}
 		w.now = max(w.now+1, at)
 		w.pass()
