@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"reflect"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/loop"
+	"github.com/loopmq/loopmq/router"
 )
 
 // askedEnv tells a test binary to be the broker.
@@ -28,7 +29,11 @@ func Asked() bool { return os.Getenv(askedEnv) != "" }
 type Held struct {
 	Clients, Sessions, Subscriptions, Retained, Queued, Inflight int
 
-	Conns      uint64
+	Conns         uint64
+	SlowTimeouts  uint64 // clients disconnected because they took nothing (0x97)
+	DroppedFull   uint64 // QoS 0 messages dropped because a client took too little
+	MemoryRefused uint64 // times that the memory limit has bitten
+
 	Goroutines int
 	HeapBytes  uint64 // after the last collection
 	Invariants string // what is broken of them; asked for with Thorough only
@@ -76,7 +81,7 @@ func Serve(urls []string, limits broker.Limits) error {
 		if q == Thorough {
 			debug.FreeOSMemory()
 		}
-		h, err := holdings(b.Do, q)
+		h, err := holdings(b, q)
 		if err != nil {
 			return err
 		}
@@ -91,20 +96,18 @@ func Serve(urls []string, limits broker.Limits) error {
 	return <-ended
 }
 
-// holdings asks the router and the loop, on the loop. Its type parameters stand for types of packages that are not
-// imported here.
-func holdings[R interface {
-	Stats() P
-	CheckInvariants() error
-}, P, S any](do func(context.Context, func(R, S)) error, q Question) (h Held, err error) {
+// holdings asks the router and the loop, on the loop.
+func holdings(b *broker.Broker, q Question) (h Held, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	err = do(ctx, func(r R, s S) {
-		stats, to := reflect.ValueOf(r.Stats()).Elem(), reflect.ValueOf(&h).Elem()
-		for _, name := range []string{"Clients", "Sessions", "Subscriptions", "Retained", "Queued", "Inflight"} {
-			to.FieldByName(name).SetInt(stats.FieldByName(name).Int())
+	err = b.Do(ctx, func(r *router.Router, s *loop.Stats) {
+		stats := r.Stats()
+		h = Held{
+			Clients: stats.Clients, Sessions: stats.Sessions, Subscriptions: stats.Subscriptions,
+			Retained: stats.Retained, Queued: stats.Queued, Inflight: stats.Inflight, Conns: s.Conns,
+			SlowTimeouts: stats.LimitHits[router.LimitSlowTimeout], DroppedFull: stats.Dropped[router.DropOutputFull],
+			MemoryRefused: stats.LimitHits[router.LimitMemory] + stats.Trims + stats.Held,
 		}
-		h.Conns = reflect.ValueOf(s).Elem().FieldByName("Conns").Uint()
 		if q != Thorough {
 			return
 		}

@@ -21,7 +21,6 @@ type Server struct {
 	mu    sync.Mutex
 	ask   *os.File
 	lines *bufio.Scanner
-	peak  int64
 }
 
 // Start starts this binary again as a broker with so many listeners.
@@ -72,21 +71,17 @@ func (s *Server) Ask(q Question) (h Held, err error) {
 }
 
 // Resident returns the memory of the broker's process, in bytes.
-func (s *Server) Resident() int64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
-	kb, _ := strconv.ParseInt(strings.Fields(rest + " 0")[0], 10, 64)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.peak = max(s.peak, kb<<10)
-	return kb << 10
-}
+func (s *Server) Resident() int64 { return s.status("VmRSS:") }
 
-// Peak is the most that Resident has returned.
-func (s *Server) Peak() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.peak
+// Peak is the most that it ever was, as the kernel has noted it.
+func (s *Server) Peak() int64 { return s.status("VmHWM:") }
+
+// status is a size from the kernel's account of the process.
+func (s *Server) status(key string) int64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
+	_, rest, _ := strings.Cut(string(text), key)
+	kb, _ := strconv.ParseInt(strings.Fields(rest + " 0")[0], 10, 64)
+	return kb << 10
 }
 
 // Descriptors counts the open files of the broker's process.
