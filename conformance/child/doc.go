@@ -2,6 +2,6 @@
 //
 // Owner: a Server belongs to the test that started it. Imports: broker, loop and router, in the child
 // only.
-// Start with: Asked and Serve in a TestMain, Start in a test, Server.Ask.
+// Start with: Asked and Serve in a TestMain, Start in a test, Server.Ask, Server.Restart.
 // Caveats: the figures of /proc are those of Linux.
 package child

@@ -4,11 +4,15 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
@@ -18,6 +22,12 @@ import (
 
 // askedEnv tells a test binary to be the broker.
 const askedEnv = "LOOPMQ_TEST_CHILD"
+
+// stateEnv is its state directory, addrsEnv are its addresses with a space between.
+const (
+	stateEnv = "LOOPMQ_TEST_STATE"
+	addrsEnv = "LOOPMQ_TEST_ADDRS"
+)
 
 // recordEnv is a file to record into, for loopmq replay.
 const recordEnv = "LOOPMQ_TEST_RECORD"
@@ -48,17 +58,20 @@ const (
 )
 
 // Serve is the broker's process: it prints the addresses of its listeners, answers each line that comes in by a line of
-// JSON, and ends with its input.
+// JSON, and ends with its input, or by SIGTERM.
 func Serve(urls []string, limits broker.Limits) error {
-	var listeners []broker.Listener
-	for _, u := range urls {
+	cfg := broker.Config{Limits: limits, ShutdownTimeout: time.Millisecond, StateDir: os.Getenv(stateEnv)}
+	addrs := strings.Fields(os.Getenv(addrsEnv))
+	for i, u := range urls {
+		if i < len(addrs) {
+			u = strings.Replace(u, "127.0.0.1:0", addrs[i], 1)
+		}
 		l, err := broker.ParseListener(u)
 		if err != nil {
 			return err
 		}
-		listeners = append(listeners, l)
+		cfg.Listeners = append(cfg.Listeners, l)
 	}
-	cfg := broker.Config{Listeners: listeners, Limits: limits, ShutdownTimeout: time.Millisecond}
 	if file := os.Getenv(recordEnv); file != "" {
 		cfg.Record = &broker.Recording{File: file, BytesMax: 8 << 30}
 	}
@@ -66,8 +79,10 @@ func Serve(urls []string, limits broker.Limits) error {
 	if err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(context.Background()) }()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	ended, asked := make(chan error, 1), make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
 	select {
 	case err := <-ended:
 		return err
@@ -76,6 +91,18 @@ func Serve(urls []string, limits broker.Limits) error {
 	for _, a := range b.Addrs() {
 		fmt.Println(a)
 	}
+	go func() { asked <- answer(b) }()
+	select {
+	case err := <-ended:
+		return err
+	case err := <-asked:
+		b.Shutdown()
+		return errors.Join(err, <-ended)
+	}
+}
+
+// answer answers questions as long as they come.
+func answer(b *broker.Broker) error {
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		q := Question(lines.Text())
 		if q == Thorough {
@@ -92,8 +119,7 @@ func Serve(urls []string, limits broker.Limits) error {
 			return err
 		}
 	}
-	b.Shutdown()
-	return <-ended
+	return nil
 }
 
 // holdings asks the router and the loop, on the loop.

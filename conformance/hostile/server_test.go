@@ -91,7 +91,7 @@ type server struct {
 
 func startServer(t *testing.T) *server {
 	t.Helper()
-	c, err := child.Start(len(doors))
+	c, err := child.Start(child.Options{Listeners: len(doors)})
 	if err != nil {
 		t.Fatal(err)
 	}
