@@ -289,6 +289,9 @@ func (c *conn) write(done int) int {
 
 // written takes n bytes off the queue's front.
 func (c *conn) written(done, n int) int {
+	if n > 0 {
+		c.wrote++
+	}
 	c.queued -= uint32(n)
 	for n > 0 {
 		s := &c.segs[done]

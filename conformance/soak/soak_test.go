@@ -159,7 +159,7 @@ func (c *crowd) restart(s *child.Server, by syscall.Signal) (*child.Server, erro
 
 // hear takes notice of what the broker says.
 func (c *crowd) hear(h child.Held) {
-	c.slowTimeouts.Store(h.SlowTimeouts)
+	c.closedInAll += h.SlowTimeouts - c.slowTimeouts.Swap(h.SlowTimeouts)
 	c.dropped = max(c.dropped, h.DroppedFull)
 }
 
@@ -186,6 +186,7 @@ func (c *crowd) judge(t *testing.T) {
 	if c.unproved() {
 		t.Errorf("%d slow readers were closed (reason 0x97), %d messages dropped because of slow readers; want both", c.slowClosed.Load(), c.dropped)
 	}
+	c.judgeSlow(t)
 }
 
 func mb(n int64) float64 { return float64(n) / 1e6 }
