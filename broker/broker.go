@@ -176,7 +176,8 @@ func (b *Broker) Run(ctx context.Context) error {
 			}
 			close(b.ready)
 		},
-		BeginPass: func(now int64) { begin(now); b.frames.BeginPass() },
+		BeginPass: begin,
+		ViewsAge:  func() { b.router.ViewsAge(); b.frames.ViewsAge() },
 		EndPass:   b.endPass,
 		Stopping:  stopping,
 	})

@@ -20,29 +20,45 @@ type conn struct {
 
 	segs []segment // unsent output, oldest first; nil when there is none
 	tail []byte    // received and not consumed; from the pool
-	next *conn     // in the dirty list
+	next *conn     // in the list that it is dirty in
 
 	queued uint32 // bytes in segs; a frame has at most 256 MiB
 	fd     int32
 	slot   uint32
 	gen    uint32
-	armed  uint8 // events that the kernel watches
-	grown  uint8 // doublings of the first output chunk that the last flush would have filled
 	socket int16 // index of the listening socket that it came through
+	age    uint8 // of views, when it became dirty
+	armed  uint8 // events that the kernel watches
+	load   load  // what its last turn was like
+	grown  uint8 // doublings of the first output chunk that the last flush would have filled
 
 	views     bool // segs may hold views
-	dirty     bool // in the dirty list
+	dirty     bool // in a list of connections to flush
 	closed    bool // marked by Close
 	failed    bool // a write failed; what was received before is still read, then that closes the connection
 	paused    bool
 	blocked   bool // waits for EPOLLOUT
 	retry     bool // tail is due again although nothing new came
-	listed    bool // in l.again or l.late
-	heavy     bool // its last turn was long: the next one comes behind those of others
+	listed    bool // in l.again or l.heavies
 	wantLow   bool // Drained is owed once queued is low
 	lowListed bool // in l.drained
 
 	wrote uint8 // calls in which the kernel took something, modulo 256; with it a conn has 128 bytes
+}
+
+// load is what the last turn of a connection was like.
+type load uint8
+
+const (
+	heavy load = 1 << iota // long: the next one comes behind those of others
+	wide                   // it made others send many times what came
+)
+
+func (c *conn) setLoad(kind load, is bool) {
+	c.load &^= kind
+	if is {
+		c.load |= kind
+	}
 }
 
 // ID implements Conn.
@@ -98,21 +114,15 @@ func (c *conn) Close(why error) {
 	c.touch()
 }
 
-// touch puts c on the list of connections to flush at the end of the pass.
+// touch puts c on the list of connections to flush from the end of the pass on.
 //
 // hot: no allocation.
 func (c *conn) touch() {
 	if c.dirty {
 		return
 	}
-	c.dirty = true
-	l := c.l
-	if l.dirtyHead == nil {
-		l.dirtyHead = c
-	} else {
-		l.dirtyTail.next = c
-	}
-	l.dirtyTail = c
+	c.dirty, c.age = true, c.l.age
+	c.l.dirty.push(c)
 }
 
 // callDrained tells owners that their output fell to the low-water mark.
@@ -202,6 +212,9 @@ func (l *epoll) bury(c *conn) {
 	if c.blocked {
 		c.blocked = false
 		l.blocked--
+	}
+	if c.dirty { // left over by a flush
+		c.flush()
 	}
 	c.dropOutput()
 	c.dropTail()

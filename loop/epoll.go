@@ -53,20 +53,35 @@ type epoll struct {
 
 	slots slotTable[conn]
 
-	arena   []byte   // reads of a pass land here, see input.go
-	pos     int      // first byte not named by a view
-	reading bool     // Data is being called: SendView may keep views
-	viewed  bool     // SendView kept a view since reading was set
-	retired [][]byte // input memory of single connections that views point into, given back after the flush
+	arena   []byte // reads of a pass land here, see input.go
+	pos     int    // first byte not named by a view
+	reading bool   // Data is being called: SendView may keep views
+	viewed  bool   // SendView kept a view since reading was set
+	sent    uint64 // bytes queued on all connections, ever
+	sends   uint64 // and in how many sends
 
-	dirtyHead, dirtyTail *conn   // connections with output to flush or interest to change
-	closing              []*conn // to reap at the end of the pass
-	again                []*conn // to visit in the next pass without an event
-	late                 []*conn // to visit behind the others
-	drained              []*conn // Drained is due
-	spareSegs            [][]segment
-	iov                  [iovMax]unix.Iovec
-	blocked              int // connections that wait for EPOLLOUT
+	age         uint8 // of views, see views.go
+	swollen     bool  // a connection has gathered much output since the age began
+	holding     bool  // who multiplies what it sends is not read from in this pass
+	gathering   bool  // one of them has more to say, of what it was read
+	gathered    int   // passes of the age in which that was so
+	views       held  // what views of this age point into
+	olderViews  held  // and of the one before
+	heldBytes   int   // in both
+	spareArenas [][]byte
+
+	dirty     connList // connections that have output to flush or interest to change since this pass
+	late      connList // and since earlier ones
+	readsThen uint64   // Stats.Reads at the last flush
+	bytesThen uint64   // and Stats.BytesIn
+	sendsThen uint64   // sends at the beginning of the pass
+	closing   []*conn  // to reap at the end of the pass
+	again     []*conn  // to visit in the next pass without an event
+	heavies   []*conn  // to visit before the kernel is asked who else is there
+	drained   []*conn  // Drained is due
+	spareSegs [][]segment
+	iov       [iovMax]unix.Iovec
+	blocked   int // connections that wait for EPOLLOUT
 
 	sockets   []*Socket // by index; nil = free
 	reserve   int       // descriptor kept for shedding, -1 = none
@@ -160,20 +175,20 @@ func (l *epoll) open() error {
 
 // pass is one turn of the loop. The order is the design:
 //
-//	late    heavy connections, who then wait until all others were asked
+//	heavies those whose turns are long, who then wait until all others were asked
 //	wait    until a socket, a post or the owner's deadline; no sleep while something capped or put off is left over
 //	read    what asked to be visited again, then the ready sockets: each once, at most ReadBytes
 //	posts   results of off-loop work, at most PassPosts
 //	EndPass the owner's timers: after reads, so that they see all that was caused
-//	flush   after EndPass, so that the output of timers leaves in the same system call
+//	flush   after EndPass, so that the output of timers leaves in the same system call; what is over the budget waits
 //	reap    last: until here a closed slot may still be named by a post of this pass
 //
-// Each kind of work lasts as long as its share, see share_linux.go.
+// Each kind of work lasts as long as its share, see share_linux.go, and flush as its budget, see flush.go.
 func (l *epoll) pass() {
 	l.stats.Passes++
-	if len(l.late) > 0 {
+	if l.queueHeavies(); len(l.heavies) > 0 {
 		l.begin()
-		l.visitLate()
+		l.visitHeavies()
 		l.poll()
 	} else {
 		l.wait()
@@ -191,8 +206,10 @@ func (l *epoll) pass() {
 	l.finishStop()
 }
 
-// begin sets the clock of a pass.
+// begin sets the clock of a pass, and what holds for all who are read from in it.
 func (l *epoll) begin() {
+	l.holding = l.swollen && l.late.n > 0
+	l.sendsThen, l.gathering = l.sends, false
 	last := l.now
 	l.now = l.clock()
 	l.at = l.now
@@ -242,6 +259,7 @@ func (l *epoll) sleep() {
 			return
 		}
 	}
+	l.dropSpares()
 	from := l.clock()
 	l.ready = l.calls().sleep(l.epfd, l.events, l.timeout())
 	l.lively = l.lingers && l.clock()-from < lingerMsec*nanosPerMsec
@@ -249,7 +267,7 @@ func (l *epoll) sleep() {
 
 // busy tells whether work is left over that no event will announce.
 func (l *epoll) busy() bool {
-	return l.dirtyHead != nil || len(l.again) > 0 || len(l.late) > 0 || l.next < l.ready || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
+	return l.dirty.n > 0 || l.late.n > 0 || len(l.again) > 0 || len(l.heavies) > 0 || l.next < l.ready || len(l.drained) > 0 || len(l.closing) > 0 || l.posts.waiting()
 }
 
 // stopAsked tells whether Stop was called and the loop has not acted on it.

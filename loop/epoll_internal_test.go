@@ -9,6 +9,7 @@ import (
 	"net"
 	"runtime"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -51,9 +52,10 @@ func pair(t testing.TB, l *epoll) (*scripted, *conn, int) {
 	}
 	s := &scripted{}
 	l.hooks.Accept = func(c Conn, _ Peer) Handler { s.c = c; return s }
-	socket := &Socket{spec: Listener{Name: "pair"}, sys: socketSys{fd: -1}}
-	l.socketIndex(socket)
-	l.admit(socket, fds[0], &unix.SockaddrUnix{})
+	if len(l.sockets) == 0 {
+		l.socketIndex(&Socket{spec: Listener{Name: "pair"}, sys: socketSys{fd: -1}})
+	}
+	l.admit(l.sockets[0], fds[0], &unix.SockaddrUnix{})
 	return s, s.c.(*conn), fds[1]
 }
 
@@ -113,6 +115,13 @@ func TestIdleConnectionHoldsNoMemory(t *testing.T) {
 	l.pass()
 	if c.segs != nil || c.tail != nil || l.pool.InUse() != 0 {
 		t.Fatalf("segments %v, tail %v, %d bytes of the pool", c.segs, c.tail, l.pool.InUse())
+	}
+}
+
+// A byte more, and each connection takes 144.
+func TestConnectionFitsItsAllocationClass(t *testing.T) {
+	if size := unsafe.Sizeof(conn{}); size > 128 {
+		t.Errorf("a connection takes %d bytes, want at most 128", size)
 	}
 }
 

@@ -54,7 +54,8 @@ type evioLoop struct {
 	open      int       // connections between evio's Opened and Closed
 	early     []*evConn // opened before the control connection
 	closing   []*evConn // Closed is due at the end of the pass
-	dirty     []*evConn // output to hand to evio at the end of the pass
+	dirty     []*evConn // output to hand to evio from the end of the pass on
+	late      []*evConn // left over by earlier passes
 	waiting   []*evConn // more output, or Drained, when evio has sent what it has
 	again     []*evConn // resumed: the tail is due
 	lingering []*evConn // closed by us, not yet by evio

@@ -33,7 +33,7 @@ type evConn struct {
 	told    bool // Closed was called
 	gone    bool // evio has closed it
 	paused  bool
-	dirty   bool // in e.dirty
+	dirty   bool // in e.dirty or e.late
 	waits   bool // in e.waiting
 	listed  bool // in e.again
 	wantLow bool // Drained is owed once little is queued

@@ -193,6 +193,8 @@ func (e *evioLoop) beginPass() {
 // endPass closes a pass. The output of current leaves as the answer to its own event, that of others by waking them.
 func (e *evioLoop) endPass(current *evConn) {
 	wake := e.hooks.EndPass()
+	e.hooks.ViewsAge() // views were copied at once
+	e.hooks.ViewsAge()
 	for len(e.closing) > 0 { // Closed may close others
 		list := e.closing
 		e.closing = nil
@@ -201,24 +203,47 @@ func (e *evioLoop) endPass(current *evConn) {
 			c.tellClosed()
 		}
 	}
-	ring := len(e.again) > 0
-	for _, c := range e.dirty {
+	if e.wakeDirty(current) || len(e.again) > 0 {
+		e.posts.rouse()
+	}
+	e.setTimer(wake)
+}
+
+// wakeDirty has output given to evio: of those with new output and of those that earlier passes left over, half of the
+// budget each, and what one of them does not need is for the other. It reports whether somebody was woken or is left.
+func (e *evioLoop) wakeDirty(current *evConn) bool {
+	half := (e.lim.FlushConns + 1) / 2
+	left := e.wakeSome(&e.late, half, current)
+	left = e.wakeSome(&e.dirty, e.lim.FlushConns-half+left, current)
+	left = e.wakeSome(&e.late, left, current)
+	if len(e.dirty) > 0 {
+		e.stats.PartFlushes++
+		e.late = append(e.late, e.dirty...)
+		clear(e.dirty)
+		e.dirty = e.dirty[:0]
+	}
+	return left < e.lim.FlushConns || len(e.late) > 0
+}
+
+// wakeSome takes up to n connections that must be woken off the list, and returns how many of n are left.
+func (e *evioLoop) wakeSome(list *[]*evConn, n int, current *evConn) int {
+	done := 0
+	for ; n > 0 && done < len(*list); done++ {
+		c := (*list)[done]
 		c.dirty = false
 		switch {
 		case c == current || c.gone:
 		case c.out.Len() == 0:
 			c.ec.Wake()
-			ring = true
+			n--
 		default:
 			c.wait()
 		}
 	}
-	clear(e.dirty)
-	e.dirty = e.dirty[:0]
-	if ring {
-		e.posts.rouse()
-	}
-	e.setTimer(wake)
+	rest := copy(*list, (*list)[done:])
+	clear((*list)[rest:])
+	*list = (*list)[:rest]
+	return n
 }
 
 // setTimer rings at the owner's deadline or our own, whichever is first.

@@ -12,9 +12,9 @@ import (
 
 // How input is held.
 //
-// Every read of a pass lands in the arena, behind the last bytes that a view names; a read that gave no view is
-// overwritten by the next one. When the arena is full, all output is flushed in mid-pass, which ends every view, and
-// reading starts over at its beginning.
+// Every read lands in the arena, behind the last bytes that a view names; a read that gave no view is overwritten by the
+// next one. When all views have ended, as they do with every pass that writes all of its output, reading starts over at
+// its beginning. When the arena is full before that, another one takes its place (see views.go).
 //
 // A short unconsumed tail is kept in memory of the connection and put before the next read. A tail longer than
 // tailCopyMax is a large packet on its way: what follows is read straight behind it, more at a time than else, into
@@ -34,7 +34,7 @@ const (
 // hot: no allocation while no tail is left.
 func (l *epoll) readable(c *conn) {
 	switch {
-	case c.closed || c.paused:
+	case c.closed || c.paused || l.mustWait(c):
 	case c.retry && len(c.tail) > 0:
 		c.retry = false // without reading: a handler that takes little at a time must not gather more and more
 		l.deliverOwn(c)
@@ -51,8 +51,7 @@ func (l *epoll) readable(c *conn) {
 func (l *epoll) readArena(c *conn) {
 	kept := len(c.tail)
 	if l.pos+kept+l.lim.ReadBytes > len(l.arena) {
-		l.stats.MidFlushes++
-		l.flush()
+		l.newArena()
 	}
 	area := l.arena[l.pos:]
 	n := l.read(c, area[kept:kept+l.lim.ReadBytes])
@@ -108,7 +107,7 @@ func (l *epoll) deliverOwn(c *conn) {
 		c.keepTail(left)
 	}
 	if viewed {
-		l.retired = append(l.retired, whole)
+		l.retire(whole)
 	} else {
 		l.pool.Put(whole)
 	}
@@ -119,8 +118,14 @@ func (l *epoll) deliverOwn(c *conn) {
 // hot: no allocation.
 func (l *epoll) deliver(c *conn, view []byte) (used int, viewed bool) {
 	l.reading, l.viewed = true, false
+	sent, others, last := l.sent, l.dirty.n, l.dirty.tail
 	used, err := c.h.Data(view)
 	l.reading = false
+	c.setLoad(wide, l.sent-sent > uint64(wideFactor*max(used, 0)))
+	if c.load&wide != 0 {
+		l.late.take(&l.dirty, others, last)
+		l.gathering = l.gathering || c.retry
+	}
 	if used < 0 || used > len(view) {
 		invariant.Check(false, "Data used %d of %d bytes", used, len(view))
 	}
@@ -176,17 +181,4 @@ func (c *conn) dropTail() {
 		c.l.pool.Put(c.tail)
 		c.tail = nil
 	}
-}
-
-// endViews ends the life of every view: their output is written, copied or dropped.
-func (l *epoll) endViews() {
-	if invariant.On {
-		invariant.Mangle(l.arena[:l.pos])
-	}
-	l.pos = 0
-	for i, b := range l.retired {
-		l.pool.Put(b)
-		l.retired[i] = nil
-	}
-	l.retired = l.retired[:0]
 }

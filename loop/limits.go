@@ -16,8 +16,20 @@ type Limits struct {
 	// more than this much handling.
 	ReadBytes int
 	// ArenaBytes is the area that the reads of one pass share, in bytes (1 MiB, at least 4 times ReadBytes). When it is
-	// full, output is flushed in mid-pass.
+	// full, another one takes its place.
 	ArenaBytes int
+	// FlushConns is the number of connections whose output is written in one pass (64: some 0.3 ms), or twice those that were read
+	// in it. The others have their turns in the following passes, which do not sleep. Counter: PartFlushes.
+	FlushConns int
+	// FlushBytes is the output written in one pass, in bytes (1 MiB), or twice what was read in it; the connection that
+	// reaches it is written to the end. Counter: PartFlushes.
+	FlushBytes int
+	// PassSends is the number of sends in one pass (32,768) from which on it does not read from connections any more that
+	// multiply what they send: they come first in the next one.
+	PassSends int
+	// ViewBytesMax is the memory of reads that is held because output that waits points into it, in bytes (8 MiB, at
+	// least ArenaBytes). Beyond it all output is flushed at one go. Counter: WholeFlushes.
+	ViewBytesMax int
 	// InputBytesMax is the largest unconsumed tail of one connection, in bytes (256 MiB + 5: the largest MQTT packet).
 	// Beyond it the connection is closed with ErrInputTooLong.
 	InputBytesMax int
@@ -41,6 +53,11 @@ func (l Limits) withDefaults() Limits {
 	fallback(&l.ReadBytes, 64<<10)
 	fallback(&l.ArenaBytes, 1<<20)
 	l.ArenaBytes = max(l.ArenaBytes, 4*l.ReadBytes)
+	fallback(&l.FlushConns, 64)
+	fallback(&l.FlushBytes, 1<<20)
+	fallback(&l.PassSends, 32_768)
+	fallback(&l.ViewBytesMax, 8<<20)
+	l.ViewBytesMax = max(l.ViewBytesMax, l.ArenaBytes)
 	fallback(&l.InputBytesMax, 256<<20+5)
 	fallback(&l.PassPosts, 1024)
 	fallback(&l.PostsMax, 65_536)
@@ -71,13 +88,15 @@ type Stats struct {
 	Refused  uint64 // closed because ConnsMax was reached or Hooks.Accept said no
 	Closed   uint64 // Closed called
 
-	Reads       uint64 // read calls that returned bytes
-	BytesIn     uint64
-	Writes      uint64 // write calls that took bytes
-	BytesOut    uint64
-	Blocked     uint64 // write calls that the kernel refused or cut short
-	MidFlushes  uint64 // flushes in mid-pass because the read arena was full
-	StaleEvents uint64 // events for a connection that was gone
+	Reads        uint64 // read calls that returned bytes
+	BytesIn      uint64
+	Writes       uint64 // write calls that took bytes
+	BytesOut     uint64
+	Blocked      uint64 // write calls that the kernel refused or cut short
+	MidFlushes   uint64 // flushes in mid-pass because the read arena was full
+	PartFlushes  uint64 // flushes that left output to the next pass
+	WholeFlushes uint64 // flushes of everything because Limits.ViewBytesMax was reached
+	StaleEvents  uint64 // events for a connection that was gone
 
 	OutputsRefused  uint64 // sends refused by the output limit
 	PostsRefused    uint64 // posts refused by PostsMax or because the engine had ended

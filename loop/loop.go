@@ -40,8 +40,8 @@ type Conn interface {
 	// Send queues a copy of frame. false: the output limit is reached and nothing was queued.
 	Send(frame []byte) bool
 	// SendView queues frame, which is part of the view handed to Data in this call, or of other memory that stays as it
-	// is until BeginPass, and keeps its capacity (so that neighbours can be joined). It is copied only if the kernel
-	// refuses it at the end of the pass.
+	// is until Hooks.ViewsAge was called twice, and keeps its capacity (so that neighbours can be joined). It is copied
+	// only if the kernel refuses it.
 	SendView(frame []byte) bool
 	// SendShared queues a copy of head, then body, which is retained until it is written.
 	SendShared(head []byte, body *buf.Ref) bool
@@ -90,6 +90,10 @@ type Hooks struct {
 	BeginPass func(now int64)
 	// EndPass runs what is due and returns the next deadline in the same clock; 0 means none.
 	EndPass func() (wake int64)
+	// ViewsAge is called between passes and between calls of Data, when all that SendView was given before the last
+	// call of it has left: whoever lends memory to SendView has two and changes them here. Twice in a row means that
+	// nothing is lent.
+	ViewsAge func()
 	// Stopping is called once, after Stop: the time to queue last words and close connections.
 	Stopping func()
 }
@@ -182,6 +186,9 @@ func (h Hooks) withDefaults() Hooks {
 	}
 	if h.EndPass == nil {
 		h.EndPass = func() int64 { return 0 }
+	}
+	if h.ViewsAge == nil {
+		h.ViewsAge = func() {}
 	}
 	if h.Stopping == nil {
 		h.Stopping = func() {}

@@ -11,13 +11,14 @@ import (
 )
 
 const (
-	iovMax       = 64       // segments in one writev: the kernel copies the vector first, and 64 fill a socket buffer
-	copyBytesMax = 512      // bytes below which copying is cheaper than a segment of its own
-	chunkMin     = 512      // first output chunk of a connection that sends little
-	chunkGrown   = 3        // doublings of it where the last flush was longer
-	chunkMax     = 16 << 10 // chunks double up to this; a longer frame gets one of its own
-	spareSegsMax = 1024     // queues kept for reuse
-	spareSegsCap = 256      // longer ones are left to the garbage collector
+	iovMax        = 64       // segments in one writev: the kernel copies the vector first, and 64 fill a socket buffer
+	copyBytesMax  = 512      // bytes below which copying is cheaper than a segment of its own
+	chunkMin      = 512      // first output chunk of a connection that sends little
+	chunkGrown    = 3        // doublings of it where the last flush was longer
+	chunkMax      = 16 << 10 // chunks double up to this; a longer frame gets one of its own
+	spareSegsMax  = 16 << 10 // queues kept for reuse
+	spareSegsIdle = 1024     // and while the loop sleeps
+	spareSegsCap  = 256      // longer ones are left to the garbage collector
 )
 
 // segment is a run of unsent bytes. It is a view into input memory if it has neither own nor ref.
@@ -143,6 +144,11 @@ func (c *conn) makeRoom(n, extra int) bool {
 // added accounts for n queued bytes.
 func (c *conn) added(n int) {
 	c.queued += uint32(n)
+	c.l.sent += uint64(n)
+	c.l.sends++
+	if int(c.queued) > c.l.lim.OutputLowBytes && !c.blocked {
+		c.l.swollen = true
+	}
 	c.touch()
 }
 
@@ -185,21 +191,6 @@ func (c *conn) push(s segment) {
 		c.segs = c.l.borrowSegs()
 	}
 	c.segs = append(c.segs, s)
-}
-
-// flush writes the output of every dirty connection and arms what is left. It ends all views.
-func (l *epoll) flush() {
-	for c := l.dirtyHead; c != nil; c = l.dirtyHead {
-		if l.dirtyHead = c.next; c.next == nil {
-			l.dirtyTail = nil
-		}
-		c.next, c.dirty = nil, false
-		c.flush()
-		if !c.closed {
-			c.watch()
-		}
-	}
-	l.endViews()
 }
 
 // flush writes until the queue is empty or the kernel refuses, and copies the views that remain.

@@ -32,7 +32,7 @@ func (l *epoll) spent(from int64) bool {
 
 // visit reads c now, or in its turn if it is heavy.
 func (l *epoll) visit(c *conn) {
-	if c.heavy && !l.rested {
+	if c.load&heavy != 0 && !l.rested {
 		l.putOff(c)
 		return
 	}
@@ -48,7 +48,7 @@ func (l *epoll) turn(c *conn) {
 	from, in := l.at, l.stats.BytesIn
 	l.readable(c)
 	l.at = l.clock()
-	c.heavy = c.listed || l.at-from > l.long && l.stats.BytesIn-in >= longBytes
+	c.setLoad(heavy, c.listed || l.at-from > l.long && l.stats.BytesIn-in >= longBytes)
 }
 
 // putOff queues c for a turn.
@@ -57,7 +57,7 @@ func (l *epoll) turn(c *conn) {
 func (l *epoll) putOff(c *conn) {
 	if !c.listed {
 		c.listed = true
-		l.late = append(l.late, c)
+		l.heavies = append(l.heavies, c)
 	}
 }
 
@@ -97,14 +97,29 @@ func (l *epoll) dispatchAll() {
 	}
 }
 
-// visitLate gives those who were put off their turns.
-func (l *epoll) visitLate() {
-	n := 0
-	for from := l.at; n < len(l.late) && (n == 0 || l.rested || l.at-from < l.share); n++ {
-		l.late[n].listed = false
-		l.turn(l.late[n])
+// queueHeavies has those who asked to be visited again, and are heavy, wait with their like.
+func (l *epoll) queueHeavies() {
+	kept := 0
+	for _, c := range l.again {
+		if c.load&heavy != 0 {
+			l.heavies = append(l.heavies, c)
+		} else {
+			l.again[kept] = c
+			kept++
+		}
 	}
-	l.late = behind(l.late, n)
+	clear(l.again[kept:])
+	l.again = l.again[:kept]
+}
+
+// visitHeavies gives those who were put off their turns. Who is put off again is not among them.
+func (l *epoll) visitHeavies() {
+	n, due := 0, len(l.heavies)
+	for from := l.at; n < due && (n == 0 || l.rested || l.at-from < l.share); n++ {
+		l.heavies[n].listed = false
+		l.turn(l.heavies[n])
+	}
+	l.heavies = behind(l.heavies, n)
 }
 
 // behind takes the first n off a list, whose memory stays.

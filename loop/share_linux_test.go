@@ -83,7 +83,7 @@ func TestEverythingIsReadAfterARest(t *testing.T) {
 		s, c, peer := pair(t, l)
 		defer unix.Close(peer)
 		s.data = func([]byte) { read++ }
-		c.heavy = i%2 == 0
+		c.setLoad(heavy, i%2 == 0)
 		peers = append(peers, peer)
 	}
 	unix.Write(peers[0], []byte("ping"))

@@ -51,7 +51,7 @@ func (l *epoll) shutdown() {
 		}
 		l.stats.Posted += uint64(l.posts.run(l.lim.PassPosts))
 		l.hooks.EndPass()
-		l.flush()
+		l.flushAll()
 		l.reap()
 		if l.stats.Conns == 0 && l.posts.end() {
 			return
@@ -71,7 +71,7 @@ func (l *epoll) release() {
 		}
 	}
 	l.epfd, l.reserve = -1, -1
-	l.arena = nil
+	l.arena, l.spareArenas = nil, nil
 }
 
 func (l *epoll) closeSockets() {

@@ -27,23 +27,25 @@ type fan struct {
 	made   uint16                        // which forms are in buf
 	forms  [formCount]struct{ a, b int } // where
 
-	pass     []byte            // forms with a PacketID, kept until the next pass
+	pass     []byte            // forms with a PacketID, which output may point into
+	older    []byte            // those of before
 	numbered [formCount][]byte // in pass
 	ids      [formCount]uint16 // their PacketIDs
 	with     uint16            // which forms are in numbered
 }
 
-// Bounds of the forms with a PacketID that are kept for a pass, in bytes: what
-// is beyond is copied for each subscriber.
+// Bounds of the forms with a PacketID that are kept until their output has left,
+// in bytes: what is beyond is copied for each subscriber.
 const (
 	passBytesMin = 16 << 10
 	passBytesMax = 256 << 10
 )
 
-// beginPass lets the forms of the last pass go: their output has left.
-func (f *fan) beginPass() {
-	invariant.Mangle(f.pass)
-	f.pass = f.pass[:0]
+// viewsAge lets the forms go that were made before the last call: their output
+// has left.
+func (f *fan) viewsAge() {
+	invariant.Mangle(f.older)
+	f.pass, f.older = f.older[:0], f.pass
 }
 
 func (f *fan) begin(p *publication) {
@@ -107,8 +109,8 @@ func (r *Router) form(v5 bool, qos byte, retain bool) []byte {
 }
 
 // shared returns the message as a packet with this PacketID that stays as it is
-// until the next pass, so that subscribers who are in step share it. nil: the
-// first that asked had another PacketID, or the pass has no room left.
+// until ViewsAge was called twice, so that subscribers who are in step share it.
+// nil: the first that asked had another PacketID, or there is no room left.
 //
 // hot: no allocation once the memory has grown.
 func (r *Router) shared(v5 bool, qos byte, retain bool, id uint16) []byte {

@@ -1,9 +1,5 @@
 package router
 
-import (
-	"sort"
-)
-
 // memoryLevel says how near the broker is to Limits.MemoryBytesMax, and what is
 // done about it. Each level does what those before it do.
 type memoryLevel int
@@ -24,8 +20,6 @@ var memoryFrom = [...]int64{memoryTrim: 70, memoryHold: 80, memoryRefuse: 90}
 const (
 	memoryBack       = 3           // percent below which a level ends
 	memoryCalm       = int64(6e10) // ns without any level before it is said that there is enough again
-	memoryTrimEvery  = int64(1e8)  // ns between two looks for the largest backlogs
-	memoryTrimMost   = 16          // backlogs that are cut in one look
 	clientBytes      = 1_000       // rough costs, for the account; bench says what they are
 	sessionBytes     = 600
 	filterBytes      = 170 // beside its text and what the index has of it
@@ -38,12 +32,12 @@ type memory struct {
 	level     memoryLevel
 	told      memoryLevel // the highest that was told since there was enough
 	calmAt    int64       // when it is told that there is enough; 0: not now
-	trimAt    int64       // when backlogs may be looked for again
-	heldBack  []*Client   // not read from
-	elsewhere int64       // bytes that others told of with SetMemoryElsewhere
-	filters   int64       // bytes of the text of all filters
-	aliases   int64       // bytes of Topic Aliases, both ways
-	pending   int64       // bytes of CONNECTs that wait for a verdict or for their turn
+	trim      trim
+	heldBack  []*Client // not read from
+	elsewhere int64     // bytes that others told of with SetMemoryElsewhere
+	filters   int64     // bytes of the text of all filters
+	aliases   int64     // bytes of Topic Aliases, both ways
+	pending   int64     // bytes of CONNECTs that wait for a verdict or for their turn
 }
 
 // MemoryUsed estimates what clients make the broker hold, in bytes: what is
@@ -90,12 +84,12 @@ func (r *Router) checkMemory() (wake int64) {
 		r.letGo()
 	}
 	if level >= memoryTrim {
-		if r.now >= m.trimAt {
-			r.trim(used - limit/100*(memoryFrom[memoryTrim]-memoryBack))
-			m.trimAt = r.after(memoryTrimEvery)
+		if r.now >= m.trim.at && r.trimOn(used-limit/100*(memoryFrom[memoryTrim]-memoryBack)) {
+			return r.now
 		}
-		return m.trimAt
+		return m.trim.at
 	}
+	m.trim.end()
 	return wake
 }
 
@@ -129,43 +123,6 @@ func (l memoryLevel) String() string {
 		return "new connections are refused"
 	}
 	return "enough again"
-}
-
-// trim cuts the largest backlogs by about so many bytes: QoS 0 first, then the
-// oldest of the others.
-func (r *Router) trim(excess int64) {
-	type backlog struct {
-		s     *Session
-		bytes int
-	}
-	var largest []backlog
-	for _, s := range r.sessions {
-		n, waiting := s.inMemory()
-		if b := s.late.bytes + waiting + (s.late.n+n)*messageOverBytes + (s.waiting()-n)*onDiskBytes; b > 0 {
-			largest = append(largest, backlog{s, b})
-		}
-	}
-	sort.Slice(largest, func(i, j int) bool {
-		a, b := &largest[i], &largest[j]
-		if a.bytes != b.bytes {
-			return a.bytes > b.bytes
-		}
-		return compareText(a.s.id, b.s.id) < 0 // the same in every run
-	})
-	for _, b := range largest[:min(len(largest), memoryTrimMost)] {
-		r.stats.Trims++
-		for cut := 0; cut < (b.bytes+1)/2 && excess > 0; {
-			n := r.cutOne(b.s)
-			if n == 0 {
-				break
-			}
-			cut += n
-			excess -= int64(n)
-		}
-		if excess <= 0 {
-			return
-		}
-	}
 }
 
 func compareText(a, b string) int {

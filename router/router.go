@@ -142,11 +142,14 @@ func (r *Router) BeginPass(now int64) {
 	if r.keep != nil {
 		r.keep.now = r.keep.wall()
 	}
-	r.fan.beginPass()
 	if r.sys.startedAt == 0 {
 		r.sys.startedAt, r.sys.sentAt = now, now
 	}
 }
+
+// ViewsAge says that all output has left that Conn.SendView was given before the
+// last call of it. An owner whose connections copy at once need not call it.
+func (r *Router) ViewsAge() { r.fan.viewsAge() }
 
 // EndPass does what is due and returns when it wants to be called next, in the
 // clock of BeginPass; 0 means not before something arrives.
@@ -222,8 +225,9 @@ func (r *Router) after(d int64) int64 {
 // clientList is a doubly linked list of all attached connections: their number
 // is not bounded by the router, and removal must not search.
 type clientList struct {
-	head *Client
-	n    int
+	head   *Client
+	cursor *Client // of a round, see trim.go
+	n      int
 }
 
 func (l *clientList) add(c *Client) {
@@ -236,6 +240,9 @@ func (l *clientList) add(c *Client) {
 }
 
 func (l *clientList) remove(c *Client) {
+	if l.cursor == c {
+		l.cursor = c.next
+	}
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else {

@@ -16,7 +16,7 @@ type Conn interface {
 	// nothing was queued; Drained follows once there is room.
 	Send(frame []byte) bool
 	// SendView queues frame without copying. frame must be part of the view
-	// that Data was called with, or stay as it is until the next BeginPass.
+	// that Data was called with, or stay as it is until ViewsAge was called twice.
 	SendView(frame []byte) bool
 	// SendShared queues a copy of head and, behind it, a share of body.
 	SendShared(head []byte, body *buf.Ref) bool

@@ -224,6 +224,7 @@ func (r *Router) endSession(s *Session) {
 // offlineList holds the sessions without a connection, longest away first.
 type offlineList struct {
 	head, tail *Session
+	cursor     *Session // of a round, see trim.go
 	n          int
 }
 
@@ -243,6 +244,9 @@ func (l *offlineList) add(s *Session) {
 }
 
 func (l *offlineList) remove(s *Session) {
+	if l.cursor == s {
+		l.cursor = s.next
+	}
 	if s.prev != nil {
 		s.prev.next = s.next
 	} else {

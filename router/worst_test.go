@@ -232,6 +232,38 @@ func BenchmarkWorst(b *testing.B) {
 			w.unmeasured()
 			w.data(p, all)
 		}},
+		{"memory pressure with 100,000 sessions", router.Limits{MemoryBytesMax: 1 << 30, SessionExpiry: time.Hour}, func(w *worst) {
+			for i := range 100_000 {
+				c := w.join(0)
+				w.data(c, []byte("\x82\x06\x00\x01\x00\x01t\x01"))
+				if i%2 == 0 {
+					w.time(func() { c.Closed(nil) })
+				}
+			}
+			w.data(w.join(2), []byte("\x32\x06\x00\x01t\x00\x01!"))
+			w.unmeasured()
+			w.r.SetMemoryElsewhere(900 << 20)
+			w.later(time.Second)
+			w.later(time.Second)
+		}},
+		{"memory pressure with 2 backlogs of 1,000,000 messages", router.Limits{
+			MemoryBytesMax: 1 << 30, SessionExpiry: time.Hour, QueuedMessagesMax: 1_000_000, QueuedBytesMax: 1 << 30,
+		}, func(w *worst) {
+			for range 2 {
+				c := w.join(0)
+				w.data(c, []byte("\x82\x06\x00\x01\x00\x01t\x01"))
+				w.time(func() { c.Closed(nil) })
+			}
+			p := w.join(2)
+			all := bytes.Repeat([]byte("\x32\x06\x00\x01t\x00\x01!"), 1000)
+			for range 1000 {
+				w.data(p, all)
+			}
+			w.unmeasured()
+			w.r.SetMemoryElsewhere(900 << 20)
+			w.later(time.Second)
+			w.later(time.Second)
+		}},
 	}
 	for _, row := range rows {
 		b.Run(row.name, func(b *testing.B) {

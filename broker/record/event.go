@@ -59,6 +59,8 @@ const (
 
 // Settings are what of router.Config can be written down.
 type Settings struct {
+	_ [0]func() // not to be compared, which would be program
+
 	Limits           router.Limits
 	ServerReference  string
 	ServerMoved      bool

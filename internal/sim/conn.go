@@ -48,6 +48,7 @@ type conn struct {
 	refusedAt   int64 // since when c.refused
 
 	why                     error
+	turn                    uint64 // when it became dirty
 	listed, dirty           bool
 	paused, closing, reaped bool
 	suspect                 bool // the client sent something that may be wrong
@@ -118,23 +119,25 @@ func (c *conn) SendView(frame []byte) bool {
 		return c.put(0, frame, nil) // outside of Data an engine copies
 	}
 	if at < 0 || at+len(frame) > len(view) || &view[at] != &frame[0] {
-		c.w.promises = append(c.w.promises, promise{frame, bytes.Clone(frame)})
+		c.w.promises = append(c.w.promises, promise{frame, bytes.Clone(frame), c.w.turn})
 	}
 	return c.put(0, frame, nil)
 }
 
-// promise is memory of the router's that must stay as it is for a pass.
-type promise struct{ frame, was []byte }
+// promise is memory of the router's that must stay as it is until the turn after
+// this one has ended.
+type promise struct {
+	frame, was []byte
+	turn       uint64
+}
 
 // keepPromises checks that it has.
 func (w *World) keepPromises() {
 	for _, p := range w.promises {
 		if !bytes.Equal(p.frame, p.was) {
-			w.fail("bytes given to SendView have changed within the pass")
+			w.fail("bytes given to SendView have changed before they have left")
 		}
 	}
-	clear(w.promises)
-	w.promises = w.promises[:0]
 }
 
 // put queues a packet, as package loop does: the kernel is asked before the
@@ -171,7 +174,7 @@ func (c *conn) put(extra int, head, body []byte) bool {
 
 func (c *conn) touch() {
 	if !c.dirty {
-		c.dirty = true
+		c.dirty, c.turn = true, c.w.turn
 		c.w.dirty = append(c.w.dirty, c)
 	}
 }

@@ -21,6 +21,7 @@ type Plan struct {
 	SmallChunks int // percent of writes that arrive in pieces
 	SmallReads  int // percent of reads that take a few bytes
 	LagMicros   int // longest time by which a pass is late, and gathers more
+	LateWrites  int // percent of outputs that a pass leaves to the next one
 	GapMicros   int // longest time between two operations
 	SleepMillis int // longest sleep; 0: any
 
@@ -127,6 +128,7 @@ func Draw(seed uint64) *Plan {
 		p.Ops = append(p.Ops, Op{uint8(kind), uint8(r.n(p.Clients)), uint32(r.next())})
 	}
 	p.drawStuck()
+	p.LateWrites = r.of(0, 0, 30, 80)
 	return p
 }
 

@@ -140,7 +140,7 @@ func (w *World) restart() {
 		c.closing, c.reaped, c.why = true, true, errGone
 	}
 	was := w.conns
-	w.conns, w.low, w.dying, w.ready, w.dirty = nil, nil, nil, nil, nil
+	w.conns, w.low, w.dying, w.ready, w.dirty, w.promises = nil, nil, nil, nil, nil, nil
 	_ = w.mem.Close()
 	w.mem = w.mem.Crash(store.FlightLost)
 	w.start()

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
@@ -21,12 +22,14 @@ type World struct {
 	ended    []int      // what the disk has done with since the last pass
 	model    model
 	clients  []*client
-	promises []promise // of this pass
+	promises []promise // that output points into
+	turn     uint64    // of promises
 	conns    []*conn   // in the order of dialling; closed ones are taken out
 	dialled  uint64
 
 	ids    rng   // the router's randomness
 	lag    rng   // how late the loop is
+	slow   rng   // what is written late
 	now    int64 // ns
 	wake   int64 // what EndPass said
 	events eventQueue
@@ -56,7 +59,7 @@ type sent struct {
 
 func newWorld(p *Plan) *World {
 	plan := *p // healing changes it
-	w := &World{plan: &plan, now: 1, digest: digestStart, lag: rng{p.Seed}, ids: rng{p.Seed}}
+	w := &World{plan: &plan, now: 1, digest: digestStart, lag: rng{p.Seed}, slow: rng{p.Seed + 1}, ids: rng{p.Seed}}
 	if p.Store {
 		w.mem = store.NewMem()
 	}
@@ -291,13 +294,36 @@ func (w *World) read(c *conn) {
 // order as when they are given one by one.
 func plain(b []byte) bool { return b[0]>>4 == publish && b[0]&1 == 0 }
 
-// flush moves output to the pipes.
+// flush moves output to the pipes, or leaves some of it to the next pass.
 func (w *World) flush() {
+	late := w.dirty[:0]
 	for _, c := range w.dirty {
+		if !c.closing && w.slow.percent(w.plan.LateWrites) {
+			late = append(late, c)
+			continue
+		}
 		c.dirty = false
 		c.flush()
 	}
-	w.dirty = w.dirty[:0]
+	clear(w.dirty[len(late):])
+	w.dirty = late
+	switch {
+	case len(late) == 0:
+		w.nextTurn()
+		w.nextTurn()
+	case late[0].turn == w.turn: // the one that waits longest
+		w.again = true
+		w.nextTurn()
+	default:
+		w.again = true
+	}
+}
+
+// nextTurn ends the promises of the turn before: what pointed there has left.
+func (w *World) nextTurn() {
+	w.promises = slices.DeleteFunc(w.promises, func(p promise) bool { return p.turn < w.turn })
+	w.turn++
+	w.router.ViewsAge()
 }
 
 // reap tells the router of closed connections, in the order of their closing.

@@ -57,7 +57,7 @@ type Options struct {
 	CloseCode func(why error) uint16
 	Limits    Limits
 	Pool      *buf.Pool // for output; default: one of its own
-	Frames    *Frames   // of the engine, whose owner calls BeginPass; nil: packets are copied into frames of their own
+	Frames    *Frames   // of the engine, whose owner calls ViewsAge; nil: packets are copied into frames of their own
 }
 
 // Door is what the WebSockets of one listener have in common. It belongs to the loop goroutine.

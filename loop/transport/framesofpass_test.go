@@ -17,7 +17,7 @@ func TestFramesOfAPass(t *testing.T) {
 	b.id = 1
 	view := make([]byte, 300) // is written to again, as the memory of reads may be
 	for pass := range 3 {
-		frames.BeginPass()
+		frames.ViewsAge()
 		for i := range 2000 {
 			body := view[:1+i%len(view)]
 			for k := range body {
@@ -64,7 +64,7 @@ func TestFramesAllocateNothing(t *testing.T) {
 	c, p := opened(t, transport.Options{Frames: frames})
 	packet := []byte("a packet")
 	if n := testing.AllocsPerRun(100, func() {
-		frames.BeginPass()
+		frames.ViewsAge()
 		p.c.SendView(packet)
 		c.sends, c.sent = c.sends[:0], c.sent[:0]
 	}); n > 0 {

@@ -1,0 +1,67 @@
+//go:build linux
+
+package router_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// TestTheLargestBacklogIsFoundInPieces: with many sessions a look at all of them takes several passes, in which sessions
+// come and go; what is cut is the largest backlog all the same, and in pieces.
+func TestTheLargestBacklogIsFoundInPieces(t *testing.T) {
+	const sessions, limit = 5000, 32 << 20
+	w := newWorst(t, router.Limits{MemoryBytesMax: limit, SessionExpiry: time.Hour, QueuedMessagesMax: 10_000, QueuedBytesMax: 1 << 30})
+	var connected []*router.Client
+	for i := range sessions {
+		c := w.join(0)
+		topic := "s"
+		if i == sessions/2 {
+			topic = "b"
+		}
+		w.data(c, []byte("\x82\x06\x00\x01\x00\x01"+topic+"\x01"))
+		if i%2 == 0 {
+			c.Closed(nil)
+		} else {
+			connected = append(connected, c)
+		}
+	}
+	p := w.join(2)
+	w.data(p, []byte("\x32\x06\x00\x01s\x00\x01!"))
+	const large = 8000
+	for range large {
+		w.data(p, longPacket(0x32, []byte("\x00\x01b\x00\x01"), make([]byte, 500)))
+	}
+	queued := w.r.Stats().Queued
+	w.r.SetMemoryElsewhere(limit/100*71 - w.r.MemoryUsed())
+
+	w.now += time.Second.Nanoseconds()
+	w.r.BeginPass(w.now)
+	passes := 1
+	for w.r.EndPass() == w.now {
+		for _, c := range connected[:200] { // the round stands at one of them
+			c.Closed(nil)
+		}
+		connected = connected[200:]
+		if _, err := w.r.Attach(new(sinkConn), router.Peer{}).Data([]byte("\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01n")); err != nil {
+			t.Fatal(err)
+		}
+		passes++
+		w.r.BeginPass(w.now)
+		if err := w.r.CheckInvariants(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st := w.r.Stats()
+	dropped := int(st.Dropped[router.DropMemory])
+	if passes < 5 || st.Trims != 1 || dropped < 100 || dropped > large/2+1 || st.Queued != queued-dropped {
+		t.Errorf("%d passes, %d backlogs cut, %d messages dropped, %d of %d wait", passes, st.Trims, dropped, st.Queued, queued)
+	}
+	want := fmt.Sprintf("%07d", sessions/2+1)
+	if b := w.r.Backlogs(1)[0]; b.ClientID != want || b.Messages != large-dropped {
+		t.Errorf("the largest backlog is now %+v; want %s with %d messages", b, want, large-dropped)
+	}
+}
