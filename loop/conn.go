@@ -30,7 +30,7 @@ type conn struct {
 	age    uint8 // of views, when it became dirty
 	armed  uint8 // events that the kernel watches
 	load   load  // what its last turn was like
-	grown  uint8 // doublings of the first output chunk that the last flush would have filled
+	grown  uint8 // two bits: doublings of the first output chunk that the last flush would have filled; above: writes
 
 	views     bool // segs may hold views
 	dirty     bool // in a list of connections to flush
@@ -42,8 +42,6 @@ type conn struct {
 	listed    bool // in l.again or l.heavies
 	wantLow   bool // Drained is owed once queued is low
 	lowListed bool // in l.drained
-
-	wrote uint8 // calls in which the kernel took something, modulo 256; with it a conn has 128 bytes
 }
 
 // load is what the last turn of a connection was like.
@@ -74,7 +72,7 @@ func (c *conn) Taken() uint64 {
 	if err != nil {
 		waiting = 0
 	}
-	return uint64(c.wrote)<<32 | uint64(uint32(waiting))
+	return uint64(c.grown/wroteOnce)<<32 | uint64(uint32(waiting))
 }
 
 // Pause implements Conn.
