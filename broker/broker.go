@@ -102,7 +102,7 @@ func New(cfg Config) (*Broker, error) {
 func (s *settings) routerConfig() router.Config {
 	return router.Config{
 		Limits: s.cfg.Limits, ServerReference: s.cfg.ServerReference, ServerMoved: s.cfg.ServerMoved,
-		ResponsePrefix: s.prefix, ValidatePayloads: s.cfg.ValidatePayloads, DenyCloses: s.cfg.DenyCloses,
+		QueueFull: s.cfg.QueueFull, ResponsePrefix: s.prefix, ValidatePayloads: s.cfg.ValidatePayloads, DenyCloses: s.cfg.DenyCloses,
 		Durability: s.cfg.Durability, LazyInterval: s.cfg.LazyInterval, WrittenPerDayWarn: uint64(max(0, s.cfg.State.WrittenPerDayWarn)),
 	}
 }

@@ -27,6 +27,9 @@ type Config struct {
 	Log *slog.Logger
 	// Limits bound what clients can make the broker hold.
 	Limits Limits
+	// QueueFull says what is done when more waits for a session than may, or when
+	// its backlog is cut because of the memory limit.
+	QueueFull QueueFull
 	// Record, if not nil, writes down what happens to the router, for
 	// loopmq replay.
 	Record *Recording
@@ -110,6 +113,15 @@ type StateOptions struct {
 	// log says so, once a day; 0: it never does.
 	WrittenPerDayWarn int64
 }
+
+// QueueFull is what is done when more waits for a session than may.
+type QueueFull = router.QueueFull
+
+// ParseQueueFull is the one with a name: drop-oldest, drop-newest or disconnect.
+func ParseQueueFull(name string) (QueueFull, error) { return router.ParseQueueFull(name) }
+
+// QueueFulls are their names.
+func QueueFulls() []string { return router.QueueFulls() }
 
 // DurabilityRule gives the topics that match a filter a class.
 type DurabilityRule = router.DurabilityRule

@@ -6,8 +6,12 @@ import "net/netip"
 // forgotten, and each may burst once more.
 const addressesMax = 65_536
 
-// connectRate holds each address to so many connections in a second, and a
-// second's worth at once. It belongs to the loop.
+// hostBits is how much of an IPv6 address is counted: a host has the rest to
+// itself.
+const hostBits = 64
+
+// connectRate holds each address, of IPv6 each /64 network, to so many
+// connections in a second, and a second's worth at once. It belongs to the loop.
 type connectRate struct {
 	perSecond int
 	seen      map[netip.Addr]*spent
@@ -25,7 +29,10 @@ func (c *connectRate) allows(now int64, a netip.Addr) bool {
 	if c.perSecond <= 0 || !a.IsValid() {
 		return true
 	}
-	a = a.Unmap()
+	if a = a.Unmap(); a.Is6() {
+		p, _ := a.Prefix(hostBits) // never an error with 64 bits of 128
+		a = p.Addr()
+	}
 	s := c.seen[a]
 	if s == nil {
 		if c.seen == nil || len(c.seen) >= addressesMax {

@@ -39,8 +39,9 @@ type Listener struct {
 	// AcceptRate is how many connections are accepted in a second, others wait;
 	// 0: any. The engine evio does not know that.
 	AcceptRate int
-	// AddressRate is how many connections of one address are taken in a second;
-	// more are closed at once. 0: any. Behind a proxy it is the proxy's address.
+	// AddressRate is how many connections of one address, of IPv6 one /64
+	// network, are taken in a second; more are closed at once. 0: any. Behind a
+	// proxy it is the proxy's address.
 	AddressRate int
 	// Proxy says that each connection begins with a PROXY protocol header
 	// (version 1 or 2), and with it who is behind the proxy.

@@ -194,6 +194,8 @@ func addEvent(r *slog.Record, e *router.Event) {
 	case router.EventStore:
 		if e.Err != nil {
 			r.Add("error", e.Err.Error())
+		} else {
+			r.Add("times", e.Count)
 		}
 	case router.EventUnreadable, router.EventReadAgain:
 		r.Add("topic", quote(e.Topic), "error", e.Err.Error(), "times", e.Count)
@@ -206,7 +208,7 @@ func addEvent(r *slog.Record, e *router.Event) {
 func storeWords(e *router.Event) (slog.Level, string) {
 	switch {
 	case e.Err == nil:
-		return slog.LevelWarn, "the store takes messages again"
+		return slog.LevelWarn, "the store takes messages again, for a minute by now; times says how often it was full"
 	case errors.Is(e.Err, router.ErrStoreFull):
 		return slog.LevelError, "the store is full: messages with QoS 1 and 2 for durable sessions are not acknowledged until there is room"
 	}

@@ -23,8 +23,12 @@ func (f *File) Broker() (broker.Config, error) {
 	if err != nil {
 		return broker.Config{}, err
 	}
+	full, err := broker.ParseQueueFull(f.QueueFull)
+	if err != nil {
+		return broker.Config{}, err
+	}
 	cfg := broker.Config{
-		Durability: rules, LazyInterval: f.LazyInterval,
+		QueueFull: full, Durability: rules, LazyInterval: f.LazyInterval,
 		State: broker.StateOptions{
 			SegmentBytes: (int64(f.StateSegmentBytes) + 4095) &^ 4095, BytesMax: int64(f.StateBytesMax), WrittenPerDayWarn: int64(f.StateBytesPerDayWarn),
 		},

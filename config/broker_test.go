@@ -34,6 +34,7 @@ state_bytes_max = "64MiB"
 state_bytes_per_day_warn = "1GB"
 durability = [{ filter = "telemetry/#", class = "lazy" }, { filter = "debug/#", class = "none" }]
 response_prefix = "-"
+queue_full = "drop-newest"
 limits.inflight_max = 5
 [[listener]]
 url = "mqtt://127.0.0.1:0"
@@ -66,6 +67,7 @@ bans.client_ids = ["bad"]
 	}
 	on, off := true, false
 	want := broker.Config{
+		QueueFull: 1, // drop-newest
 		Tokens:    &broker.Tokens{Secret: "a secret that has thirty-two bytes", Check: token.Config{UserClaim: "sub", Leeway: time.Minute}},
 		Processes: map[uint32]string{4711: "nodered"},
 		Guard:     guard.Config{AddressBurst: -1, UserBurst: -1, Refill: 5 * time.Minute, DelayMax: 15 * time.Minute},

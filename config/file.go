@@ -21,6 +21,7 @@ type File struct {
 	ServerMoved          bool
 	ResponsePrefix       string
 	ValidatePayloads     bool
+	QueueFull            string
 	SysInterval          time.Duration // in Limits for the broker
 	Log                  Log
 	Listeners            []Listener

@@ -20,7 +20,7 @@ func (l *Listener) rows() []*row {
 		rateRow(&l.ConnectRate, "connect_rate", Live,
 			"How many connections it takes in a time; more wait."),
 		rateRow(&l.AddressRate, "address_rate", Live,
-			"How many connections it takes from one address in a time; more are closed at once."),
+			"How many connections it takes from one address, of IPv6 one /64 network, in a time; more are closed at once."),
 		switchRow(&l.Anonymous, "anonymous", Live,
 			`May clients connect that do not say who they are? "auto" is as auth.anonymous.`),
 		listRow(&l.Auth, KindChoiceList, "auth", AuthNames(), Live,

@@ -20,9 +20,10 @@ import (
 // company, and under load a commit serves many.
 
 const (
-	lazyBytesMax  = 256 << 10  // of records that nobody waits for
-	fullRetry     = int64(1e9) // ns between attempts when the store is full
-	waitsBytesMax = 1 << 20    // of a client's answers that wait; publishers are held back long before
+	lazyBytesMax  = 256 << 10   // of records that nobody waits for
+	fullRetry     = int64(1e9)  // ns between attempts when the store is full
+	fullCalm      = int64(6e10) // ns with room before it is said that there is room again
+	waitsBytesMax = 1 << 20     // of a client's answers that wait; publishers are held back long before
 	waitsBufKept  = 4096
 	waitsIdleKept = 256
 )
@@ -50,8 +51,10 @@ type batches struct {
 	idle      []*waits
 	err       error // why nothing is durable: the store is full, or has failed
 	failed    bool
-	full      bool  // the log knows that there is no room
-	retryAt   int64 // ns; when a full store is tried again
+	full      bool   // there is no room
+	fulls     uint64 // how often there was none since there was enough for long; 0: the log knows of none
+	calmAt    int64  // ns; when it is told that there is enough again
+	retryAt   int64  // ns; when a full store is tried again
 	wake      retry
 	beat      beat
 }
@@ -154,13 +157,22 @@ func (k *keeper) commit() {
 
 // look sees what the store says of itself. It is full, and takes nothing new,
 // while it has room left for deletions: then commits succeed, and it is for us
-// to ask again.
+// to ask again. At the limit it is full and takes records again many times a
+// minute: the log hears of the first, and of the last when there was room for
+// fullCalm.
 func (k *keeper) look() {
 	switch err := k.accepts(); {
 	case err == nil:
 		if k.full {
-			k.full = false
-			k.r.event(&Event{Kind: EventStore})
+			k.full, k.calmAt = false, k.r.after(fullCalm)
+		}
+		switch {
+		case k.fulls == 0:
+		case k.r.now < k.calmAt:
+			k.wakeAt(k.calmAt)
+		default:
+			k.r.event(&Event{Kind: EventStore, Count: k.fulls})
+			k.fulls = 0
 		}
 		return
 	case !errors.Is(err, ErrStoreFull):
@@ -168,7 +180,9 @@ func (k *keeper) look() {
 		return
 	case !k.full:
 		k.full, k.retryAt = true, k.r.after(fullRetry)
-		k.r.event(&Event{Kind: EventStore, Err: err})
+		if k.fulls++; k.fulls == 1 {
+			k.r.event(&Event{Kind: EventStore, Err: err})
+		}
 	}
 	k.wakeAt(k.retryAt)
 }

@@ -258,11 +258,12 @@ func (c *Client) responseName() string {
 }
 
 // startKeepAlive replaces the CONNECT deadline by the keep alive, and returns
-// the seconds in force: 5.0 clients can be told to use less.
+// the seconds in force: 5.0 clients can be told to use less, and 0 is for ever.
 func (c *Client) startKeepAlive(seconds uint16) uint16 {
-	if most := c.limits().KeepAliveMax; c.v5 != nil && time.Duration(seconds)*time.Second > most {
+	most, wish := c.limits().KeepAliveMax, time.Duration(seconds)*time.Second
+	if c.v5 != nil && (wish > most || seconds == 0 && most <= math.MaxUint16*time.Second) {
 		c.r.hit(LimitKeepAlive)
-		seconds = uint16(min(most/time.Second, math.MaxUint16))
+		seconds = uint16(max(1, most/time.Second)) // 0 would be none
 	}
 	c.seenAt = c.r.now
 	c.keepAlive = int64(seconds) * 1_500_000_000 // [MQTT-3.1.2-24]

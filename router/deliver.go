@@ -207,13 +207,17 @@ func (r *Router) open(s *Session, d delivery) *flight {
 	return e
 }
 
-// enqueue keeps d until its session can take it. At a limit the oldest go.
+// enqueue keeps d until its session can take it. At a limit the oldest go, or
+// what the policy says.
 func (r *Router) enqueue(s *Session, d delivery) {
 	s.own()
 	size := d.msg.bytes()
 	if size > s.queuedBytesMax() {
 		r.hit(LimitQueuedBytes)
 		r.drop(s, DropTooLarge, d.msg.Topic())
+		return
+	}
+	if !r.admits(s, &d, size) {
 		return
 	}
 	r.makeWay(s, size)

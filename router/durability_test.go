@@ -234,9 +234,9 @@ func TestRandomClasses(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 8))
 			v := &visitors{r: r}
-			cfg := router.Config{Limits: router.Limits{
+			cfg := router.Config{QueueFull: router.QueueFull(seed % 3), Limits: router.Limits{
 				InflightMax: 1 + r.IntN(4), QueuedMessagesMax: 1 + r.IntN(12), QueuedWindowMax: 1 + r.IntN(4), SubscriptionsMax: 3, RetainedMessagesMax: 3,
-				SessionExpiry: time.Hour, ReceiveMaximum: 1 + r.IntN(3), TopicAliasMax: 3, TopicAliasOutMax: 2,
+				MemoryBytesMax: []int{0, 9_000, 20_000}[int(seed)/3%3], SessionExpiry: time.Hour, ReceiveMaximum: 1 + r.IntN(3), TopicAliasMax: 3, TopicAliasOutMax: 2,
 			}}
 			rules := func() (list []router.DurabilityRule) {
 				for range r.IntN(4) {

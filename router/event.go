@@ -24,7 +24,7 @@ const (
 	EventWear                        // more was written in a day than was meant to; once a day
 	EventUnreadable                  // the store cannot read messages that wait for a session
 	EventReadAgain                   // the disk fails to read what waits for a session, which is tried until it succeeds
-	EventStore                       // the store takes nothing, Err says why; or, without Err, takes records again
+	EventStore                       // the store takes nothing, Err says why; or, without Err, has taken records again for a minute
 )
 
 // Event tells an operator what happened to a client.
@@ -45,7 +45,7 @@ type Event struct {
 	User     string       // EventAuth: the name it gave; EventStranger: whose session it is; EventWear: clients that caused most
 	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter
 	Rule     fmt.Stringer // EventDeny: what said so; nil: nothing allows it
-	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventEvict: sessions so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use; EventWear: bytes written; EventUnreadable: messages so far; EventReadAgain: times that this began
+	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventEvict: sessions so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use; EventWear: bytes written; EventStore: how often it was full; EventUnreadable: messages so far; EventReadAgain: times that this began
 	Waiting  int          // EventUnacked: messages that wait; EventMemory, EventWear: the limit
 	Other    Peer         // EventDuel: who had the session
 }

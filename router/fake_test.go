@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
@@ -29,6 +30,9 @@ func newWorld(t *testing.T, l router.Limits) *world {
 
 func newWorldOf(t *testing.T, cfg router.Config) *world {
 	w := &world{t: t, now: 1, listener: &router.Listener{Name: "test"}}
+	if cfg.Limits.KeepAliveMax == 0 { // who asks for no keep alive has none, in 5.0 as well
+		cfg.Limits.KeepAliveMax = 24 * time.Hour
+	}
 	seed := uint64(0)
 	cfg.Rand = func() uint64 { seed++; return seed * 7919 }
 	cfg.Events = func(e *router.Event) { w.events = append(w.events, *e) }

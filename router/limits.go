@@ -51,7 +51,8 @@ type Limits struct {
 	// TopicAliasOutMax is how many topic aliases are used towards a client
 	// that takes any.
 	TopicAliasOutMax int
-	// KeepAliveMax is the longest keep alive of a 5.0 client.
+	// KeepAliveMax is the longest keep alive of a 5.0 client, which may have
+	// none only where this is longer than 65,535 s.
 	KeepAliveMax time.Duration
 	// RetainedMessagesMax is how many topics may have a retained message.
 	RetainedMessagesMax int
@@ -160,6 +161,9 @@ const (
 	limitCount
 )
 
+// retainedEffect is what becomes of a message that cannot be retained.
+const retainedEffect = "5.0, QoS 1 and 2: refused with 0x97; else delivered, and its topic has no retained message any more"
+
 // LimitRows returns the table of limits, in the order of LimitID.
 func LimitRows() []LimitRow {
 	return []LimitRow{
@@ -168,8 +172,8 @@ func LimitRows() []LimitRow {
 		{LimitConnectTimeout, "connect-timeout", func(l *Limits) any { return &l.ConnectTimeout }, 0, "disconnect", "a slow radio link needs seconds, an idle socket is an attack"},
 		{LimitClientIDBytes, "client-id-bytes-max", func(l *Limits) any { return &l.ClientIDBytesMax }, 65_535, "CONNACK 2, disconnect", "identifiers are kept with the session and written to logs"},
 		{LimitInflight, "inflight-max", func(l *Limits) any { return &l.InflightMax }, 65_535, "delivery waits in the queue", "enough for a fast link, small enough that a reconnect repeats little"},
-		{LimitQueuedMessages, "queued-messages-max", func(l *Limits) any { return &l.QueuedMessagesMax }, 0, "oldest message dropped", "a week of one message every ten minutes"},
-		{LimitQueuedBytes, "queued-bytes-max", func(l *Limits) any { return &l.QueuedBytesMax }, 0, "oldest message dropped", "a thousand messages of 8 kB"},
+		{LimitQueuedMessages, "queued-messages-max", func(l *Limits) any { return &l.QueuedMessagesMax }, 0, "oldest message dropped, or what queue-full says", "a week of one message every ten minutes"},
+		{LimitQueuedBytes, "queued-bytes-max", func(l *Limits) any { return &l.QueuedBytesMax }, 0, "oldest message dropped, or what queue-full says", "a thousand messages of 8 kB"},
 		{LimitQueuedWindow, "queued-window-max", func(l *Limits) any { return &l.QueuedWindowMax }, 0, "the rest waits on disk only", "used with a state directory; four windows of messages in flight, so that the next are read while these leave"},
 		{LimitQueuedWindowBytes, "queued-window-bytes-max", func(l *Limits) any { return &l.QueuedWindowBytesMax }, 0, "the rest waits on disk only", "used with a state directory; a message has a place, however long"},
 		{LimitTopicBytes, "topic-bytes-max", func(l *Limits) any { return &l.TopicBytesMax }, 65_535, "PUBLISH: disconnect; SUBSCRIBE: SUBACK 0x80", "far above any naming scheme in use"},
@@ -180,15 +184,15 @@ func LimitRows() []LimitRow {
 		{LimitReceiveMaximum, "receive-maximum", func(l *Limits) any { return &l.ReceiveMaximum }, 65_535, "beyond twice as many: DISCONNECT 0x93", "deep enough for a batch of commits; clients that count differently are not cut off at once"},
 		{LimitTopicAlias, "topic-alias-max", func(l *Limits) any { return &l.TopicAliasMax }, 65_535, "DISCONNECT 0x94", "a device publishes to few topics; each alias holds a topic in memory"},
 		{LimitTopicAliasOut, "topic-alias-out-max", func(l *Limits) any { return &l.TopicAliasOutMax }, 65_535, "topics received less are sent in full", "the topics that a client receives most"},
-		{LimitKeepAlive, "keep-alive-max", func(l *Limits) any { return &l.KeepAliveMax }, 0, "5.0: Server Keep Alive in CONNACK; 3.x: none", "a dead connection is noticed within half an hour"},
-		{LimitRetainedMessages, "retained-messages-max", func(l *Limits) any { return &l.RetainedMessagesMax }, 0, "message delivered, not retained", "retained topics never go away by themselves"},
-		{LimitRetainedBytes, "retained-bytes-max", func(l *Limits) any { return &l.RetainedBytesMax }, 0, "message delivered, not retained", "a quarter of the memory of a small gateway"},
+		{LimitKeepAlive, "keep-alive-max", func(l *Limits) any { return &l.KeepAliveMax }, 0, "5.0: Server Keep Alive in CONNACK, also for keep alive 0 unless this is longer than 65535s; 3.x: none", "a dead connection is noticed within half an hour"},
+		{LimitRetainedMessages, "retained-messages-max", func(l *Limits) any { return &l.RetainedMessagesMax }, 0, retainedEffect, "retained topics never go away by themselves"},
+		{LimitRetainedBytes, "retained-bytes-max", func(l *Limits) any { return &l.RetainedBytesMax }, 0, retainedEffect, "a quarter of the memory of a small gateway"},
 		{LimitLateBytes, "late-bytes-max", func(l *Limits) any { return &l.LateBytesMax }, 0, "oldest QoS 0 message dropped", "as much again as the output buffer; a reader that catches up finds the latest values"},
 		{LimitSlowTimeout, "slow-timeout", func(l *Limits) any { return &l.SlowTimeout }, 0, "disconnect, 0x97", "a dead peer is not found by keep alive alone while its own packets still come"},
 		{LimitAckTimeout, "ack-timeout", func(l *Limits) any { return &l.AckTimeout }, 0, "reported", "acknowledgements take milliseconds, or the client has forgotten them"},
 		{LimitTakeovers, "takeovers-max", func(l *Limits) any { return &l.TakeoversMax }, 0, "the next CONNECT with that identifier waits a second", "two clients with one name throw each other out for ever otherwise"},
 		{LimitSysInterval, "sys-interval", func(l *Limits) any { return &l.SysInterval }, 0, "what changed is published", "as Mosquitto; nothing is sent while nobody is subscribed to $SYS"},
-		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers wait, connections, new filters and retained topics refused", "for the daemon half of what the machine or its cgroup has; 0 where LoopMQ is embedded: not looked at"},
+		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers slowed down, connections, new filters and retained topics refused", "for the daemon half of what the machine or its cgroup has; 0 where LoopMQ is embedded: not looked at"},
 		{LimitRetainedPass, "retained-pass-max", func(l *Limits) any { return &l.RetainedPassMax }, 0, "the rest follows in the next pass", "one subscriber to # must not hold the loop"},
 	}
 }

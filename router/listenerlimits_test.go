@@ -22,9 +22,9 @@ func TestListenerLimitsAnnounced(t *testing.T) {
 	w.narrow(router.Limits{
 		ReceiveMaximum: 3, TopicAliasMax: 2, PacketBytesMax: 100, KeepAliveMax: 20 * time.Second, SessionExpiry: 5 * time.Second,
 	})
-	w.connect5("b", true, "").expect("20 16 00 00 13 21 0003 22 0002 25 01 27 00000064 28 01 29 01 2a 01")
+	w.connect5("b", true, "").expect("20 19 00 00 16 13 0014 21 0003 22 0002 25 01 27 00000064 28 01 29 01 2a 01")
 	c := w.connect5("c", true, "11 00000009") // nine seconds become five
-	c.expect("20 1b 00 00 18 11 00000005 21 0003 22 0002 25 01 27 00000064 28 01 29 01 2a 01")
+	c.expect("20 1e 00 00 1b 11 00000005 13 0014 21 0003 22 0002 25 01 27 00000064 28 01 29 01 2a 01")
 	d := w.dial()
 	d.send("10 0e 0004 'MQTT' 05 02 003c 00 0001 'd'") // a minute becomes 20 s
 	d.expect("20 19 00 00 16 13 0014 21 0003 22 0002 25 01 27 00000064 28 01 29 01 2a 01")

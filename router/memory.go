@@ -6,8 +6,8 @@ type memoryLevel int
 
 const (
 	memoryEasy   memoryLevel = iota
-	memoryTrim               // the largest backlogs are cut, oldest messages first
-	memoryHold               // publishers of QoS 1 and 2 are not read from, so that no acknowledgement leaves
+	memoryTrim               // the largest backlogs are cut, QoS 0 first, then as queueFull says
+	memoryHold               // publishers of QoS 1 and 2 are read from in turns only, so that few acknowledgements leave
 	memoryRefuse             // no new connections, nothing new is retained
 )
 
@@ -33,11 +33,12 @@ type memory struct {
 	told      memoryLevel // the highest that was told since there was enough
 	calmAt    int64       // when it is told that there is enough; 0: not now
 	trim      trim
-	heldBack  []*Client // not read from
-	elsewhere int64     // bytes that others told of with SetMemoryElsewhere
-	filters   int64     // bytes of the text of all filters
-	aliases   int64     // bytes of Topic Aliases, both ways
-	pending   int64     // bytes of CONNECTs that wait for a verdict or for their turn
+	heldBack  []heldClient // not read from, in the order in which they began to wait
+	turnsAt   int64        // when some of those may go on
+	elsewhere int64        // bytes that others told of with SetMemoryElsewhere
+	filters   int64        // bytes of the text of all filters
+	aliases   int64        // bytes of Topic Aliases, both ways
+	pending   int64        // bytes of CONNECTs that wait for a verdict or for their turn
 }
 
 // MemoryUsed estimates what clients make the broker hold, in bytes: what is
@@ -84,10 +85,14 @@ func (r *Router) checkMemory() (wake int64) {
 		r.letGo()
 	}
 	if level >= memoryTrim {
+		if r.now >= m.turnsAt {
+			r.takeTurns()
+			m.turnsAt = r.after(heldEvery)
+		}
 		if r.now >= m.trim.at && r.trimOn(used-limit/100*(memoryFrom[memoryTrim]-memoryBack)) {
 			return r.now
 		}
-		return m.trim.at
+		return min(m.trim.at, m.turnsAt)
 	}
 	m.trim.end()
 	return wake
@@ -118,7 +123,7 @@ func (l memoryLevel) String() string {
 	case memoryTrim:
 		return "the largest backlogs are cut"
 	case memoryHold:
-		return "publishers with QoS 1 and 2 have to wait"
+		return "publishers with QoS 1 and 2 are slowed down to a message a second or less"
 	case memoryRefuse:
 		return "new connections are refused"
 	}
@@ -138,10 +143,12 @@ func compareText(a, b string) int {
 // cutOne drops the message that s can do without most easily, or puts on disk
 // only what is there, and returns the bytes that it had.
 func (r *Router) cutOne(s *Session) int {
-	var d delivery
 	switch {
 	case s.late.n > 0:
-		d = r.popLate(s)
+		d := r.popLate(s)
+		n := d.msg.bytes() + messageOverBytes
+		r.dropWaiting(s, DropMemory, d)
+		return n
 	case s.kept != nil && r.keep.accepts() == nil: // what is not durable yet will be at the next look
 		if n := r.shelveWindow(s); n > 0 {
 			return n
@@ -150,17 +157,10 @@ func (r *Router) cutOne(s *Session) int {
 			return n
 		}
 		return r.cutCold(s)
-	case s.queue.n > 0:
-		d = s.dequeue()
-	case s.onShelf() != nil && s.onShelf().fresh.n > 0 && s.onShelf().cold.n == 0:
-		d = r.popFresh(s.onShelf())
-	default:
-		return r.cutNone(s)
+	case s.queue.n > 0, s.onShelf() != nil && s.onShelf().fresh.n > 0 && s.onShelf().cold.n == 0:
+		return r.cutInMemory(s)
 	}
-	n := d.msg.bytes() + messageOverBytes
-	r.dropWaiting(s, DropMemory, d)
-	s.clearShelf()
-	return n
+	return r.cutNone(s)
 }
 
 // cutCold drops the oldest message of s that is on disk only, for the little that
@@ -178,49 +178,4 @@ func (r *Router) cutCold(s *Session) int {
 	r.keep.estateDone++
 	s.clearShelf()
 	return onDiskBytes
-}
-
-// slowDown stops reading from a publisher of QoS 1 or 2 until there is memory
-// again, or room in the store for what came of its message since mark.
-func (c *Client) slowDown(mark uint64) {
-	if c.r.memory.level >= memoryHold {
-		c.holdUp()
-	} else {
-		c.awaitRoom(mark)
-	}
-}
-
-// awaitRoom stops reading from a client until there is room in the store, if it
-// has written something since mark.
-func (c *Client) awaitRoom(mark uint64) {
-	if k := c.r.keep; k.mark() != mark && k.crowded() {
-		c.holdUp()
-	}
-}
-
-// holdUp stops reading from c until letGo.
-func (c *Client) holdUp() {
-	if c.paused&pausedByMemory != 0 {
-		return
-	}
-	c.paused |= pausedByMemory
-	c.conn.Pause()
-	c.r.stats.Held++
-	c.r.memory.heldBack = append(c.r.memory.heldBack, c)
-}
-
-// letGo reads again from all who had to wait.
-func (r *Router) letGo() {
-	for _, c := range r.memory.heldBack {
-		if c.closing {
-			continue
-		}
-		c.paused &^= pausedByMemory
-		c.seenAt = r.now // its silence was ours
-		if c.paused == 0 {
-			c.conn.Resume()
-		}
-	}
-	clear(r.memory.heldBack)
-	r.memory.heldBack = r.memory.heldBack[:0]
 }

@@ -178,6 +178,7 @@ type publication struct {
 	qos      byte
 	retain   bool
 	v5       bool // raw is a 5.0 packet
+	gone     bool // afterwards: its topic has no retained message
 }
 
 // setProps takes what travels from the properties of a PUBLISH.

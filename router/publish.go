@@ -63,15 +63,15 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	pub.topic, pub.payload, pub.raw = p.Topic, p.Payload, nil
 	pub.qos, pub.retain = p.QoS, p.Retain
 	pub.from, pub.writer, pub.v5 = c.session, writer, c.v5 != nil
-	pub.owner = nil
-	if p.Retain && c.rare != nil && c.rare.use != nil && c.rare.quota.Retained > 0 {
-		pub.owner, pub.most = c.rare.use, c.rare.quota.Retained
-	}
+	pub.owner, pub.most = c.retainedQuota()
 	if p.QoS == 0 && k.Minimal() {
 		pub.raw = k.Raw
 	}
 	if p.Props.Has != 0 || pub.props != nil {
 		r.setProps(pub, &p.Props)
+	}
+	if err := r.mustRetain(pub); err != nil {
+		return c.refusePublish(p, err)
 	}
 	matched := r.route(pub)
 	if p.QoS == 0 {
@@ -90,11 +90,20 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	return c.acknowledge(t, p.PacketID)
 }
 
+// retainedQuota is what counts retained messages of c, and how many it may have;
+// nil: nothing does.
+func (c *Client) retainedQuota() (owner *userUse, most int) {
+	if c.rare == nil || c.rare.use == nil || c.rare.quota.Retained == 0 {
+		return nil, 0
+	}
+	return c.rare.use, c.rare.quota.Retained
+}
+
 // awaitPublish has the acknowledgement of p wait for what p has put. Where p takes
 // a retained message away, somebody else may have done so just now.
 func (c *Client) awaitPublish(mark uint64, p *codec.Publish, class Durability) {
 	c.awaitSince(mark)
-	if p.Retain && len(p.Payload) == 0 && class == DurabilitySync {
+	if p.Retain && c.r.incoming.gone && class == DurabilitySync {
 		c.awaitOpen()
 	}
 }

@@ -49,8 +49,24 @@ func (q *queue) pop() delivery {
 	q.head = (q.head + 1) & (len(q.ring) - 1)
 	q.n--
 	q.bytes -= d.msg.bytes()
+	q.mayGiveUp()
+	return d
+}
+
+// popLast takes the newest out.
+func (q *queue) popLast() delivery {
+	last := q.at(q.n - 1)
+	d := *last
+	*last = delivery{}
+	q.n--
+	q.bytes -= d.msg.bytes()
+	q.mayGiveUp()
+	return d
+}
+
+// mayGiveUp gives up a long ring that is empty.
+func (q *queue) mayGiveUp() {
 	if q.n == 0 && len(q.ring) > queueRingKeep {
 		*q = queue{}
 	}
-	return d
 }

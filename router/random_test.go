@@ -17,12 +17,12 @@ func TestRandomConversations(t *testing.T) {
 	for seed := range uint64(300) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
-			w := newWorld(t, router.Limits{
+			w := newWorldOf(t, router.Config{QueueFull: router.QueueFull(seed % 3), ResponsePrefix: "resp/", Limits: router.Limits{
 				InflightMax: 1 + r.IntN(4), QueuedMessagesMax: 1 + r.IntN(6), QueuedBytesMax: 20 + r.IntN(200),
 				SubscriptionsMax: 3, SessionsMax: 2 + r.IntN(3), RetainedMessagesMax: 3, RetainedBytesMax: 100,
 				RetainedPassMax: 1 + r.IntN(3), TopicLevelsMax: 4, SessionExpiry: time.Hour,
 				ReceiveMaximum: 1 + r.IntN(3), TopicAliasMax: 3, TopicAliasOutMax: 2,
-			})
+			}})
 			v := &visitors{w: w, r: r}
 			for range 150 {
 				v.step()

@@ -31,8 +31,12 @@ var (
 	errVersionNotServed   = &refusal{codec.UnsupportedProtocolVersion, "this listener does not serve this version of MQTT"}
 	errServerPacket       = &refusal{codec.ProtocolError, "packet that only a server sends"}
 	errTooSlow            = &refusal{codec.QuotaExceeded, "the client takes nothing of what it is sent; slow-timeout"}
+	errQueueFull          = &refusal{codec.QuotaExceeded, "more waits for the session than may; queue-full"}
 	errTooManyConnections = &refusal{codec.QuotaExceeded, "the user has as many connections as its quota allows"}
 	errNoMemoryToKeep     = &refusal{codec.QuotaExceeded, "the broker is at its memory limit; memory-limit"}
+	errRetainedMessages   = &refusal{codec.QuotaExceeded, "as many topics have a retained message as may; retained-messages-max"}
+	errRetainedBytes      = &refusal{codec.QuotaExceeded, "no room to retain the message; retained-bytes-max"}
+	errRetainedQuota      = &refusal{codec.QuotaExceeded, "the user has as many retained messages as its quota allows"}
 	errNoMemory           = &refusal{codec.ServerBusy, "the broker is at its memory limit; memory-limit"}
 	errNoRight            = &refusal{codec.NotAuthorized, "not authorized"}
 	errNoLongerWelcome    = &refusal{codec.NotAuthorized, "the client would no longer be let in"}

@@ -44,40 +44,65 @@ type replay struct {
 // loop, all sessions together.
 const replayPassMax = 4096
 
-// retain keeps p as the retained message of its topic, or removes it when the
-// payload is empty [MQTT-3.3.1-5], [MQTT-3.3.1-10].
-func (r *Router) retain(p *publication) {
+// unfit says why p, which is to be retained, cannot be, and counts that; nil: it
+// can. old is what its topic has; nil: nothing.
+func (r *Router) unfit(p *publication, old *retainedMessage) error {
 	if len(p.payload) == 0 {
-		r.unretain(p.topic)
-		return
+		return nil
 	}
-	old, had := r.retained.Get(p.topic)
-	size := len(p.topic) + len(p.props) + len(p.payload)
-	if had {
-		size -= old.msg.bytes()
-	} else if r.memory.level >= memoryRefuse || !r.retained.HasRoom(p.topic) {
-		r.hit(LimitMemory)
-		return
-	} else if r.retained.Len() >= r.limits.RetainedMessagesMax {
-		r.hit(LimitRetainedMessages)
-		return
-	}
-	if o := p.owner; o != nil && (!had || old.msg.owner() != o) && o.retained >= p.most {
-		r.stats.OverQuota++
-		return
-	}
-	if r.stats.RetainedBytes+size > r.limits.RetainedBytesMax {
-		r.hit(LimitRetainedBytes)
-		return
-	}
-	if had && size > 0 && p.qos == 0 && r.memory.level >= memoryRefuse {
+	size := p.retainedBytes(old)
+	switch o := p.owner; {
+	case old == nil && (r.memory.level >= memoryRefuse || !r.retained.HasRoom(p.topic)),
 		// Who sends QoS 1 or 2 is slowed down; who does not must not make what is
-		// there longer. None is better than an old one [MQTT-3.3.1-7].
+		// there longer.
+		old != nil && size > 0 && p.qos == 0 && r.memory.level >= memoryRefuse:
 		r.hit(LimitMemory)
-		r.unretain(p.topic)
+		return errNoMemoryToKeep
+	case old == nil && r.retained.Len() >= r.limits.RetainedMessagesMax:
+		r.hit(LimitRetainedMessages)
+		return errRetainedMessages
+	case o != nil && (old == nil || old.msg.owner() != o) && o.retained >= p.most:
+		r.stats.OverQuota++
+		return errRetainedQuota
+	case r.stats.RetainedBytes+size > r.limits.RetainedBytesMax:
+		r.hit(LimitRetainedBytes)
+		return errRetainedBytes
+	}
+	return nil
+}
+
+// retainedBytes is by how much retained messages grow with p in the place of old.
+func (p *publication) retainedBytes(old *retainedMessage) int {
+	size := len(p.topic) + len(p.props) + len(p.payload)
+	if old != nil {
+		size -= old.msg.bytes()
+	}
+	return size
+}
+
+// mustRetain says why p, of a 5.0 client that waits for an answer, is not taken:
+// it could not be retained. What the topic has stays.
+func (r *Router) mustRetain(p *publication) error {
+	if !p.retain || !p.v5 || p.qos == 0 {
+		return nil
+	}
+	old, _ := r.retained.Get(p.topic)
+	return r.unfit(p, old)
+}
+
+// retain keeps p as the retained message of its topic, or removes it when the
+// payload is empty [MQTT-3.3.1-5], [MQTT-3.3.1-10]. Where p does not fit, and its
+// sender could not be told, what the topic has goes too: none is better than one
+// that is no longer true [MQTT-3.3.1-7].
+func (r *Router) retain(p *publication) {
+	old, had := r.retained.Get(p.topic)
+	if p.gone = len(p.payload) == 0 || r.unfit(p, old) != nil; p.gone {
+		if had {
+			r.unretain(p.topic)
+		}
 		return
 	}
-	r.stats.RetainedBytes += size
+	r.stats.RetainedBytes += p.retainedBytes(old)
 	m := r.message().hold()
 	r.ownRetained(m, 1)
 	if had { // in place: the topic's entry need not be found again

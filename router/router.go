@@ -45,6 +45,7 @@ type Router struct {
 	serverReference  string
 	responsePrefix   string
 	validatePayloads bool
+	queueFull        QueueFull
 	moved            bool
 	authMethods      map[string]func() Exchange
 	identify         func(user, clientID string, from Peer) Verdict
@@ -100,6 +101,7 @@ func New(cfg Config) *Router {
 		moved:            cfg.ServerMoved,
 		responsePrefix:   cfg.ResponsePrefix,
 		validatePayloads: cfg.ValidatePayloads,
+		queueFull:        cfg.QueueFull,
 		authMethods:      cfg.AuthMethods,
 		identify:         cfg.Identify,
 		denyCloses:       cfg.DenyCloses,
@@ -120,6 +122,7 @@ func (r *Router) Change(cfg Config) {
 	r.topicShort = min(r.limits.TopicBytesMax+1, r.limits.TopicLevelsMax)
 	r.serverReference, r.moved = cfg.ServerReference, cfg.ServerMoved
 	r.responsePrefix, r.validatePayloads, r.denyCloses = cfg.ResponsePrefix, cfg.ValidatePayloads, cfg.DenyCloses
+	r.queueFull = cfg.QueueFull
 	r.keep.change(&cfg)
 }
 

@@ -128,6 +128,8 @@ type Config struct {
 	// ResponsePrefix is put in front of a name for each 5.0 client that asks
 	// for Response Information; empty: they get none.
 	ResponsePrefix string
+	// QueueFull says what is done when more waits for a session than may.
+	QueueFull QueueFull
 	// ValidatePayloads refuses payloads that are said to be UTF-8 and are not.
 	ValidatePayloads bool
 	// AuthMethods start the enhanced authentications of MQTT 5.0, by method.

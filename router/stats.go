@@ -29,6 +29,8 @@ type Stats struct {
 	OverQuota       uint64 // times that a client or user wanted more than its quota
 	Trims           uint64 // backlogs cut because of the memory limit
 	Held            uint64 // times that a publisher was not read from because of it
+	ThrownOut       uint64 // clients disconnected because more waited for them than may
+	HeldTurns       uint64 // times that one was read from again before there was enough
 	Denied          uint64 // what clients wanted to do and were not allowed to
 
 	Dropped   [dropCount]uint64 // messages not delivered, by DropReason

@@ -184,12 +184,16 @@ func (s *sys) putLimits(st *Stats, number func(name string, n uint64)) {
 			number("limits/"+row.Name, n)
 		}
 	}
+	if st.ThrownOut > 0 {
+		number("limits/queue-full", st.ThrownOut)
+	}
 	if r := s.r; r.limits.MemoryBytesMax > 0 {
 		number("memory/limit", uint64(r.limits.MemoryBytesMax))
 		number("memory/used", uint64(r.MemoryUsed()))
 		number("memory/level", uint64(r.memory.level))
 		number("memory/trims", st.Trims)
 		number("memory/held", st.Held)
+		number("memory/held/turns", st.HeldTurns)
 	}
 }
 

@@ -59,8 +59,22 @@ func TestFullStore(t *testing.T) {
 	d.flush()
 	p.expect("40 02 00 01 40 02 00 02")
 	s.expect("32 06 00 01 't' 00 02 'd'")
-	if e := d.storeEvents(); len(e) != 2 || e[0].Err == nil || e[1].Err != nil {
-		t.Errorf("events %v, want full and room again", e)
+	// It is full again and again: one line says so, and one that it is over.
+	for id := range 3 {
+		p.feed(packet(0x32, str("t"), "\x00", string(rune(id+3)), "f"))
+		d.pass(func() { d.mem.Complete(store.ErrFull) })
+		d.sleep(1.1)
+		d.flush()
+		d.sleep(1.1)
+	}
+	p.take()
+	s.take()
+	if e := d.storeEvents(); len(e) != 1 || e[0].Err == nil {
+		t.Errorf("events %v, want full", e)
+	}
+	d.sleep(61)
+	if e := d.storeEvents(); len(e) != 2 || e[1].Err != nil || e[1].Count != 4 {
+		t.Errorf("events %v, want full and room again, four times", e)
 	}
 	q.send("32 07 00 01 't' 00 03 00 'e'")
 	d.flush()

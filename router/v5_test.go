@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/router"
 )
@@ -73,7 +74,9 @@ func (c *fakeConn) pub5(first, topic, props, payload string) {
 
 func TestConnack5(t *testing.T) {
 	w := newWorld(t, router.Limits{KeepAliveMax: 60e9})
-	w.connect5("a", true, "").expect(welcome)
+	a := w.connect5("a", true, "") // no keep alive is a longer one than ours
+	a.expect("20 19 00 00 16 13 003c 21 0100 22 0020 25 01 27 001e8480 28 01 29 01 2a 01")
+	three := w.join("b")
 	// Session Expiry beyond the cap of 14 days, and an identifier to be made.
 	c := w.connect5("", false, "11 ffffffff")
 	out := string(c.take())
@@ -89,8 +92,13 @@ func TestConnack5(t *testing.T) {
 		t.Errorf("Server Keep Alive or Response Information is missing in %x", out)
 	}
 	w.sleep(91)
-	c.expect(frame5(t, "e0", "8d"+hex5(t, "1f 003d 'nothing received for 1.5 times the keep alive [MQTT-3.1.2-24]'")))
-	c.expectClosed()
+	for _, c := range []*fakeConn{a, c} {
+		c.expect(frame5(t, "e0", "8d"+hex5(t, "1f 003d 'nothing received for 1.5 times the keep alive [MQTT-3.1.2-24]'")))
+		c.expectClosed()
+	}
+	three.send("c0 00")
+	three.expect("d0 00") // 3.x cannot be told
+	newWorld(t, router.Limits{KeepAliveMax: 24 * time.Hour}).connect5("a", true, "").expect(welcome)
 }
 
 func TestConnectRefused5(t *testing.T) {

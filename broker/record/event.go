@@ -67,6 +67,7 @@ type Settings struct {
 	ResponsePrefix   string
 	ValidatePayloads bool
 	DenyCloses       bool
+	QueueFull        router.QueueFull `json:",omitempty"`
 	Version          string
 	Durability       []router.DurabilityRule `json:",omitempty"`
 	LazyInterval     time.Duration           `json:",omitempty"`
@@ -77,7 +78,7 @@ type Settings struct {
 func settingsOf(c *router.Config) *Settings {
 	return &Settings{
 		Limits: c.Limits, ServerReference: c.ServerReference, ServerMoved: c.ServerMoved, ResponsePrefix: c.ResponsePrefix,
-		ValidatePayloads: c.ValidatePayloads, DenyCloses: c.DenyCloses, Version: c.Version,
+		ValidatePayloads: c.ValidatePayloads, DenyCloses: c.DenyCloses, QueueFull: c.QueueFull, Version: c.Version,
 		Durability: c.Durability, LazyInterval: c.LazyInterval, WrittenWarn: c.WrittenPerDayWarn,
 	}
 }
@@ -88,7 +89,7 @@ func settingsOf(c *router.Config) *Settings {
 func (s *Settings) config() *router.Config {
 	c := &router.Config{
 		Limits: s.Limits, ServerReference: s.ServerReference, ServerMoved: s.ServerMoved, ResponsePrefix: s.ResponsePrefix,
-		ValidatePayloads: s.ValidatePayloads, DenyCloses: s.DenyCloses, Version: s.Version,
+		ValidatePayloads: s.ValidatePayloads, DenyCloses: s.DenyCloses, QueueFull: s.QueueFull, Version: s.Version,
 		Durability: s.Durability, LazyInterval: s.LazyInterval, WrittenPerDayWarn: s.WrittenWarn,
 	}
 	c.Limits.MemoryBytesMax = 0

@@ -46,6 +46,7 @@ func serveCommand() *cli.Command {
 		&cli.BoolFlag{Name: "server-moved", Usage: "the other server is for good"},
 		&cli.StringFlag{Name: "response-prefix", Value: "response/", Usage: "beginning of the `TOPIC` that MQTT 5.0 clients are given for responses; - for none"},
 		&cli.BoolFlag{Name: "validate-payloads", Usage: "refuse payloads that are said to be UTF-8 and are not (MQTT 5.0)"},
+		&cli.StringFlag{Name: "queue-full", Value: broker.QueueFulls()[0], Usage: "what is done when more waits for a session than may: " + strings.Join(broker.QueueFulls(), ", ")},
 		&cli.StringFlag{Name: "password-file", Usage: "`FILE` of users and password hashes; loopmq passwd makes one, mosquitto_passwd too"},
 		&cli.StringFlag{Name: "acl-file", Usage: "`FILE` that says who may publish and subscribe to what, as for Mosquitto; what it does not allow is denied"},
 		&cli.BoolFlag{Name: "anonymous", Usage: "let clients in that give no user name (default: those on this machine, while there are no users)"},

@@ -218,8 +218,8 @@ func limitOptions() map[string]option {
 		}),
 		"message_size_limit": count(0, packetBytesMax, func(c *converter, n int) { c.messageSize = n }),
 		"max_keepalive": count(0, 65535, func(c *converter, n int) {
-			if n == 0 {
-				n = 65535
+			if n == 0 { // then they may have none
+				n = 65536
 			}
 			c.f.Limits.KeepAliveMax = seconds(n)
 		}),

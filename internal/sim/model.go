@@ -358,8 +358,9 @@ func (m *model) enqueue(s *session, d *delivery) {
 	s.pending = append(s.pending, d)
 }
 
-// retain keeps msg for its topic, where the limits allow it.
-func (m *model) retain(msg *message) {
+// retainable tells whether the limits allow that msg is retained, and where in
+// the list is what its topic has; -1: nowhere.
+func (m *model) retainable(msg *message) (at int, fits bool) {
 	at, bytes := -1, 0
 	for i, r := range m.retained {
 		if string(r.topic) == string(msg.topic) {
@@ -368,16 +369,19 @@ func (m *model) retain(msg *message) {
 		}
 		bytes += r.size
 	}
-	switch {
-	case len(msg.payload) == 0:
-		if at >= 0 {
-			m.unretain(at)
-		}
-		return
-	case at < 0 && len(m.retained) >= m.limits.RetainedMessagesMax, bytes+msg.size > m.limits.RetainedBytesMax:
-		return
-	case at >= 0:
+	full := at < 0 && len(m.retained) >= m.limits.RetainedMessagesMax || bytes+msg.size > m.limits.RetainedBytesMax
+	return at, len(msg.payload) == 0 || !full
+}
+
+// retain keeps msg for its topic. Where it is empty, or does not fit, there is
+// none any more.
+func (m *model) retain(msg *message) {
+	at, fits := m.retainable(msg)
+	if at >= 0 {
 		m.unretain(at)
+	}
+	if !fits || len(msg.payload) == 0 {
+		return
 	}
 	m.armed++
 	msg.armed = m.armed

@@ -160,7 +160,12 @@ func (m *model) publishPacket(c *conn, p *packet) {
 		acknowledge(0x87)
 		return
 	}
-	matched := m.publish(m.newMessage(p), s)
+	msg := m.newMessage(p)
+	if _, fits := m.retainable(msg); five && p.qos > 0 && p.retain && !fits {
+		acknowledge(0x97)
+		return
+	}
+	matched := m.publish(msg, s)
 	if p.qos == 2 {
 		s.received = append(s.received, p.id)
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -96,7 +97,8 @@ func (m *model) admit(c *conn, p *packet) {
 		c.will.packet.props = travels
 	}
 	keep := p.keepAlive
-	if most := m.limits.KeepAliveMax; p.level == 5 && time.Duration(keep)*time.Second > most {
+	most := m.limits.KeepAliveMax // no keep alive is a longer one
+	if p.level == 5 && (time.Duration(keep)*time.Second > most || keep == 0 && most <= math.MaxUint16*time.Second) {
 		keep = uint16(most / time.Second)
 	}
 	c.keepAlive = int64(keep) * 1_500_000_000
