@@ -107,7 +107,7 @@ func (m *model) lookAtStuck() {
 		if c.gone || c.closing || c.sess == nil {
 			continue
 		}
-		since := max(c.movedAt, c.filledAt, c.refusedAt)
+		since := max(c.movedAt, c.refusedAt)
 		if c.refused && m.limits.SlowTimeout < never && m.now() >= since+m.limits.SlowTimeout.Nanoseconds()+m.lookSlack() {
 			m.w.fail("conn %d has taken nothing since %d, and was not closed", c.id, since)
 		}
