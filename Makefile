@@ -158,10 +158,10 @@ fuzz: ## run every fuzz target for T (20s)
 faults: ## the tests at the wire while system calls fail (FAULTS="seed=1 rate=0.1 fatal=0")
 	LOOPMQ_FAULTS='$(FAULTS)' $(GO) test -count=1 -tags 'faults invariant' -timeout 15m ./loop ./broker ./conformance
 
-hostile: ## two thousand malformed and abusive inputs, figures of a witness meanwhile (ROWS=regexp)
+hostile: ## two thousand malformed and abusive inputs, figures of a witness meanwhile (ROWS=regexp, which must name a row)
 	$(GO) test -count=1 -v -timeout 30m ./conformance/hostile -all -rows '$(ROWS)'
 
-soak: ## clients of all kinds for SOAK (20m); figures, and a plot in OUT/soak.svg (bin/)
+soak: ## clients of all kinds for SOAK (20m), and again with a state directory and restarts; figures, plots in OUT/soak*.svg (bin/)
 	mkdir -p $(OUT)
 	$(GO) test -count=1 -v -timeout 0 ./conformance/soak -for $(SOAK) -out $(abspath $(OUT))
 

@@ -25,6 +25,7 @@ type evConn struct {
 
 	pend        []byte // output not yet given to evio; from the pool
 	tail        []byte // received and not consumed; from the pool
+	sentBytes   uint64 // ever
 	slot, gen   uint32
 	lingerUntil int64 // when a closed connection is cut off
 
@@ -48,6 +49,9 @@ func (c *evConn) Queued() int {
 	}
 	return len(c.pend) + c.out.Len()
 }
+
+// Taken implements Conn: what has left evio's buffers.
+func (c *evConn) Taken() uint64 { return c.sentBytes - uint64(c.Queued()) }
 
 // Send implements Conn.
 func (c *evConn) Send(frame []byte) bool { return c.send(frame, nil, 0) }
@@ -77,6 +81,7 @@ func (c *evConn) send(head, body []byte, extra int) bool {
 		return false
 	}
 	c.pend = c.appendPooled(c.appendPooled(c.pend, head), body)
+	c.sentBytes += uint64(len(head) + len(body))
 	c.touch()
 	return true
 }

@@ -271,3 +271,34 @@ func TestPacketsOfEveryLengthArriveWhole(t *testing.T) {
 		}
 	})
 }
+
+// Of a peer that reads a bit it is seen that it has taken something, although the kernel wants no more of us yet; one
+// that reads nothing takes nothing, whatever is queued for it.
+func TestTaken(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		accept, handlers := accepting(nil)
+		s := serve(t, kind, config{options: loop.Options{Limits: loop.Limits{ControlBytesMax: 1 << 20}}}, accept)
+		c := s.dial()
+		h := wait(t, handlers, "Accept")
+		var at uint64
+		still := 0
+		s.until("the kernel takes no more", func() bool {
+			for h.c.Send(make([]byte, 10_000)) {
+				still = 0
+			}
+			if now := h.c.Taken(); now != at {
+				at, still = now, 0
+			}
+			still++
+			return still == 1000
+		})
+		s.on(func() { h.c.SendControl(make([]byte, 1000)) })
+		s.on(func() {
+			if h.c.Taken() != at {
+				t.Error("has taken something without having read")
+			}
+		})
+		mustRead(t, c, 500_000)
+		s.until("it is seen to take something", func() bool { return h.c.Taken() != at })
+	})
+}

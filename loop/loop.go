@@ -53,6 +53,9 @@ type Conn interface {
 	Room(n int) bool
 	// Queued returns the number of unsent output bytes.
 	Queued() int
+	// Taken changes when, and only when, the other end has taken output: equal numbers mean that it took nothing
+	// between. It may ask the kernel.
+	Taken() uint64
 	// Pause stops reading: no Data until Resume.
 	Pause()
 	// Resume restarts reading, beginning with what Data left unconsumed.

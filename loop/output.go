@@ -15,6 +15,7 @@ const (
 	copyBytesMax  = 512      // bytes below which copying is cheaper than a segment of its own
 	chunkMin      = 512      // first output chunk of a connection that sends little
 	chunkGrown    = 3        // doublings of it where the last flush was longer
+	wroteOnce     = 4        // added to conn.grown by a write that the kernel took something of
 	chunkMax      = 16 << 10 // chunks double up to this; a longer frame gets one of its own
 	spareSegsMax  = 16 << 10 // queues kept for reuse
 	spareSegsIdle = 1024     // and while the loop sleeps
@@ -170,7 +171,7 @@ func (c *conn) settle() {
 
 // appendCopy copies b behind the last owned chunk, and into new ones for what has no room there.
 func (c *conn) appendCopy(b []byte) {
-	size := chunkMin << c.grown
+	size := chunkMin << (c.grown % wroteOnce)
 	if n := len(c.segs); n > 0 {
 		if s := &c.segs[n-1]; s.own != nil {
 			k := min(cap(s.data)-len(s.data), len(b))
@@ -214,7 +215,7 @@ func (c *conn) flush() {
 		c.segs, c.views = nil, false
 		// What comes next is likely to be as long: one chunk for all of it is one piece to write.
 		if queued > 0 {
-			c.grown = uint8(min(bits.Len(uint(queued-1)/chunkMin), chunkGrown))
+			c.grown += uint8(min(bits.Len(uint(queued-1)/chunkMin), chunkGrown)) - c.grown%wroteOnce
 		}
 	} else if done > 0 {
 		n := copy(c.segs, c.segs[done:])
@@ -280,6 +281,9 @@ func (c *conn) write(done int) int {
 
 // written takes n bytes off the queue's front.
 func (c *conn) written(done, n int) int {
+	if n > 0 {
+		c.grown += wroteOnce
+	}
 	c.queued -= uint32(n)
 	for n > 0 {
 		s := &c.segs[done]

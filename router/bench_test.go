@@ -13,6 +13,7 @@ type sinkConn struct{ bytes int }
 
 func (c *sinkConn) ID() uint64                              { return 1 }
 func (c *sinkConn) Queued() int                             { return 0 }
+func (c *sinkConn) Taken() uint64                           { return uint64(c.bytes) }
 func (c *sinkConn) Pause()                                  {}
 func (c *sinkConn) Resume()                                 {}
 func (c *sinkConn) Close(error)                             {}

@@ -253,9 +253,11 @@ func (c *Client) Due(now int64) {
 	case !c.connected:
 		c.r.hit(LimitConnectTimeout)
 		c.close(errConnectTimeout)
-	case now-c.seenAt >= c.keepAlive && c.paused == 0:
+	case c.paused != 0: // its silence is ours; who lets it go on begins anew
+		c.r.timers.Set(&c.timer, c, c.r.after(c.keepAlive))
+	case now-c.seenAt >= c.keepAlive:
 		c.close(errKeepAlive)
 	default:
-		c.r.timers.Set(&c.timer, c, max(c.seenAt, now-c.keepAlive+1)+c.keepAlive)
+		c.r.timers.Set(&c.timer, c, c.seenAt+c.keepAlive)
 	}
 }

@@ -96,8 +96,9 @@ type fakeConn struct {
 	closing bool
 	reaped  bool
 	refused bool
-	resumed int  // calls of Resume
-	five    bool // of a random visitor: speaks 5.0
+	resumed int    // calls of Resume
+	sent    uint64 // bytes, ever
+	five    bool   // of a random visitor: speaks 5.0
 }
 
 func (w *world) dial() *fakeConn {
@@ -107,10 +108,11 @@ func (w *world) dial() *fakeConn {
 	return c
 }
 
-func (c *fakeConn) ID() uint64  { return c.id }
-func (c *fakeConn) Queued() int { return len(c.out) }
-func (c *fakeConn) Pause()      {}
-func (c *fakeConn) Resume()     { c.resumed++ }
+func (c *fakeConn) ID() uint64    { return c.id }
+func (c *fakeConn) Queued() int   { return len(c.out) }
+func (c *fakeConn) Taken() uint64 { return c.sent - uint64(len(c.out)) }
+func (c *fakeConn) Pause()        {}
+func (c *fakeConn) Resume()       { c.resumed++ }
 func (c *fakeConn) Close(why error) {
 	if !c.closing {
 		c.closing, c.why = true, why
@@ -131,6 +133,7 @@ func (c *fakeConn) put(extra int, parts ...[]byte) bool {
 	}
 	for _, p := range parts {
 		c.out = append(c.out, p...)
+		c.sent += uint64(len(p))
 	}
 	return true
 }

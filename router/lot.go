@@ -49,7 +49,7 @@ const (
 	// ackWait is how long entries that are on their way to subscribers gather at
 	// most before they are written, and ackCommits how many times as long as the
 	// last commit took: to write them costs something, and so does to wait.
-	ackWait    = int64(2e6) // ns
+	ackWait    = int64(20e6) // ns
 	ackCommits = 4
 	// ackShare of them, one in so many, acknowledged makes it worth to have waited.
 	ackShare   = 4

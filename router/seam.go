@@ -25,6 +25,9 @@ type Conn interface {
 	SendControl(frame []byte) bool
 	// Queued is the number of bytes that are queued and not yet written.
 	Queued() int
+	// Taken changes when, and only when, the other end has taken output: equal
+	// numbers mean that it took nothing between.
+	Taken() uint64
 	// Pause stops reading, Resume starts it again.
 	Pause()
 	Resume()

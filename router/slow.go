@@ -75,9 +75,8 @@ const stuckLooks = 4
 
 // stuck is what is known of one of them.
 type stuck struct {
-	outputAt int64  // since when its output has not moved; 0 = it is not full
-	output   int    // bytes queued at the last look
-	answered int    // bytes of answers that came since
+	outputAt int64  // since when nothing of its output was taken; 0 = it is not full
+	taken    uint64 // Conn.Taken at the last look
 	ackAt    int64  // since when nothing was acknowledged; 0 = its window is open
 	oldest   uint64 // number of the message in flight that was the oldest then
 	told     bool   // that it does not acknowledge
@@ -89,7 +88,8 @@ func (r *Router) blocked(c *Client) {
 		return // it is us who wait
 	}
 	if k := r.watch(c); k.outputAt == 0 {
-		k.outputAt, k.output, k.answered = r.now, r.queued(c), 0
+		k.outputAt = r.now
+		_, k.taken = r.output(c)
 	}
 }
 
@@ -99,7 +99,8 @@ func (r *Router) gotRoom(c *Client) {
 		return
 	}
 	if k := c.rare.stuck; k.outputAt != 0 {
-		k.outputAt, k.output, k.answered = r.now, r.queued(c), 0
+		k.outputAt = r.now
+		_, k.taken = r.output(c)
 	}
 }
 
@@ -150,16 +151,13 @@ func (l *stuckList) Due(int64) {
 func (r *Router) stillStuck(c *Client) bool {
 	k, s := c.rare.stuck, c.session
 	if k.outputAt != 0 {
-		// Output that has grown was sent more, for which there was room; but
-		// answers need no room, and whoever reads nothing and sends PINGREQ
-		// would never be found out.
-		queued := r.queued(c)
-		still := k.output + k.answered
-		k.output, k.answered = queued, 0
+		queued, taken := r.output(c)
+		moved := taken != k.taken
+		k.taken = taken
 		switch {
 		case queued == 0 && !c.behind:
 			k.outputAt = 0
-		case queued != still:
+		case moved:
 			k.outputAt = r.now
 		case r.now-k.outputAt >= r.limits.SlowTimeout.Nanoseconds():
 			r.hit(LimitSlowTimeout)

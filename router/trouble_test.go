@@ -112,6 +112,37 @@ func TestFullForLong(t *testing.T) {
 	p.expect("40 02 00 01")
 }
 
+// TestHeldBackForLong: a 3.x publisher that is not read from is not silent, and to
+// know so does not take a pass every nanosecond.
+func TestHeldBackForLong(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	p := d.dial()
+	p.send("10 0d 00 04 'MQTT' 04 02 00 0a 00 01 'p'") // keep alive 10 s
+	p.expect("20 02 00 00")
+	p.send("33 06 00 01 't' 00 01 'a'")
+	d.pass(func() { d.mem.Complete(store.ErrFull) })
+	p.send("33 06 00 01 't' 00 02 'b'") // is read no further
+	for range 16 {
+		d.sleep(1)
+		d.pass(func() { d.mem.Complete(store.ErrFull) })
+		if d.wake != 0 && d.wake < d.now+1e6 {
+			t.Fatalf("after %d ns the router wants to be called %d ns later", d.now, d.wake-d.now)
+		}
+	}
+	p.expect("")
+	d.sleep(1.1)
+	d.flush()
+	p.expect("40 02 00 01 40 02 00 02")
+	d.sleep(14.9)
+	if p.closing {
+		t.Fatal("closed 14.9 seconds after it could be heard again")
+	}
+	d.sleep(0.2)
+	if !p.closing {
+		t.Error("not closed after 15.1 seconds of silence")
+	}
+}
+
 // TestFailedStore: what was to last is refused until a restart, the rest goes on.
 func TestFailedStore(t *testing.T) {
 	d := newDurable(t, router.Limits{})

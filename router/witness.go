@@ -5,8 +5,8 @@ package router
 type Witness interface {
 	// Refused is told that conn has refused a send; sent is what Router.Sent was then.
 	Refused(conn, sent uint64)
-	// Queued is told what Conn.Queued said.
-	Queued(conn uint64, n int)
+	// Queued is told what Conn.Queued and, behind it, Conn.Taken said.
+	Queued(conn uint64, n int, taken uint64)
 }
 
 // Sent is how many packets connections have taken so far. It counts one before the
@@ -32,11 +32,11 @@ func (r *Router) refusedAnswer(c *Client) {
 	}
 }
 
-// queued is how many bytes wait in the output of c.
-func (r *Router) queued(c *Client) int {
-	n := c.conn.Queued()
+// output is how many bytes wait in the output of c, and Conn.Taken.
+func (r *Router) output(c *Client) (queued int, taken uint64) {
+	queued, taken = c.conn.Queued(), c.conn.Taken()
 	if r.witness != nil {
-		r.witness.Queued(c.conn.ID(), n)
+		r.witness.Queued(c.conn.ID(), queued, taken)
 	}
-	return n
+	return queued, taken
 }

@@ -138,10 +138,12 @@ type witness Recorder
 func (w *witness) Refused(conn, sent uint64) { w.note(kindRefused, conn, sent) }
 
 // Queued implements router.Witness.
-func (w *witness) Queued(conn uint64, n int) { w.note(kindQueued, conn, uint64(n)) }
+func (w *witness) Queued(conn uint64, n int, taken uint64) {
+	w.note(kindQueued, conn, uint64(n), taken)
+}
 
-func (w *witness) note(k kind, conn, n uint64) {
+func (w *witness) note(k kind, conn uint64, n ...uint64) {
 	if r := (*Recorder)(w); r.on {
-		r.put(k, r.numbers[conn], n)
+		r.put(k, append([]uint64{r.numbers[conn]}, n...)...)
 	}
 }

@@ -27,6 +27,7 @@ func (c *sink) SendView(f []byte) bool                  { c.bytes += len(f); ret
 func (c *sink) SendControl(f []byte) bool               { c.bytes += len(f); return true }
 func (c *sink) SendShared(head []byte, b *buf.Ref) bool { c.bytes += len(head); return true }
 func (c *sink) Queued() int                             { return 0 }
+func (c *sink) Taken() uint64                           { return 0 }
 func (c *sink) Pause()                                  {}
 func (c *sink) Resume()                                 {}
 func (c *sink) Close(error)                             {}

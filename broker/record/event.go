@@ -9,7 +9,7 @@ import (
 
 // magic begins a recording; behind it stands a line of JSON, the Header, and then events: a byte that says which, and
 // its fields. Numbers are varints, strings have their length before them.
-const magic = "LOOPMQ-RECORDING 3\n"
+const magic = "LOOPMQ-RECORDING 4\n"
 
 // kind is an event's first byte. What happens inside of another event stands before it, so that it is known when that
 // happens again.
@@ -30,7 +30,7 @@ const (
 	kindStep     kind = 'S' // of an Exchange: flags, answer, identity
 	kindRandom   kind = 'N' // number
 	kindRefused  kind = 'F' // connection, packets sent before
-	kindQueued   kind = 'Q' // connection, bytes
+	kindQueued   kind = 'Q' // connection, bytes that wait, Taken
 	kindDenied   kind = 'X' // number of the question
 	kindTraffic  kind = 'Y' // router.Traffic
 	kindStopping kind = 'Z'

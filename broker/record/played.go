@@ -175,7 +175,8 @@ type fake struct {
 	peer   router.Peer
 
 	refused  []uint64   // how many packets were sent before each
-	queued   []int      // what Queued said
+	queued   []output   // what Queued and Taken said
+	taken    uint64     // of the last of them
 	verdicts []*verdict // given at once
 	waiting  func(router.Verdict)
 }
@@ -230,15 +231,25 @@ func (c *fake) SendShared(head []byte, body *buf.Ref) bool {
 	return c.put(append(append([]byte(nil), head...), body.Bytes()...))
 }
 
+// output is an answer to both of Queued and Taken, which are asked in turn.
+type output struct {
+	queued int
+	taken  uint64
+}
+
 // Queued implements router.Conn.
 func (c *fake) Queued() (n int) {
 	if len(c.queued) == 0 {
 		c.p.differs("connection %d: the router asks for the length of its queue, which it did not then", c.n)
 		return 0
 	}
-	n, c.queued = c.queued[0], c.queued[1:]
+	n, c.taken = c.queued[0].queued, c.queued[0].taken
+	c.queued = c.queued[1:]
 	return n
 }
+
+// Taken implements router.Conn.
+func (c *fake) Taken() uint64 { return c.taken }
 
 // Pause implements router.Conn; what the router takes in a pass is known.
 func (c *fake) Pause() {}

@@ -117,6 +117,7 @@ func (c *conn) SendView(f []byte) bool                  { return c.put(f) }
 func (c *conn) SendControl(f []byte) bool               { return c.put(f) }
 func (c *conn) SendShared(head []byte, b *buf.Ref) bool { return c.put(head, b.Bytes()) }
 func (c *conn) Queued() int                             { return c.taken }
+func (c *conn) Taken() uint64                           { return uint64(c.taken) }
 func (c *conn) Pause()                                  {}
 func (c *conn) Resume()                                 {}
 func (c *conn) Close(why error)                         { c.closing = why }

@@ -232,7 +232,7 @@ func (p *player) happens(k kind, c *fake) {
 	case kindRefused:
 		c.refused = append(c.refused, p.number())
 	case kindQueued:
-		c.queued = append(c.queued, int(p.number()))
+		c.queued = append(c.queued, output{int(p.number()), p.number()})
 	case kindVerdict:
 		if v := p.verdict(); p.err == nil {
 			c.decide(v)

@@ -4,19 +4,30 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
-	"reflect"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/loop"
+	"github.com/loopmq/loopmq/router"
 )
 
 // askedEnv tells a test binary to be the broker.
 const askedEnv = "LOOPMQ_TEST_CHILD"
+
+// stateEnv is its state directory, addrsEnv are its addresses with a space between.
+const (
+	stateEnv = "LOOPMQ_TEST_STATE"
+	addrsEnv = "LOOPMQ_TEST_ADDRS"
+)
 
 // recordEnv is a file to record into, for loopmq replay.
 const recordEnv = "LOOPMQ_TEST_RECORD"
@@ -28,7 +39,11 @@ func Asked() bool { return os.Getenv(askedEnv) != "" }
 type Held struct {
 	Clients, Sessions, Subscriptions, Retained, Queued, Inflight int
 
-	Conns      uint64
+	Conns         uint64
+	SlowTimeouts  uint64 // clients disconnected because they took nothing (0x97)
+	DroppedFull   uint64 // QoS 0 messages dropped because a client took too little
+	MemoryRefused uint64 // times that the memory limit has bitten
+
 	Goroutines int
 	HeapBytes  uint64 // after the last collection
 	Invariants string // what is broken of them; asked for with Thorough only
@@ -43,17 +58,20 @@ const (
 )
 
 // Serve is the broker's process: it prints the addresses of its listeners, answers each line that comes in by a line of
-// JSON, and ends with its input.
+// JSON, and ends with its input, or by SIGTERM.
 func Serve(urls []string, limits broker.Limits) error {
-	var listeners []broker.Listener
-	for _, u := range urls {
+	cfg := broker.Config{Limits: limits, ShutdownTimeout: time.Millisecond, StateDir: os.Getenv(stateEnv)}
+	addrs := strings.Fields(os.Getenv(addrsEnv))
+	for i, u := range urls {
+		if i < len(addrs) {
+			u = strings.Replace(u, "127.0.0.1:0", addrs[i], 1)
+		}
 		l, err := broker.ParseListener(u)
 		if err != nil {
 			return err
 		}
-		listeners = append(listeners, l)
+		cfg.Listeners = append(cfg.Listeners, l)
 	}
-	cfg := broker.Config{Listeners: listeners, Limits: limits, ShutdownTimeout: time.Millisecond}
 	if file := os.Getenv(recordEnv); file != "" {
 		cfg.Record = &broker.Recording{File: file, BytesMax: 8 << 30}
 	}
@@ -61,8 +79,10 @@ func Serve(urls []string, limits broker.Limits) error {
 	if err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(context.Background()) }()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	ended, asked := make(chan error, 1), make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
 	select {
 	case err := <-ended:
 		return err
@@ -71,12 +91,24 @@ func Serve(urls []string, limits broker.Limits) error {
 	for _, a := range b.Addrs() {
 		fmt.Println(a)
 	}
+	go func() { asked <- answer(b) }()
+	select {
+	case err := <-ended:
+		return err
+	case err := <-asked:
+		b.Shutdown()
+		return errors.Join(err, <-ended)
+	}
+}
+
+// answer answers questions as long as they come.
+func answer(b *broker.Broker) error {
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		q := Question(lines.Text())
 		if q == Thorough {
 			debug.FreeOSMemory()
 		}
-		h, err := holdings(b.Do, q)
+		h, err := holdings(b, q)
 		if err != nil {
 			return err
 		}
@@ -87,24 +119,21 @@ func Serve(urls []string, limits broker.Limits) error {
 			return err
 		}
 	}
-	b.Shutdown()
-	return <-ended
+	return nil
 }
 
-// holdings asks the router and the loop, on the loop. Its type parameters stand for types of packages that are not
-// imported here.
-func holdings[R interface {
-	Stats() P
-	CheckInvariants() error
-}, P, S any](do func(context.Context, func(R, S)) error, q Question) (h Held, err error) {
+// holdings asks the router and the loop, on the loop.
+func holdings(b *broker.Broker, q Question) (h Held, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	err = do(ctx, func(r R, s S) {
-		stats, to := reflect.ValueOf(r.Stats()).Elem(), reflect.ValueOf(&h).Elem()
-		for _, name := range []string{"Clients", "Sessions", "Subscriptions", "Retained", "Queued", "Inflight"} {
-			to.FieldByName(name).SetInt(stats.FieldByName(name).Int())
+	err = b.Do(ctx, func(r *router.Router, s *loop.Stats) {
+		stats := r.Stats()
+		h = Held{
+			Clients: stats.Clients, Sessions: stats.Sessions, Subscriptions: stats.Subscriptions,
+			Retained: stats.Retained, Queued: stats.Queued, Inflight: stats.Inflight, Conns: s.Conns,
+			SlowTimeouts: stats.LimitHits[router.LimitSlowTimeout], DroppedFull: stats.Dropped[router.DropOutputFull],
+			MemoryRefused: stats.LimitHits[router.LimitMemory] + stats.Trims + stats.Held,
 		}
-		h.Conns = reflect.ValueOf(s).Elem().FieldByName("Conns").Uint()
 		if q != Thorough {
 			return
 		}

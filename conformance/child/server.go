@@ -5,29 +5,39 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 )
+
+// Options say what a broker is to be like.
+type Options struct {
+	Listeners int      // how many Serve is given
+	StateDir  string   // that it keeps; "": none
+	Addrs     []string // where it listens; nil: where there is room
+}
 
 // Server is a broker's process, seen from outside. Any goroutine may use it.
 type Server struct {
 	Addrs []string // of its listeners
 	PID   int
 
+	o     Options
 	cmd   *exec.Cmd
 	mu    sync.Mutex
 	ask   *os.File
 	lines *bufio.Scanner
-	peak  int64
 }
 
-// Start starts this binary again as a broker with so many listeners.
-func Start(listeners int) (*Server, error) {
+// Start starts this binary again as a broker.
+func Start(o Options) (*Server, error) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), askedEnv+"=1")
+	cmd.Env = append(os.Environ(), askedEnv+"=1", stateEnv+"="+o.StateDir, addrsEnv+"="+strings.Join(o.Addrs, " "))
 	cmd.Stderr = os.Stderr
 	in, ask, err := os.Pipe()
 	if err != nil {
@@ -42,14 +52,45 @@ func Start(listeners int) (*Server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &Server{PID: cmd.Process.Pid, cmd: cmd, ask: ask, lines: bufio.NewScanner(out)}
-	for range listeners {
+	s := &Server{PID: cmd.Process.Pid, o: o, cmd: cmd, ask: ask, lines: bufio.NewScanner(out)}
+	for range o.Listeners {
 		if !s.lines.Scan() {
 			return nil, errors.Join(errors.New("the broker did not start"), s.Stop())
 		}
 		s.Addrs = append(s.Addrs, s.lines.Text())
 	}
 	return s, nil
+}
+
+// Restart ends the broker by a signal and starts another one in its place.
+func (s *Server) Restart(by syscall.Signal) (*Server, error) {
+	if err := s.cmd.Process.Signal(by); err != nil {
+		return nil, fmt.Errorf("end the broker: %w", err)
+	}
+	err := s.cmd.Wait()
+	s.ask.Close()
+	if by != syscall.SIGKILL && err != nil {
+		return nil, fmt.Errorf("the broker ended badly by %v: %w", by, err)
+	}
+	return Start(s.o)
+}
+
+// FreeAddrs are addresses of loopback that nobody listens at. Their ports are below those that systems choose for
+// connections: who tries to connect while the broker is away must not be given its port.
+func FreeAddrs(n int) (addrs []string, err error) {
+	const first, ports = 20_000, 12_000
+	for range 1000 {
+		l, failed := net.Listen("tcp", fmt.Sprint("127.0.0.1:", first+rand.IntN(ports)))
+		if failed != nil {
+			err = failed
+			continue
+		}
+		defer l.Close()
+		if addrs = append(addrs, l.Addr().String()); len(addrs) == n {
+			return addrs, nil
+		}
+	}
+	return nil, err
 }
 
 // Stop ends the broker and returns how it ended.
@@ -72,21 +113,17 @@ func (s *Server) Ask(q Question) (h Held, err error) {
 }
 
 // Resident returns the memory of the broker's process, in bytes.
-func (s *Server) Resident() int64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
-	kb, _ := strconv.ParseInt(strings.Fields(rest + " 0")[0], 10, 64)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.peak = max(s.peak, kb<<10)
-	return kb << 10
-}
+func (s *Server) Resident() int64 { return s.status("VmRSS:") }
 
-// Peak is the most that Resident has returned.
-func (s *Server) Peak() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.peak
+// Peak is the most that it ever was, as the kernel has noted it.
+func (s *Server) Peak() int64 { return s.status("VmHWM:") }
+
+// status is a size from the kernel's account of the process.
+func (s *Server) status(key string) int64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
+	_, rest, _ := strings.Cut(string(text), key)
+	kb, _ := strconv.ParseInt(strings.Fields(rest + " 0")[0], 10, 64)
+	return kb << 10
 }
 
 // Descriptors counts the open files of the broker's process.

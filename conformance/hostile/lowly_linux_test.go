@@ -35,3 +35,12 @@ func lowly() string {
 		before = len(tasks)
 	}
 }
+
+// descriptors is how many files this process may have open; package os has raised it to what is allowed.
+func descriptors() int {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 1024
+	}
+	return int(min(l.Cur, 1<<30))
+}

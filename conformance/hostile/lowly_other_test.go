@@ -3,3 +3,6 @@
 package hostile
 
 func lowly() string { return "that of the broker" }
+
+// descriptors is a guess.
+func descriptors() int { return 1024 }

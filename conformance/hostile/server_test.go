@@ -40,16 +40,21 @@ func TestMain(m *testing.M) {
 	for _, d := range doors {
 		urls = append(urls, strings.NewReplacer("CERT", cert, "KEY", key).Replace(d.listen))
 	}
-	// Limits are small where a row has to reach them.
+	// Limits are small where a row has to reach them; memory is the one that none may.
 	if err := child.Serve(urls, broker.Limits{
 		ConnectTimeout: 5 * time.Second, SlowTimeout: 2 * time.Second,
 		RetainedMessagesMax: 20_000, RetainedBytesMax: 16 << 20, SessionsMax: 2_000,
+		MemoryBytesMax: memoryLimit,
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.RemoveAll(dir)
 		os.Exit(1)
 	}
 }
+
+// memoryLimit is the broker's, as an operator of a small machine would set it. What the rows have it hold must stay
+// below, and so must its whole process.
+const memoryLimit = 512 << 20
 
 // writeCertificate makes one that signs itself.
 func writeCertificate(dir string) (cert, key string) {
@@ -86,7 +91,7 @@ type server struct {
 
 func startServer(t *testing.T) *server {
 	t.Helper()
-	c, err := child.Start(len(doors))
+	c, err := child.Start(child.Options{Listeners: len(doors)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,14 +13,35 @@ func crowdRows() []attack {
 	return []attack{
 		{name: "crowd: 10 000 clients at once", door: "tcp", slow: true, crowd: func(r *row, d int) error { return r.atOnce(d, 10_000) }},
 		{name: "crowd: 2000 clients at once", door: "tls wss", slow: true, crowd: func(r *row, d int) error { return r.atOnce(d, 2000) }},
+		{name: "storm: 10 000 clients are cut off and come again, twice", door: "tcp", slow: true, crowd: func(r *row, d int) error {
+			for range 3 {
+				if err := r.atOnce(d, 10_000); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
 	}
+}
+
+// spareDescriptors are left to all else that this process and the broker, which has the same limit, have open.
+const spareDescriptors = 500
+
+// fitting is how many of n clients at a time the limit of descriptors allows.
+func (r *row) fitting(n int) int {
+	limit := descriptors()
+	fit := max(1, min(n, limit-spareDescriptors))
+	r.s.t.Logf("%s: %d of %d clients, the limit of descriptors is %d", r.name, fit, n, limit)
+	return fit
 }
 
 // triesMax is how often a client comes again: where clients and broker share two cores, connect-timeout may pass.
 const triesMax = 20
 
-// atOnce has n clients come at the same moment, waits until all are in, and has each of them answered once more.
+// atOnce has n clients come at the same moment, waits until all are in, and has each of them answered once more. They
+// are gone without a word then, so that the next ones of the same identifiers meet them still in the broker.
 func (r *row) atOnce(d, n int) error {
+	n = r.fitting(n)
 	var all, inside sync.WaitGroup
 	var tries atomic.Int64
 	failed := make(chan error, n)

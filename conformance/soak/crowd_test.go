@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,7 +22,8 @@ const (
 	pairs       = 12  // publishers, each with a subscriber, that stay
 	comers      = 10  // clients at a time that come and go
 	identifiers = 150 // that those who come and go share
-	slowReaders = 3
+	slowReaders = 2   // that read a little
+	keepers     = 10  // publishers with a subscriber whose session lasts
 )
 
 // crowd is everybody who uses the broker.
@@ -31,11 +31,21 @@ type crowd struct {
 	t    *testing.T
 	urls []string
 	tcp  string
+	ctx  context.Context // until publishers stop
 	stop context.CancelFunc
-	ctx  context.Context
 	all  sync.WaitGroup
 
+	stay    context.Context // until subscribers with a session that lasts do
+	leave   context.CancelFunc
+	staying sync.WaitGroup
+	keepers []*keeper
+
 	connects, published, received, tripped, slowClosed atomic.Int64
+
+	generation   atomic.Int64  // odd while the broker is restarted
+	slowTimeouts atomic.Uint64 // that the broker has counted
+	closedInAll  uint64        // the same of all brokers so far; the test's goroutine
+	dropped      uint64        // messages that the broker has dropped for want of room in an output; the test's goroutine
 
 	mu       sync.Mutex
 	measured []time.Duration
@@ -45,23 +55,32 @@ type crowd struct {
 func gather(t *testing.T, addrs []string) *crowd {
 	c := &crowd{t: t, urls: []string{"mqtt://" + addrs[0], "ws://" + addrs[1] + "/mqtt"}, tcp: addrs[0]}
 	c.ctx, c.stop = context.WithCancel(t.Context())
-	c.all.Go(c.witness)
+	c.stay, c.leave = context.WithCancel(t.Context())
+	c.all.Go(func() { c.again("witness", c.witness) })
 	for i := range pairs {
-		c.all.Go(func() { c.pair(i) })
+		c.all.Go(func() { c.again("pair", func() error { return c.pair(i) }) })
 	}
 	for i := range comers {
 		c.all.Go(func() { c.comeAndGo(rand.New(rand.NewPCG(uint64(i), 4))) })
 	}
-	for i := range slowReaders {
-		c.all.Go(func() { c.readSlowly(i == 0) })
+	for i := range keepers {
+		c.keep(i)
+	}
+	c.all.Go(c.flood)
+	c.all.Go(c.readNothing)
+	for range slowReaders {
+		c.all.Go(c.readLittle)
 	}
 	return c
 }
 
-// disperse has everybody leave.
+// disperse has everybody leave, those last who are owed something.
 func (c *crowd) disperse() {
 	c.stop()
 	c.all.Wait()
+	c.collect()
+	c.leave()
+	c.staying.Wait()
 }
 
 // trips takes what the witness has measured.
@@ -73,10 +92,10 @@ func (c *crowd) trips() []time.Duration {
 	return trips
 }
 
-// dial connects until it works or all is over.
-func (c *crowd) dial(o client.Options) *client.Client {
-	for c.ctx.Err() == nil {
-		k, err := client.Dial(c.ctx, o)
+// dial connects until it works or ctx ends.
+func (c *crowd) dial(ctx context.Context, o client.Options) *client.Client {
+	for ctx.Err() == nil {
+		k, err := client.Dial(ctx, o)
 		if err == nil {
 			c.connects.Add(1)
 			return k
@@ -95,38 +114,35 @@ func (c *crowd) rest(d time.Duration) {
 }
 
 // witness measures the round trips of its own messages. It must never lose one.
-func (c *crowd) witness() {
+func (c *crowd) witness() error {
 	back := make(chan string, 1)
-	k := c.dial(client.Options{URL: c.urls[0], ClientID: "witness", CleanStart: true, OnMessage: func(m *client.Message) bool {
+	k := c.dial(c.ctx, client.Options{URL: c.urls[0], ClientID: "witness", CleanStart: true, OnMessage: func(m *client.Message) bool {
 		back <- string(m.Payload)
 		return true
 	}})
 	if k == nil {
-		return
+		return nil
 	}
 	defer k.Close()
-	if _, err := k.Subscribe(c.ctx, codec.Filter{Name: []byte("witness"), QoS: 1}); err != nil && c.ctx.Err() == nil {
-		c.t.Error("witness:", err)
+	if _, err := k.Subscribe(c.ctx, codec.Filter{Name: []byte("witness"), QoS: 1}); err != nil {
+		return err
 	}
 	for n := 0; c.ctx.Err() == nil; n++ {
 		start := time.Now()
 		if err := k.Publish(c.ctx, &client.Message{Topic: "witness", Payload: fmt.Append(nil, n), QoS: 1}); err != nil {
-			if c.ctx.Err() == nil {
-				c.t.Error("witness:", err)
-			}
-			return
+			return err
 		}
 		select {
 		case got := <-back:
 			if got != fmt.Sprint(n) {
-				c.t.Errorf("witness: got message %s, want %d", got, n)
-				return
+				return fmt.Errorf("got message %s, want %d", got, n)
 			}
 		case <-time.After(patience):
-			c.t.Errorf("witness: message %d was lost", n)
-			return
+			return fmt.Errorf("message %d was lost", n)
+		case <-k.Done():
+			return k.Err()
 		case <-c.ctx.Done():
-			return
+			return nil
 		}
 		c.mu.Lock()
 		c.measured = append(c.measured, time.Since(start))
@@ -134,42 +150,41 @@ func (c *crowd) witness() {
 		c.mu.Unlock()
 		c.rest(10 * time.Millisecond)
 	}
+	return nil
 }
 
 // versions are those of MQTT.
 func version(n int) codec.Version { return []codec.Version{codec.V31, codec.V311, codec.V5}[n%3] }
 
 // pair publishes steadily to a subscriber that stays.
-func (c *crowd) pair(n int) {
+func (c *crowd) pair(n int) error {
 	name := fmt.Sprint("pair/", n)
-	sub := c.dial(client.Options{URL: c.urls[n%2], ClientID: fmt.Sprint("s", n), CleanStart: true, Version: version(n), OnMessage: func(*client.Message) bool {
+	sub := c.dial(c.ctx, client.Options{URL: c.urls[n%2], ClientID: fmt.Sprint("s", n), CleanStart: true, Version: version(n), OnMessage: func(*client.Message) bool {
 		c.received.Add(1)
 		return true
 	}})
 	if sub == nil {
-		return
+		return nil
 	}
 	defer sub.Close()
-	pub := c.dial(client.Options{URL: c.urls[(n+1)%2], ClientID: fmt.Sprint("p", n), CleanStart: true, Version: version(n / 3)})
+	pub := c.dial(c.ctx, client.Options{URL: c.urls[(n+1)%2], ClientID: fmt.Sprint("p", n), CleanStart: true, Version: version(n / 3)})
 	if pub == nil {
-		return
+		return nil
 	}
 	defer pub.Close()
-	if _, err := sub.Subscribe(c.ctx, codec.Filter{Name: []byte(name + "/#"), QoS: 2}); err != nil && c.ctx.Err() == nil {
-		c.t.Error("pair:", err)
+	if _, err := sub.Subscribe(c.ctx, codec.Filter{Name: []byte(name + "/#"), QoS: 2}); err != nil {
+		return err
 	}
 	for i := 0; c.ctx.Err() == nil; i++ {
 		payload := []byte(strings.Repeat("x", 20+i%400))
 		err := pub.Publish(c.ctx, &client.Message{Topic: fmt.Sprintf("%s/%d", name, i%20), Payload: payload, QoS: byte(i % 3)})
 		if err != nil {
-			if c.ctx.Err() == nil {
-				c.t.Error("pair, which stays:", err)
-			}
-			return
+			return err
 		}
 		c.published.Add(1)
 		c.rest(20 * time.Millisecond)
 	}
+	return nil
 }
 
 // comeAndGo is one client after the other, of few identifiers: some take up the session that another has left.
@@ -180,10 +195,13 @@ func (c *crowd) comeAndGo(rng *rand.Rand) {
 			Version:   version(rng.IntN(3)),
 			OnMessage: func(*client.Message) bool { c.received.Add(1); return true },
 		}
+		if !o.CleanStart {
+			o = lasting(o)
+		}
 		if rng.IntN(3) == 0 {
 			o.Will = &client.Message{Topic: "wills/" + o.ClientID, Payload: []byte("gone"), QoS: byte(rng.IntN(3)), Retain: rng.IntN(4) == 0}
 		}
-		k := c.dial(o)
+		k := c.dial(c.ctx, o)
 		if k == nil {
 			return
 		}
@@ -219,39 +237,5 @@ func (c *crowd) visit(k *client.Client, rng *rand.Rand) {
 			return
 		}
 		c.published.Add(1)
-	}
-}
-
-// stall is longer than the broker has patience with who takes nothing, behind what the kernel takes.
-const stall = 6 * slowTimeout
-
-// readSlowly takes a little of very much. One that stalls takes nothing, until the broker has enough of it, and comes
-// again.
-func (c *crowd) readSlowly(stalls bool) {
-	for c.ctx.Err() == nil {
-		n, err := net.Dial("tcp", c.tcp)
-		if err != nil {
-			continue
-		}
-		c.connects.Add(1)
-		_ = n.(*net.TCPConn).SetReadBuffer(4 << 10)
-		stop := context.AfterFunc(c.ctx, func() { n.Close() })
-		_, _ = n.Write([]byte("\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00\x82\x06\x00\x01\x00\x01#\x00"))
-		if stalls {
-			c.rest(stall)
-		}
-		for b := make([]byte, 2000); c.ctx.Err() == nil; {
-			if _, err := n.Read(b); err != nil {
-				break
-			}
-			if !stalls {
-				c.rest(100 * time.Millisecond)
-			}
-		}
-		if c.ctx.Err() == nil {
-			c.slowClosed.Add(1)
-		}
-		stop()
-		n.Close()
 	}
 }

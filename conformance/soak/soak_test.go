@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,15 +24,18 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	if err := child.Serve([]string{"mqtt://127.0.0.1:0", "ws://127.0.0.1:0/mqtt"}, broker.Limits{
-		SlowTimeout: slowTimeout, SessionExpiry: time.Minute,
+		SlowTimeout: slowTimeout, SessionExpiry: sessionExpiry,
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// slowTimeout is the broker's.
-const slowTimeout = 5 * time.Second
+// What the broker is told.
+const (
+	slowTimeout   = 3 * time.Second
+	sessionExpiry = time.Minute
+)
 
 // sample is what was seen at a time.
 type sample struct {
@@ -50,12 +54,37 @@ func (s *sample) p(q float64) float64 {
 	return float64(s.trips[int(q*float64(len(s.trips)-1))].Microseconds()) / 1000
 }
 
-// TestSoak: what the broker holds does not grow with the time.
-func TestSoak(t *testing.T) {
+// TestSoak: what a broker without a state directory holds does not grow with the time.
+func TestSoak(t *testing.T) { soak(t, child.Options{Listeners: 2}, "soak.svg", nil) }
+
+// TestSoakState: neither does it with one, and what it has acknowledged outlives it, whatever its end.
+func TestSoakState(t *testing.T) {
+	addrs, err := child.FreeAddrs(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "soak-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	soak(t, child.Options{Listeners: 2, StateDir: dir, Addrs: addrs}, "soak-state.svg", []ending{
+		{.3, syscall.SIGTERM}, {.5, syscall.SIGKILL},
+	})
+}
+
+// ending is how the broker is ended, and when: a share of the time.
+type ending struct {
+	at float64
+	by syscall.Signal
+}
+
+// soak has the crowd at a broker for as long as is asked for, and until it is seen what becomes of slow readers.
+func soak(t *testing.T, o child.Options, plot string, endings []ending) {
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
 		t.Skip("needs /proc")
 	}
-	s, err := child.Start(2)
+	s, err := child.Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,15 +96,22 @@ func TestSoak(t *testing.T) {
 	before, files := idle(t, s), s.Descriptors()
 	c := gather(t, s.Addrs)
 	var samples []sample
-	every := max(100*time.Millisecond, *length/400)
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(max(100*time.Millisecond, *length/400))
 	defer tick.Stop()
-	for start := time.Now(); time.Since(start) < *length; {
+	for start := time.Now(); time.Since(start) < *length || c.unproved() && time.Since(start) < *length+patience; {
 		<-tick.C
+		if len(endings) > 0 && time.Since(start).Seconds() > endings[0].at*length.Seconds() {
+			if s, err = c.restart(s, endings[0].by); err != nil {
+				c.stop()
+				t.Fatal(err)
+			}
+			endings = endings[1:]
+		}
 		h, err := s.Ask(child.Brief)
 		if err != nil {
 			t.Fatal(err)
 		}
+		c.hear(h)
 		samples = append(samples, sample{time.Since(start), s.Resident(), s.Descriptors(), h, c.trips()})
 	}
 	c.disperse()
@@ -83,23 +119,59 @@ func TestSoak(t *testing.T) {
 		slices.Sort(samples[i].trips)
 	}
 	report(t, samples, c)
-	flat(t, samples)
+	flat(t, samples, o)
 	c.judge(t)
 	end := idle(t, s)
-	if n := s.Descriptors(); n > files || end.Goroutines > before.Goroutines+spareGoroutines || end.Clients > 0 || s.Resident() == 0 {
+	if n := s.Descriptors(); n > files+spareFiles(o) || end.Goroutines > before.Goroutines+spareGoroutines || end.Clients > 0 || s.Resident() == 0 {
 		t.Errorf("left behind: %d descriptors, %d before; %d goroutines, %d before; %d clients", n, files, end.Goroutines, before.Goroutines, end.Clients)
 	}
 	t.Logf("at the end: resident %.1f MB, heap %.1f MB, %+v", mb(s.Resident()), mb(int64(end.HeapBytes)), end)
 	if *out != "" {
-		file := filepath.Join(*out, "soak.svg")
-		if err := os.MkdirAll(*out, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, draw(samples), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		t.Log("plot:", file)
+		save(t, filepath.Join(*out, plot), draw(samples))
 	}
+}
+
+// save writes the plot.
+func save(t *testing.T, file string, svg []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, svg, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("plot:", file)
+}
+
+// restart ends the broker and has another one take its place; until then nobody is to blame for a lost connection.
+func (c *crowd) restart(s *child.Server, by syscall.Signal) (*child.Server, error) {
+	c.generation.Add(1)
+	begun := time.Now()
+	next, err := s.Restart(by)
+	if err != nil {
+		return s, err
+	}
+	c.slowTimeouts.Store(0)
+	c.generation.Add(1)
+	c.t.Logf("ended by %v; back after %v", by, time.Since(begun).Round(time.Millisecond))
+	return next, nil
+}
+
+// hear takes notice of what the broker says.
+func (c *crowd) hear(h child.Held) {
+	c.closedInAll += h.SlowTimeouts - c.slowTimeouts.Swap(h.SlowTimeouts)
+	c.dropped = max(c.dropped, h.DroppedFull)
+}
+
+// unproved tells that no slow reader has been closed yet, or nothing dropped.
+func (c *crowd) unproved() bool { return c.slowClosed.Load() == 0 || c.dropped == 0 }
+
+// spareFiles is how many files a store may have opened meanwhile.
+func spareFiles(o child.Options) int {
+	if o.StateDir == "" {
+		return 0
+	}
+	return 16
 }
 
 // spareGoroutines is how many the runtime may have started meanwhile.
@@ -111,6 +183,10 @@ func (c *crowd) judge(t *testing.T) {
 	if c.published.Load() == 0 || c.received.Load() == 0 || c.tripped.Load() == 0 {
 		t.Errorf("%d published, %d received, %d round trips: somebody did nothing", c.published.Load(), c.received.Load(), c.tripped.Load())
 	}
+	if c.unproved() {
+		t.Errorf("%d slow readers were closed (reason 0x97), %d messages dropped because of slow readers; want both", c.slowClosed.Load(), c.dropped)
+	}
+	c.judgeSlow(t)
 }
 
 func mb(n int64) float64 { return float64(n) / 1e6 }
@@ -146,11 +222,16 @@ func measures() map[string]struct {
 	}
 }
 
-// flat fails if something has grown by half and more than its slack.
-func flat(t *testing.T, samples []sample) {
+// flat fails if something has grown by half and more than its slack. Where the broker is restarted, only the last one
+// is looked at.
+func flat(t *testing.T, samples []sample, o child.Options) {
 	t.Helper()
+	quarter := 1
+	if o.StateDir != "" {
+		quarter = 2
+	}
 	for name, m := range measures() {
-		early, late := part(samples, 1, 2, m.of), part(samples, 3, 4, m.of)
+		early, late := part(samples, quarter, quarter+1, m.of), part(samples, 3, 4, m.of)
 		if late > early+early/2+m.slack {
 			t.Errorf("%s grew from %d to %d", name, early, late)
 		}
@@ -172,8 +253,8 @@ func report(t *testing.T, samples []sample, c *crowd) {
 			"%d round trips, p50 %.2f ms, p99 %.2f ms, most %.1f ms", q+1, mb(get("resident bytes")), mb(get("heap bytes")),
 			get("descriptors"), get("goroutines"), get("sessions"), len(trips), all.p(.5), all.p(.99), all.p(1))
 	}
-	t.Logf("%d connections made, %d messages published, %d received, %d slow readers were closed",
-		c.connects.Load(), c.published.Load(), c.received.Load(), c.slowClosed.Load())
+	t.Logf("%d connections made, %d messages published, %d received; %d slow readers were closed, "+
+		"%d messages dropped because of slow readers", c.connects.Load(), c.published.Load(), c.received.Load(), c.slowClosed.Load(), c.dropped)
 }
 
 // idle waits until nobody is connected, and returns what is held then.

@@ -42,9 +42,9 @@ type conn struct {
 	refusedNow         bool // in this step
 	controlRefused     bool // an acknowledgement was refused
 
+	taken       uint64
 	movedAt     int64 // when something of out left last
 	movedBefore int64 // and before that instant
-	filledAt    int64 // when something came that was no answer
 	refusedAt   int64 // since when c.refused
 
 	why                     error
@@ -70,6 +70,9 @@ func (c *conn) ID() uint64 { return c.id }
 
 // Queued implements router.Conn.
 func (c *conn) Queued() int { return len(c.out) }
+
+// Taken implements router.Conn.
+func (c *conn) Taken() uint64 { return c.taken }
 
 // Pause implements router.Conn.
 func (c *conn) Pause() { c.paused = true }
@@ -155,9 +158,6 @@ func (c *conn) put(extra int, head, body []byte) bool {
 			return false
 		}
 	}
-	if extra == 0 {
-		c.filledAt = c.w.now
-	}
 	a := len(c.w.sentBuf)
 	c.w.sentBuf = append(append(c.w.sentBuf, head...), body...)
 	whole := c.w.sentBuf[a:]
@@ -210,13 +210,13 @@ func (c *conn) flush() {
 	}
 	if c.left {
 		if len(c.out) > 0 {
+			c.moves(len(c.out))
 			c.out = c.out[:0]
-			c.moves()
 		}
 	} else if n := min(len(c.out), c.w.plan.KernelBytes-len(c.kernel)); n > 0 {
 		c.kernel = append(c.kernel, c.out[:n]...)
 		c.out = c.out[:copy(c.out, c.out[n:])]
-		c.moves()
+		c.moves(n)
 		c.planRead()
 	}
 	if c.wantLow && len(c.out) <= low && !c.closing {
@@ -228,8 +228,9 @@ func (c *conn) flush() {
 	}
 }
 
-// moves notes that something of out has left.
-func (c *conn) moves() {
+// moves notes that n bytes of out have left.
+func (c *conn) moves(n int) {
+	c.taken += uint64(n)
 	if c.movedAt != c.w.now {
 		c.movedAt, c.movedBefore = c.w.now, c.movedAt
 	}

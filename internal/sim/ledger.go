@@ -90,7 +90,8 @@ type value struct {
 	topic []byte
 	post  *post
 	empty bool
-	at    int  // receipt
+	by    *name
+	id    uint16
 	again bool // a repetition that may have changed nothing
 	acked bool
 	void  bool // its acknowledgement means nothing any more
@@ -219,8 +220,8 @@ func (l *ledger) publishes(c *conn, r *request) {
 	l.clock++
 	n := numberOf(r.payload)
 	if r.retain {
-		v := &value{topic: bytes.Clone(r.topic), empty: len(r.payload) == 0, at: l.clock, class: l.class(r.topic)}
-		v.again = r.qos == 2 && r.dup
+		v := &value{topic: bytes.Clone(r.topic), empty: len(r.payload) == 0, by: c.name, id: r.id, class: l.class(r.topic)}
+		v.again = r.qos == 2 && (r.dup || l.came(v, n))
 		r.value = v
 		l.values = append(l.values, v)
 	}
@@ -256,6 +257,14 @@ func (l *ledger) publishes(c *conn, r *request) {
 	if r.post = m; r.value != nil {
 		r.value.post = m
 	}
+}
+
+// came reports whether v, with message n, has come before: what was sent first may
+// come behind its repetition, from a connection given up, and without DUP.
+func (l *ledger) came(v *value, n int) bool {
+	return l.posts[n] != nil || n == 0 && slices.ContainsFunc(l.values, func(o *value) bool {
+		return o.empty == v.empty && o.by == v.by && o.id == v.id && bytes.Equal(o.topic, v.topic)
+	})
 }
 
 // lasts notes when a receipt expires: one that is repeated over an older version

@@ -68,20 +68,16 @@ func (m *model) hears(kind router.EventKind, id string) bool {
 	return i >= 0
 }
 
-// secondHeld is the instant at which the second of those that wait goes on; 0:
-// there are not two. What goes on in one pass must not have to be told apart.
-func (m *model) secondHeld() int64 {
-	first, second := int64(0), int64(0)
+// nextHeld is the instant at which the first of those that wait goes on; 0: there
+// is none. What else happens in that pass must not have to be told apart: who lost
+// the connection then was perhaps sent something before.
+func (m *model) nextHeld() (first int64) {
 	for _, c := range m.w.conns {
-		switch {
-		case c.held == nil:
-		case first == 0 || c.heldUntil < first:
-			first, second = c.heldUntil, first
-		case second == 0 || c.heldUntil < second:
-			second = c.heldUntil
+		if c.held != nil && (first == 0 || c.heldUntil < first) {
+			first = c.heldUntil
 		}
 	}
-	return second
+	return first
 }
 
 // heldIsDue reports whether somebody goes on now.
@@ -111,7 +107,7 @@ func (m *model) lookAtStuck() {
 		if c.gone || c.closing || c.sess == nil {
 			continue
 		}
-		since := max(c.movedAt, c.filledAt, c.refusedAt)
+		since := max(c.movedAt, c.refusedAt)
 		if c.refused && m.limits.SlowTimeout < never && m.now() >= since+m.limits.SlowTimeout.Nanoseconds()+m.lookSlack() {
 			m.w.fail("conn %d has taken nothing since %d, and was not closed", c.id, since)
 		}

@@ -283,6 +283,15 @@ func (m *model) timePassed() {
 	}
 }
 
+// overdue reports whether the router has sessions yet whose time is over.
+func (m *model) overdue() bool {
+	n := len(m.sessions)
+	for _, s := range m.sessions {
+		n -= int(bit(s.conn == nil && s.endAt != 0 && s.endAt <= m.now(), 1))
+	}
+	return m.w.router.Stats().Sessions > n
+}
+
 // doNext does what was due first, and reports whether there was anything.
 func (m *model) doNext(now int64) bool {
 	at, armed := int64(0), 0

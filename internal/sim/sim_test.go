@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -19,6 +20,53 @@ var (
 	flagSeed  = flag.Uint64("seed", 0, "first of the fresh seeds; 0: from the clock")
 	flagPlan  = flag.String("plan", "", "the only kind of plan that is run; empty: all are")
 )
+
+// TestMain refuses flags with which nothing would be run and all would pass.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flagsRun(*flagSeeds, *flagPlan); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
+
+// flagsRun says why these flags run nothing; nil: they do.
+func flagsRun(seeds int, plan string) error {
+	if seeds < 1 {
+		return fmt.Errorf("-seeds %d (SEEDS) runs nothing: 1 is the least", seeds)
+	}
+	var names []string
+	for _, k := range kinds {
+		if plan == "" || plan == k.name {
+			return nil
+		}
+		names = append(names, k.name)
+	}
+	return fmt.Errorf("-plan %q (PLAN) is none of %s", plan, strings.Join(names, ", "))
+}
+
+func TestFlagsThatRunNothing(t *testing.T) {
+	for _, c := range []struct {
+		seeds int
+		plan  string
+		want  string
+	}{
+		{1, "", ""},
+		{1, "disk", ""},
+		{0, "", "-seeds 0 (SEEDS) runs nothing: 1 is the least"},
+		{-1, "", "-seeds -1 (SEEDS) runs nothing: 1 is the least"},
+		{1, "disc", `-plan "disc" (PLAN) is none of memory, durable, classed, disk`},
+	} {
+		got := ""
+		if err := flagsRun(c.seeds, c.plan); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%d seeds, plan %q: %q, want %q", c.seeds, c.plan, got, c.want)
+		}
+	}
+}
 
 // kinds are the plans that a seed draws.
 var kinds = []struct { // table
@@ -70,7 +118,7 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d seeds from %d", *flagSeeds, from)
 	began := time.Now()
 	runSeeds(t, from, *flagSeeds)
-	if each := time.Since(began) / time.Duration(max(1, *flagSeeds)); each > 0 {
+	if each := time.Since(began) / time.Duration(*flagSeeds); each > 0 {
 		t.Logf("%d seeds a minute", time.Minute/each)
 	}
 }

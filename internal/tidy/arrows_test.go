@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"client":              {"codec"},
 	"conformance":         {"broker", "auth/scram"},
 	"conformance/clients": {"broker"},
-	"conformance/child":   {"broker"},
+	"conformance/child":   {"broker", "loop", "router"},
 	"conformance/hostile": {"broker", "conformance/child"},
 	"conformance/soak":    {"broker", "client", "codec", "conformance/child"},
 	"conformance/doors":   {"broker", "client"},

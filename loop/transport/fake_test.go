@@ -31,6 +31,7 @@ type fakeConn struct {
 func (c *fakeConn) ID() uint64                { return 42 + c.id }
 func (c *fakeConn) Send(frame []byte) bool    { return c.send(frame) }
 func (c *fakeConn) Queued() int               { return len(c.sent) }
+func (c *fakeConn) Taken() uint64             { return uint64(len(c.sends)) }
 func (c *fakeConn) Room(int) bool             { return !c.closed && !c.full }
 func (c *fakeConn) Pause()                    { c.paused = true }
 func (c *fakeConn) Resume()                   { c.retry = c.paused || c.retry; c.paused = false }

@@ -26,6 +26,9 @@ func (c *innerConn) Room(n int) bool { return !c.closed && c.outer.Room(n+ws.Max
 // Queued implements loop.Conn; headers of frames are counted.
 func (c *innerConn) Queued() int { return c.outer.Queued() }
 
+// Taken implements loop.Conn.
+func (c *innerConn) Taken() uint64 { return c.outer.Taken() }
+
 // Send implements loop.Conn.
 //
 // hot: no allocation once the pool is warm.

@@ -40,6 +40,9 @@ func (c *tlsInner) Room(n int) bool {
 // Queued implements loop.Conn; what is not yet encrypted counts.
 func (c *tlsInner) Queued() int { return c.outer.Queued() + len(c.gather) + len(c.pend) }
 
+// Taken implements loop.Conn.
+func (c *tlsInner) Taken() uint64 { return c.outer.Taken() }
+
 // Send implements loop.Conn.
 //
 // hot: no allocation once the pool is warm, but for 24 bytes a record in tls.Conn.
