@@ -153,7 +153,7 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 	}
 	r.attachSession(s, c, c.sessionExpiry(p))
 	c.id, c.connected = s.id, true
-	c.packetMax = int32(min(c.limits().PacketBytesMax, codec.MaxPacketBytes))
+	c.packetMax = int32(c.packetBytesMax())
 	c.keepConnect(s, mark)
 	keep := c.startKeepAlive(p.KeepAliveSeconds)
 	r.stats.Connects++
@@ -215,7 +215,7 @@ func (c *Client) announce(a *codec.Properties, p *codec.Connect, s *Session, ass
 	}
 	a.ReceiveMaximum = uint16(l.ReceiveMaximum)
 	set(codec.PropReceiveMaximum)
-	a.MaximumPacketBytes = uint32(l.PacketBytesMax)
+	a.MaximumPacketBytes = uint32(c.packetBytesMax())
 	set(codec.PropMaximumPacket)
 	a.TopicAliasMaximum = uint16(l.TopicAliasMax)
 	set(codec.PropTopicAliasMaximum)

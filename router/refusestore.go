@@ -102,3 +102,17 @@ func (g *shareGroup) durable() bool {
 	}
 	return false
 }
+
+// recordRoom is what a message may take more on disk than as a packet, in bytes:
+// mostly who has written it, and by which rules.
+const recordRoom = 1 << 20
+
+// packetBytesMax is the longest packet that is taken from c. What may have to be
+// written down must fit into a record, which is no longer than the longest packet.
+func (c *Client) packetBytesMax() int {
+	most := codec.MaxPacketBytes
+	if c.r.keep != nil {
+		most -= recordRoom
+	}
+	return min(c.limits().PacketBytesMax, most)
+}

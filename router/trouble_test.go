@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -140,6 +141,17 @@ func TestHeldBackForLong(t *testing.T) {
 	d.sleep(0.2)
 	if !p.closing {
 		t.Error("not closed after 15.1 seconds of silence")
+	}
+}
+
+// TestPacketsFitIntoRecords: the longest packet of all would, with what else is
+// written of it, be too long for the store.
+func TestPacketsFitIntoRecords(t *testing.T) {
+	d := newDurable(t, router.Limits{PacketBytesMax: 268_435_460})
+	c := d.dial()
+	c.feed(packet(0x10, str("MQTT"), "\x05\x02\x00\x00\x00", str("c")))
+	if got := c.take(); !bytes.Contains(got, []byte{0x27, 0x0f, 0xf0, 0x00, 0x04}) {
+		t.Errorf("CONNACK % x, want Maximum Packet Size 267,386,884", got)
 	}
 }
 
