@@ -137,7 +137,10 @@ func (s *state) Fetch(keys []uint64) (answer []router.StoreValue) {
 }
 
 // Memory implements router.Store.
-func (s *state) Memory() int64 { return s.Store.Stats().IndexBytes }
+func (s *state) Memory() int64 {
+	st := s.Store.Stats()
+	return st.IndexBytes + st.CarriedBytes
+}
 
 // restore opens the store and brings back what it holds, before anybody can
 // connect.

@@ -138,6 +138,7 @@ func (l *epoll) callDrained() {
 		}
 	}
 	if l.drained == nil {
+		clear(list)
 		l.drained = list[:0]
 	}
 }
@@ -192,12 +193,13 @@ func (l *epoll) attach(fd int) *conn {
 
 // reap frees the slots of closed connections and tells their owners, as long as its share lasts. Closed may send to
 // others and close them: they are handled in the next pass, which then does not sleep. It reports whether there were any.
+// A stop closes all at once, and nobody has to wait for the end of the pass any more.
 func (l *epoll) reap() bool {
 	n := 0
 	for due, from := len(l.closing), l.clock(); n < due; {
 		n++
 		l.bury(l.closing[n-1])
-		if l.spent(from) {
+		if l.spent(from) && !l.stopping {
 			break
 		}
 	}
@@ -207,16 +209,16 @@ func (l *epoll) reap() bool {
 
 func (l *epoll) bury(c *conn) {
 	invariant.Check(l.slots.conns[c.slot] == c, "slot %d reaped twice", c.slot)
+	if c.dirty { // left over by a flush
+		c.flush()
+	}
 	if c.blocked {
 		c.blocked = false
 		l.blocked--
 	}
-	if c.dirty { // left over by a flush
-		c.flush()
-	}
 	c.dropOutput()
 	c.dropTail()
-	closeSocket(int(c.fd), c.cause, l.arena[:l.lim.ReadBytes])
+	l.closeSocket(int(c.fd), c.cause)
 	l.slots.give(c.slot)
 	l.stats.Conns--
 	l.sockets[c.socket].stats.Conns--
@@ -230,14 +232,17 @@ func (l *epoll) bury(c *conn) {
 const lingerReads = 16
 
 // closeSocket closes fd so that the peer gets our last words: closing with unread input would send a reset, which may
-// overtake them. What has arrived is read and thrown away first.
-func closeSocket(fd int, why error, scratch []byte) {
+// overtake them. What has arrived is read and thrown away first; not in the arena, where views of others may still lie
+// whose output is late.
+func (l *epoll) closeSocket(fd int, why error) {
 	if !errors.Is(why, io.EOF) && unix.Shutdown(fd, unix.SHUT_WR) == nil {
+		scratch := l.pool.Get(l.lim.ReadBytes)
 		for range lingerReads {
-			if n, errno := (calls{}).read(fd, scratch); errno != 0 || n <= 0 {
+			if n, errno := (calls{}).read(fd, scratch[:l.lim.ReadBytes]); errno != 0 || n <= 0 {
 				break
 			}
 		}
+		l.pool.Put(scratch)
 	}
 	unix.Close(fd)
 }

@@ -234,6 +234,66 @@ func TestLateOutputOfClosedConnections(t *testing.T) {
 	}
 }
 
+// What somebody who is closed had still sent is thrown away, and does not get into the output of those who are late.
+func TestInputThrownAwayReachesNobody(t *testing.T) {
+	x := newFanOut(t, 50, 64, 1, (*conn).SendView)
+	x.l.lim.FlushConns = 1
+	_, c, peer := pair(t, x.l)
+	defer unix.Close(peer)
+	for i := range x.message {
+		x.message[i] = byte(i)
+	}
+	unix.Write(x.source, x.message)
+	x.l.pass()
+	got := count(x.arrived())
+	unix.Write(peer, bytes.Repeat([]byte("!"), 4096))
+	c.Close(nil)
+	for x.l.busy() {
+		x.l.pass()
+		for i, b := range x.arrived() {
+			if len(b) > 0 && !bytes.Equal(b, x.message) {
+				t.Fatalf("reader %d got %q", i, b)
+			}
+			got += count([][]byte{b})
+		}
+	}
+	if got != 50 {
+		t.Errorf("%d readers got the message, want 50", got)
+	}
+}
+
+// Who does not take the last words is not counted among those who wait for the kernel once he is closed.
+func TestLateLastWordsRefused(t *testing.T) {
+	x := newFanOut(t, 3, 64, 1, (*conn).Send)
+	x.l.lim.FlushConns = 1
+	for _, c := range x.l.slots.conns[1:] {
+		c.Send(make([]byte, 1<<20))
+	}
+	for _, c := range x.l.slots.conns[1:] {
+		c.Close(nil)
+	}
+	for x.l.busy() {
+		x.l.pass()
+	}
+	if x.l.blocked != 0 || x.l.stats.Blocked == 0 || x.l.stats.Conns != 1 {
+		t.Errorf("%d wait for the kernel, %d were refused, %d connections", x.l.blocked, x.l.stats.Blocked, x.l.stats.Conns)
+	}
+}
+
+// Who was resumed with nothing left has nothing more to say of what he is read next: nobody waits for that.
+func TestResumedWithNothingLeftIsNotGathered(t *testing.T) {
+	x := newFanOut(t, 3, 64, 1, (*conn).SendView)
+	sender := x.l.slots.conns[0]
+	sender.Pause()
+	sender.Resume()
+	x.l.pass()
+	unix.Write(x.source, x.message)
+	x.l.pass()
+	if n := count(x.arrived()); n != 3 || x.l.busy() {
+		t.Errorf("%d readers got the message in its pass, want 3", n)
+	}
+}
+
 // pieces takes so many bytes in a call, and asks to be called again for the rest.
 type pieces struct {
 	*scripted

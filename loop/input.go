@@ -41,6 +41,7 @@ func (l *epoll) readable(c *conn) {
 	case len(c.tail) > min(tailCopyMax, l.lim.ReadBytes): // so that the arena always has room for both
 		l.readOwn(c)
 	default:
+		c.retry = false // it may be asked for where there is no tail
 		l.readArena(c)
 	}
 }

@@ -134,6 +134,25 @@ func TestClosedConnectionsAreReapedInPieces(t *testing.T) {
 	}
 }
 
+// When all are closed nobody is left who would wait, and passes that look at all of them would take minutes.
+func TestStopReapsAllAtOnce(t *testing.T) {
+	l := hurried(t)
+	for range 50 {
+		_, _, peer := pair(t, l)
+		defer unix.Close(peer)
+	}
+	l.hooks.Stopping = func() {
+		for _, c := range l.slots.conns {
+			c.Close(io.EOF)
+		}
+	}
+	l.Stop(time.Minute)
+	l.pass()
+	if n := l.stats.Conns; n != 0 {
+		t.Errorf("%d connections are left after the pass", n)
+	}
+}
+
 // closing does something in Closed.
 type closing struct {
 	*scripted

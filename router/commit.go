@@ -200,6 +200,10 @@ func (k *keeper) seal() {
 	k.lazy = k.writeDirty(k.lazy)
 	k.noteWear(wearEvery)
 	n := k.open
+	empty := k.lotIsEmpty()
+	if empty { // as when a full store is tried again, for days
+		n--
+	}
 	for _, l := range k.lots {
 		for _, s := range l.sessions {
 			if s.kept != nil {
@@ -212,7 +216,9 @@ func (k *keeper) seal() {
 	}
 	k.inFlight = true
 	k.sealed, k.enlisted, k.estateDone = k.entries, k.sessions, 0
-	k.closeLot()
+	if !empty {
+		k.closeLot()
+	}
 	k.sealedLot, k.patience.sealedAt = n, k.r.now
 	k.patience.begin(k.messages)
 	k.lazyBytes, k.lazySince = 0, 0
@@ -294,8 +300,7 @@ func (c *Client) await() {
 	w.batch = k.lastNeed
 	if w.listed != w.batch {
 		w.listed = w.batch
-		l := k.lotOf(w.batch)
-		l.clients = append(l.clients, c)
+		k.lotOf(w.batch).addClient(c)
 	}
 }
 

@@ -30,6 +30,14 @@ func (r *Router) Picture() string {
 	return b.String()
 }
 
+// Lists is how long those lists are that grow while the store is full.
+func (r *Router) Lists() (lots, waiting, held int) {
+	for _, l := range r.keep.lots {
+		waiting += len(l.clients)
+	}
+	return len(r.keep.lots), waiting, len(r.memory.heldBack)
+}
+
 // EndsAtRestart tells whether a session ends with its connection that has not
 // always done so: a start ends it, and passes on what it had.
 func (r *Router) EndsAtRestart() bool {

@@ -1,5 +1,7 @@
 package router
 
+import "slices"
+
 // A publisher of QoS 1 or 2 that is not read from gets no acknowledgement, and
 // waits. What fills the memory may stay for long, so they take turns as long as
 // the next level is not reached: a few at a time, who waits longest first, and
@@ -44,7 +46,12 @@ func (c *Client) holdUp() {
 	c.paused |= pausedByMemory
 	c.conn.Pause()
 	c.r.stats.Held++
-	c.r.memory.heldBack = append(c.r.memory.heldBack, heldClient{c, c.r.now})
+	list := c.r.memory.heldBack
+	if n := len(list); n >= heldTurnMost && n == cap(list) { // while the store is full, connections come and go
+		list = slices.DeleteFunc(list, func(h heldClient) bool { return h.c.closing })
+		list = slices.Grow(list, n/2)
+	}
+	c.r.memory.heldBack = append(list, heldClient{c, c.r.now})
 }
 
 // letGo reads again from all who had to wait.

@@ -71,3 +71,24 @@ func TestHeldPublishersTakeTurns(t *testing.T) {
 		t.Errorf("told %q last", e.Detail)
 	}
 }
+
+// Without a limit nobody is held back any more.
+func TestHeldUntilTheLimitIsGone(t *testing.T) {
+	w := newWorld(t, million)
+	p := w.join("p")
+	w.pass(func() { w.r.SetMemoryElsewhere(950_000) })
+	p.feed(packet(0x32, str("t"), "\x00\x01", "x"))
+	p.expect("40 02 0001")
+	w.sleep(5)
+	if p.resumed != 0 {
+		t.Fatal("is read from at the limit")
+	}
+	w.pass(func() { w.r.Change(router.Config{}) })
+	if p.resumed != 1 {
+		t.Error("is not read from when there is no limit")
+	}
+	w.sleep(61)
+	if e := w.lastEvent(router.EventMemory); e.Detail != "enough again" {
+		t.Errorf("told %q last", e.Detail)
+	}
+}

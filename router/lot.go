@@ -1,5 +1,7 @@
 package router
 
+import "slices"
+
 // A batch gathers in lots, a lot a pass. What waits for a lot may go when the
 // lot is durable, or when nothing of it needs to be any more: a message that all
 // have acknowledged who were to get it is owed to nobody, wherever the batch is.
@@ -28,6 +30,16 @@ func (l *batchList) reset() {
 	clear(l.sessions)
 	clear(l.shelves)
 	l.clients, l.sessions, l.shelves = l.clients[:0], l.sessions[:0], l.shelves[:0]
+}
+
+// addClient adds c. While the store is full, connections come and go: those who
+// wait no more leave the list before it grows.
+func (l *batchList) addClient(c *Client) {
+	if n := len(l.clients); n >= lotsMax && n == cap(l.clients) {
+		l.clients = slices.DeleteFunc(l.clients, func(c *Client) bool { return c.waits == nil })
+		l.clients = slices.Grow(l.clients, n/2)
+	}
+	l.clients = append(l.clients, c)
 }
 
 const (
@@ -106,6 +118,13 @@ func (k *keeper) acknowledged(d *delivery) {
 	if k.done+1+uint64(i) > k.sealedLot {
 		k.patience.acked++
 	}
+}
+
+// lotIsEmpty tells whether nobody waits for the lot that gathers, and it holds
+// nothing that somebody may wait for.
+func (k *keeper) lotIsEmpty() bool {
+	l := k.lot()
+	return k.lastNeed != k.open && l.first == 0 && !l.firm && len(l.clients)+len(l.sessions)+len(l.shelves) == 0
 }
 
 // closeLot begins another lot.

@@ -1,5 +1,7 @@
 package router
 
+import "math"
+
 // memoryLevel says how near the broker is to Limits.MemoryBytesMax, and what is
 // done about it. Each level does what those before it do.
 type memoryLevel int
@@ -60,10 +62,14 @@ func (r *Router) SetMemoryElsewhere(bytes int64) { r.memory.elsewhere = bytes }
 // checkMemory finds the level that holds and acts on it. Once a pass.
 func (r *Router) checkMemory() (wake int64) {
 	limit := int64(r.limits.MemoryBytesMax)
+	m := &r.memory
 	if limit == 0 {
-		return 0
+		if m.level == memoryEasy && m.told == memoryEasy {
+			return 0
+		}
+		limit = math.MaxInt64 // there was one, and some may still be held back because of it
 	}
-	m, used := &r.memory, r.MemoryUsed()
+	used := r.MemoryUsed()
 	level := memoryEasy
 	for l := memoryTrim; l <= memoryRefuse; l++ {
 		from := memoryFrom[l]

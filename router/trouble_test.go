@@ -81,6 +81,37 @@ func TestFullStore(t *testing.T) {
 	q.expect("40 02 00 03")
 }
 
+// TestFullForLong: to try again costs no memory, and connections that have ended
+// leave the lists.
+func TestFullForLong(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s, p := d.session("s"), d.connect("p", true)
+	s.send("82 06 00 01 00 01 't' 01")
+	d.flush()
+	p.send("32 06 00 01 't' 00 01 'a'")
+	full := func() { d.pass(func() { d.mem.Complete(store.ErrFull) }) }
+	full()
+	for range 300 {
+		d.sleep(1.1)
+		full()
+	}
+	if lots, _, _ := d.r.Lists(); lots > 5 {
+		t.Errorf("%d lots after 300 attempts", lots)
+	}
+	for range 2000 {
+		c := d.connect("c", true)
+		c.send("32 06 00 01 't' 00 01 'b'")
+		c.reset()
+	}
+	if _, waiting, held := d.r.Lists(); waiting > 200 || held > 200 {
+		t.Errorf("%d connections wait for lots, %d for room", waiting, held)
+	}
+	p.take()
+	d.sleep(1.1)
+	d.flush()
+	p.expect("40 02 00 01")
+}
+
 // TestHeldBackForLong: a 3.x publisher that is not read from is not silent, and to
 // know so does not take a pass every nanosecond.
 func TestHeldBackForLong(t *testing.T) {

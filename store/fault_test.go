@@ -154,10 +154,16 @@ func TestNoRoomAtAll(t *testing.T) {
 		t.Fatal("the disk never got full")
 	}
 	h.verify(len(d.ops), d.Cut(len(d.ops), func() bool { return false }))
+	if n := h.wal.holdings().carried; n < int64(len(h.wal.carried)) || n == 0 {
+		t.Errorf("%d bytes are said to be carried along, want at least %d", n, len(h.wal.carried))
+	}
 	d.Fail = nil
 	h.wal.pause = 0
 	h.wal.maintain()
 	h.run(1)
+	if n := h.wal.holdings().carried; n != 0 {
+		t.Errorf("%d bytes are said to be carried along, when all is written", n)
+	}
 	h.verify(len(d.ops), d.Cut(len(d.ops), func() bool { return false }))
 	if len(h.acked) != len(h.states)-1 {
 		t.Errorf("%d of %d batches are durable", len(h.acked), len(h.states)-1)

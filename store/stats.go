@@ -24,6 +24,7 @@ type Stats struct {
 	FreeSegments int64
 	DiskBytes    int64
 	IndexBytes   int64 // about
+	CarriedBytes int64 // memory of batches that have found no room
 
 	// CommitTimes counts commits by time: [0] below 1 µs, [n] below 2^n µs.
 	CommitTimes  [CommitBuckets]uint64
@@ -60,8 +61,8 @@ func (c *counters) took(d time.Duration) {
 
 // holdings are the numbers of Stats that belong to the writer.
 type holdings struct {
-	records, live, segments, free, disk, index int64
-	err, cleanErr                              error
+	records, live, segments, free, disk, index, carried int64
+	err, cleanErr                                       error
 }
 
 func (w *wal) holdings() *holdings {
@@ -69,6 +70,9 @@ func (w *wal) holdings() *holdings {
 		records: int64(w.index.count), live: w.live, segments: int64(len(w.log)),
 		free: int64(len(w.free) + len(w.given)), index: w.index.bytes(), cleanErr: w.clean.err,
 		disk: w.disk(),
+	}
+	if len(w.carried) > 0 {
+		h.carried = int64(cap(w.carried) + cap(w.out))
 	}
 	switch {
 	case w.failed != nil:

@@ -258,7 +258,7 @@ func (s *Store) Stats() Stats {
 	h := s.held.Load()
 	st := Stats{
 		LiveRecords: h.records, LiveBytes: h.live, Segments: h.segments, FreeSegments: h.free,
-		DiskBytes: h.disk, IndexBytes: h.index, Err: h.err, CleanErr: h.cleanErr,
+		DiskBytes: h.disk, IndexBytes: h.index, CarriedBytes: h.carried, Err: h.err, CleanErr: h.cleanErr,
 	}
 	s.wal.stats.fill(&st)
 	return st
