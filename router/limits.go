@@ -10,7 +10,7 @@ import (
 // default; each has a row in LimitRows, and a counter unless it is a mere pace.
 type Limits struct {
 	// PacketBytesMax is the largest control packet accepted, fixed header
-	// included.
+	// included. With a Store it is at most 1 MiB less than what MQTT allows.
 	PacketBytesMax int
 	// ConnectBytesMax is the largest CONNECT packet accepted.
 	ConnectBytesMax int
