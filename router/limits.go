@@ -167,7 +167,7 @@ const retainedEffect = "5.0, QoS 1 and 2: refused with 0x97; else delivered, and
 // LimitRows returns the table of limits, in the order of LimitID.
 func LimitRows() []LimitRow {
 	return []LimitRow{
-		{LimitPacketBytes, "packet-bytes-max", func(l *Limits) any { return &l.PacketBytesMax }, 268_435_460, "disconnect", "one packet is held whole; larger needs an explicit choice"},
+		{LimitPacketBytes, "packet-bytes-max", func(l *Limits) any { return &l.PacketBytesMax }, 268_435_460, "disconnect", "one packet is held whole; larger needs an explicit choice; 267_386_884 with a state directory, whose records need room"},
 		{LimitConnectBytes, "connect-bytes-max", func(l *Limits) any { return &l.ConnectBytesMax }, 1 << 20, "disconnect", "nobody has shown who he is yet; room for a will, a name and a token"},
 		{LimitConnectTimeout, "connect-timeout", func(l *Limits) any { return &l.ConnectTimeout }, 0, "disconnect", "a slow radio link needs seconds, an idle socket is an attack"},
 		{LimitClientIDBytes, "client-id-bytes-max", func(l *Limits) any { return &l.ClientIDBytesMax }, 65_535, "CONNACK 2, disconnect", "identifiers are kept with the session and written to logs"},
