@@ -70,7 +70,7 @@ func limitRow(to *broker.Limits, l broker.LimitRow, def any, least int, doc stri
 	case *time.Duration:
 		return durationRow(at, name, *def.(*time.Duration), time.Duration(least)*time.Millisecond, Live, doc)
 	case *int:
-		if strings.Contains(name, "bytes") || strings.HasPrefix(name, "memory") {
+		if l.IsSize() {
 			return sizeRow(at, name, *def.(*int), Live, doc).between(least, l.Most)
 		}
 		return integerRow(at, name, *def.(*int), Live, doc).between(least, l.Most)

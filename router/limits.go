@@ -3,6 +3,7 @@ package router
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -125,6 +126,11 @@ type LimitRow struct {
 
 // ZeroAllowed says that 0 is a value, and not a mistake: nothing is limited.
 func (row LimitRow) ZeroAllowed() bool { return row.ID == LimitMemory }
+
+// IsSize says that the value is a number of bytes.
+func (row LimitRow) IsSize() bool {
+	return strings.Contains(row.Name, "bytes") || row.ID == LimitMemory
+}
 
 // LimitID indexes Stats.LimitHits.
 type LimitID int

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -56,6 +57,7 @@ func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "serve", Usage: "run the broker", Flags: slices.Concat(flags, recordFlags(), limitFlags()),
 		ArgsUsage: " ", Action: serve,
+		OnUsageError: func(c *cli.Context, err error, _ bool) error { return usageError(c, err) },
 	}
 }
 
@@ -229,7 +231,11 @@ func limitFlags() []cli.Flag {
 		usage := row.Why + "; reaching it: " + row.Effect
 		switch v := row.Field(&def).(type) {
 		case *int:
-			f := &cli.IntFlag{Name: row.Name, Value: *v, Usage: usage, Category: "limits"}
+			if !row.IsSize() {
+				flags = append(flags, &cli.IntFlag{Name: row.Name, Value: *v, Usage: usage, Category: "limits"})
+				continue
+			}
+			f := &cli.StringFlag{Name: row.Name, DefaultText: strconv.Itoa(*v), Usage: "`SIZE`; " + usage, Category: "limits"}
 			if row.ZeroAllowed() { // memory-limit: 0 is for embedders
 				f.DefaultText = "half of what the machine or its cgroup has"
 			}
@@ -239,25 +245,4 @@ func limitFlags() []cli.Flag {
 		}
 	}
 	return flags
-}
-
-// readLimits reads those flags. Zero would mean the default, which is not what
-// somebody who types it wants.
-func readLimits(c *cli.Context, l *broker.Limits) error {
-	for _, row := range broker.LimitRows() {
-		switch v := row.Field(l).(type) {
-		case *int:
-			if *v = c.Int(row.Name); *v == 0 && !row.ZeroAllowed() {
-				return fmt.Errorf("--%s 0: must be at least 1", row.Name)
-			}
-		case *time.Duration:
-			if *v = c.Duration(row.Name); *v == 0 {
-				return fmt.Errorf("--%s 0: must be more than 0", row.Name)
-			}
-		}
-	}
-	if err := l.Validate(); err != nil {
-		return fmt.Errorf("--%w", err)
-	}
-	return nil
 }

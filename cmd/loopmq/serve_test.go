@@ -102,9 +102,11 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		{"--engine steam", 2, "steam"},
 		{"--log-level loud", 2, `write "debug", "info", "warn" or "error"`},
 		{"--log-format xml", 2, `write "auto", "text", "logfmt" or "json"`},
-		{"--inflight-max 0", 2, "--inflight-max 0: must be at least 1"},
-		{"--inflight-max 70000", 2, "--inflight-max 70000: must be 1 to 65535"},
-		{"--no-such-flag", 2, "no-such-flag"},
+		{"--memory-limit lots", 2, `--memory-limit: limits.memory_limit: "lots" is no size; write a whole number and a unit: "2MB"`},
+		{"--memory-limit 1MB", 2, `"1MB" is less than the broker needs; write "16MiB" or more`},
+		{"--no-such-flag", 2, "loopmq serve: flag provided but not defined: -no-such-flag; see loopmq serve --help\n"},
+		{"--inflight-max 0", 2, "--inflight-max: limits.inflight_max: 0 is out of bounds; write 1 to 65535"},
+		{"--inflight-max 70000", 2, "--inflight-max: limits.inflight_max: 70000 is out of bounds; write 1 to 65535"},
 		{"extra", 2, `unexpected argument "extra"`},
 		{"--listen mqtt://" + busy.Addr().String(), 4, busy.Addr().String()},
 	} {
@@ -274,6 +276,13 @@ func TestServeTellsItsStateAtSIGUSR1(t *testing.T) {
 	waitLine(t, log, `msg="state: loop" passes=`)
 	waitLine(t, log, `msg="state: backlog" client=d connected=true messages=0 bytes=0 inflight=1`)
 	waitLine(t, log, `msg="state: process"`)
+}
+
+// TestSizesOfLimits: bytes are given with a unit, as in the file, or without.
+func TestSizesOfLimits(t *testing.T) {
+	_, log := startServe(t, "--port", "0", "--memory-limit", "256MB", "--packet-bytes-max", "3000000")
+	waitLine(t, log, "memory_limit=256000000")
+	waitLine(t, log, "packet-bytes-max=3000000")
 }
 
 // TestHelpOfMemoryLimit: the daemon's default is not the 0 of embedders.

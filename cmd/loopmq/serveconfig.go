@@ -59,10 +59,6 @@ func readSettings(c *cli.Context, sockets []*os.File) (*settings, error) {
 // checkFlags refuses what makes no sense on the command line, in the words of
 // the command line.
 func checkFlags(c *cli.Context) error {
-	var limits broker.Limits
-	if err := readLimits(c, &limits); err != nil {
-		return err
-	}
 	switch {
 	case c.Bool("server-moved") && c.String("server-reference") == "" && c.String("config") == "":
 		return errors.New("--server-moved without --server-reference; say where to")
