@@ -297,11 +297,15 @@ func (l *epoll) timeout() int {
 	return int(min((left+nanosPerMsec-1)/nanosPerMsec, math.MaxInt32))
 }
 
-// readReady visits what asked for it, then the sockets of the last wait's events.
+// readReady visits what asked for it, then the sockets of the last wait's events, and after a rest those of all others:
+// these events may be older than the rest, or as many as a wait takes.
 func (l *epoll) readReady() {
 	l.callDrained()
 	l.visitAgain()
 	l.dispatchAll()
+	for left := l.stats.Conns/eventBatch + 1; l.rested && left > 0 && l.poll(); left-- { // see share_linux.go
+		l.dispatchAll()
+	}
 }
 
 // dispatch acts on one event, and reports whether a connection was read that has output now. An event of a connection that
