@@ -59,10 +59,7 @@ func (l *epoll) retire(b []byte) {
 
 // ageViews begins a new age if the views of the one before have ended, and ends all views if nothing waits.
 func (l *epoll) ageViews() {
-	first := l.late.head
-	if first == nil {
-		first = l.dirty.head
-	}
+	first := l.late.head // a flush leaves nobody in dirty
 	switch {
 	case first == nil:
 		if invariant.On {
