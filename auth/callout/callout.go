@@ -192,8 +192,9 @@ func read(text []byte) (auth.Answer, error) {
 	if r.Lifetime < 0 {
 		return auth.Answer{}, fmt.Errorf("lifetime %g in the answer is over already", r.Lifetime)
 	}
-	const longest = float64(math.MaxInt64 / time.Second) // in seconds; a conversion would go round
-	a := auth.Answer{User: r.User, Lifetime: time.Duration(min(r.Lifetime, longest) * float64(time.Second)), Why: r.Why}
+	const longest = float64(math.MaxInt64 / time.Second)                // in seconds; a conversion would go round
+	nanos := math.Ceil(min(r.Lifetime, longest) * float64(time.Second)) // less than one would be for ever
+	a := auth.Answer{User: r.User, Lifetime: time.Duration(nanos), Why: r.Why}
 	if r.Publish != nil || r.Subs != nil {
 		a.Limited = true
 		if r.Publish != nil {

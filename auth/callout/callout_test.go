@@ -46,6 +46,7 @@ func TestAnswers(t *testing.T) {
 		{403, "no", "", auth.Answer{Decision: auth.Deny}},
 		{200, `{}`, `result "" in the answer is neither allow, deny nor ignore`, auth.Answer{}},
 		{200, `nonsense`, "understand the answer", auth.Answer{}},
+		{200, `{"result":"allow","lifetime":1e-10}`, "", auth.Answer{Decision: auth.Allow, Lifetime: 1}},
 		{200, `{"result":"allow","lifetime":-1}`, "lifetime -1 in the answer is over already", auth.Answer{}},
 		{500, "", "answered 500", auth.Answer{}},
 		{302, "", "answered 302", auth.Answer{}},
