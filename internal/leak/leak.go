@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -20,6 +21,9 @@ func Main(tests interface{ Run() int }) int {
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		l.Close() // the runtime's own descriptors for the network are open from now on
 	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, os.Interrupt) // nor does its goroutine for signals ever end, and fuzzing starts it
+	signal.Stop(c)
 	before := Now()
 	code := tests.Run()
 	if code != 0 {
