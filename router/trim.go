@@ -96,6 +96,11 @@ func (t *trim) look(s *Session) {
 	if at == trimMost {
 		return
 	}
+	for i := range t.largest {
+		if t.largest[i].s == s { // it has lost its connection since it was looked at
+			return
+		}
+	}
 	if len(t.largest) < trimMost {
 		t.largest = append(t.largest, backlog{})
 	}
@@ -111,7 +116,7 @@ func (b *backlog) before(o *backlog) bool {
 }
 
 // cutLargest cuts each of the largest backlogs by up to one half: QoS 0 first,
-// then the oldest of the others. It reports whether there is more to cut.
+// then as queueFull says. It reports whether there is more to cut.
 func (r *Router) cutLargest(excess int64) (more bool) {
 	cuts := trimCuts
 	for i := range r.memory.trim.largest {

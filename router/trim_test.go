@@ -65,3 +65,34 @@ func TestTheLargestBacklogIsFoundInPieces(t *testing.T) {
 		t.Errorf("the largest backlog is now %+v; want %s with %d messages", b, want, large-dropped)
 	}
 }
+
+// TestABacklogIsCutOnceInARound, also if its client goes while the others are looked at.
+func TestABacklogIsCutOnceInARound(t *testing.T) {
+	const sessions, limit, large = 3000, 32 << 20, 8000
+	w := newWorst(t, router.Limits{
+		MemoryBytesMax: limit, SessionExpiry: time.Hour, QueuedMessagesMax: 10_000, QueuedBytesMax: 1 << 30, InflightMax: 1,
+	})
+	var last *router.Client // is looked at first
+	for range sessions {
+		last = w.join(0)
+	}
+	w.data(last, []byte("\x82\x06\x00\x01\x00\x01b\x01"))
+	p := w.join(2)
+	for range large {
+		w.data(p, longPacket(0x32, []byte("\x00\x01b\x00\x01"), make([]byte, 500)))
+	}
+	w.r.SetMemoryElsewhere(limit/100*90 - w.r.MemoryUsed())
+	w.now += time.Second.Nanoseconds()
+	w.r.BeginPass(w.now)
+	if w.r.EndPass() != w.now {
+		t.Fatal("one pass is enough")
+	}
+	last.Closed(nil)
+	for w.r.EndPass() == w.now {
+		w.r.BeginPass(w.now)
+	}
+	st := w.r.Stats()
+	if dropped := int(st.Dropped[router.DropMemory]); st.Trims != 1 || dropped < 100 || dropped > large/2+1 {
+		t.Errorf("%d backlogs cut, %d messages dropped of %d", st.Trims, dropped, large)
+	}
+}
