@@ -1,6 +1,9 @@
 package store
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // openBatch is what gathers: records in the order in which they were put, their
 // checksums left open. What is deleted or replaced while it gathers is crossed
@@ -54,10 +57,10 @@ const (
 	opVoid   = 0 // crossed out
 	opWrites = 3 // mask of what is written
 
-	rowGapMax   = 64       // numbers that a row may leave out
-	placeMax    = 1 << 31  // of a batch; what comes behind it has no place
-	sweepBytes  = 64 << 10 // crossed out, from which on a batch is swept
-	wordAt      = 4        // of op and size in a record
+	rowGapMax   = 64            // numbers that a row may leave out
+	placeMax    = math.MaxInt32 // of a batch; what comes behind it has no place
+	sweepBytes  = 64 << 10      // crossed out, from which on a batch is swept
+	wordAt      = 4             // of op and size in a record
 	keyAt       = 8
 	sharedAt    = recordHeadBytes // of the length of the head of a shared one
 	sharedBytes = 8               // and the number of its body
