@@ -320,3 +320,17 @@ func FuzzReplay(f *testing.F) {
 		_, _ = record.Replay(io.MultiReader(bytes.NewReader(file[:header]), bytes.NewReader(events)), record.ReplayOptions{})
 	})
 }
+
+// Sums stand in a recording every tenth of a second, also where each read fills a chunk: a difference is told soon.
+func TestSumsWhereMuchIsReceived(t *testing.T) {
+	w := newWorld(t, record.Options{}, router.Config{})
+	a := w.dial(nil)
+	a.send(connectA)
+	if _, err := w.r.Attach(&conn{w: w, n: 9}, router.Peer{}).Data(bytesOf(t, connectB5)); err != nil { // is not recorded
+		t.Fatal(err)
+	}
+	w.pass(func() { _, _ = w.tap[a].Data(bytes.Repeat(publish(1000), 300)) })
+	if _, rep := w.replayed(); len(rep.Differs) == 0 {
+		t.Error("a client that was not there is not missed")
+	}
+}

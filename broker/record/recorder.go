@@ -18,6 +18,7 @@ const (
 	sparesNanos = int64(time.Second)            // after which those go that were not
 	piecesMax   = 1024                          // that wait for the writer
 	flushNanos  = int64(100 * time.Millisecond) // after which less is handed over
+	sumsNanos   = flushNanos                    // after which sums are written down, also where chunks are full sooner
 	waitingMax  = 64 << 20                      // bytes that wait for it: a disk may take its time now and then
 	bytesMaxDef = 256 << 20
 )
@@ -49,6 +50,7 @@ type Recorder struct {
 	passAt int64 // of the last kindPass
 	sentAt int64 // when something was handed over
 	trimAt int64 // likewise spares
+	sumAt  int64 // of the last kindSums
 	now    int64
 
 	queue   queue
@@ -172,8 +174,10 @@ func (r *Recorder) EndPass(wake int64) int64 {
 		r.end(*err)
 		return wake
 	}
-	if len(r.buf) >= chunkBytes || r.now-r.sentAt >= flushNanos {
+	if r.now-r.sumAt >= sumsNanos {
 		r.sums()
+	}
+	if len(r.buf) >= chunkBytes || r.now-r.sentAt >= flushNanos {
 		r.flush()
 		return wake
 	}

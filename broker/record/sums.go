@@ -34,7 +34,7 @@ func (r *Recorder) sums() {
 	for i, n := range now {
 		r.number(signed(int64(n - r.sum[i])))
 	}
-	r.sum = now
+	r.sum, r.sumAt = now, r.now
 }
 
 // sums compares them.
