@@ -144,6 +144,9 @@ func (w *witness) Queued(conn uint64, n int, taken uint64) {
 
 func (w *witness) note(k kind, conn uint64, n ...uint64) {
 	if r := (*Recorder)(w); r.on {
-		r.put(k, append([]uint64{r.numbers[conn]}, n...)...)
+		r.put(k, r.numbers[conn])
+		for _, n := range n {
+			r.number(n)
+		}
 	}
 }
