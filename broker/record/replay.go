@@ -161,6 +161,7 @@ func (p *player) event(k kind) {
 		p.begin(p.number())
 	case kindEnd:
 		p.r.EndPass()
+		p.r.ViewsAge() // what was sent is not needed any more
 		if p.o.Check {
 			if err := p.r.CheckInvariants(); err != nil {
 				p.differs("invariant broken: %v", err)
