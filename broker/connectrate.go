@@ -1,14 +1,14 @@
 package broker
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/loopmq/loopmq/auth/guard"
+)
 
 // addressesMax is how many addresses are watched at a time; with more, all is
 // forgotten, and each may burst once more.
 const addressesMax = 65_536
-
-// hostBits is how much of an IPv6 address is counted: a host has the rest to
-// itself.
-const hostBits = 64
 
 // connectRate holds each address, of IPv6 each /64 network, to so many
 // connections in a second, and a second's worth at once. It belongs to the loop.
@@ -29,10 +29,7 @@ func (c *connectRate) allows(now int64, a netip.Addr) bool {
 	if c.perSecond <= 0 || !a.IsValid() {
 		return true
 	}
-	if a = a.Unmap(); a.Is6() {
-		p, _ := a.Prefix(hostBits) // never an error with 64 bits of 128
-		a = p.Addr()
-	}
+	a = guard.HostNetwork(a)
 	s := c.seen[a]
 	if s == nil {
 		if c.seen == nil || len(c.seen) >= addressesMax {

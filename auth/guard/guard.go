@@ -201,18 +201,23 @@ func (g *Guard) Forgive(addr netip.Addr, user string) {
 	}
 }
 
-// subject is what an address is counted under: IPv4 as it is, IPv6 by network.
+// subject is what an address is counted under; none if it is exempt.
 func (g *Guard) subject(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
 	exempt := func(p netip.Prefix) bool { return p.Contains(addr) }
 	if !addr.IsValid() || g.config.AddressBurst < 0 || slices.ContainsFunc(g.config.Exempt, exempt) {
 		return netip.Addr{}
 	}
-	if addr.Is6() {
-		network, _ := addr.Prefix(ipv6Bits)
-		return network.Addr()
+	return HostNetwork(addr)
+}
+
+// HostNetwork is what an address is counted under where hosts are told apart: IPv4 as it is, IPv6 by network.
+func HostNetwork(addr netip.Addr) netip.Addr {
+	if addr = addr.Unmap(); !addr.Is6() {
+		return addr
 	}
-	return addr
+	network, _ := addr.Prefix(ipv6Bits) // never an error with 64 bits of 128
+	return network.Addr()
 }
 
 func (a *Attempt) pair() digest {
