@@ -24,7 +24,7 @@ func (l *ledger) connects(c *conn, r *request) bool {
 		l.parts(n.conn)
 	}
 	c.name, n.conn, c.connectedAt = n, c, l.w.now
-	c.expiry = l.expiryOf(&r.packet)
+	c.expiry = l.w.model.expiry(&r.packet)
 	if r.will != nil {
 		l.willComes(c, r.will)
 	}
@@ -57,17 +57,6 @@ func (n *name) haunt(h *holder) {
 
 func (l *ledger) newHolder(c *conn) *holder {
 	return &holder{name: c.name, low: c.expiry, high: c.expiry}
-}
-
-func (l *ledger) expiryOf(p *packet) int64 {
-	switch most := l.w.model.limits.SessionExpiry.Nanoseconds(); {
-	case p.level == 5:
-		return min(most, int64(p.props.sessionExpiry)*int64(time.Second))
-	case p.clean:
-		return 0
-	default:
-		return most
-	}
 }
 
 // joins gives c the session h.
