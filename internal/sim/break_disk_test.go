@@ -13,6 +13,7 @@ import (
 
 // Tables of the router's records, the top byte of their keys.
 const (
+	tableSessions      = 2
 	tableSubscriptions = 4
 	tableRetained      = 5
 	tableReceived      = 6
@@ -47,7 +48,7 @@ func diskBreaks() map[string]func() sim.Break {
 		"forgets every 20th message that waits":     forget(tableEntries, 20),
 		"forgets every 10th subscription":           forget(tableSubscriptions, 10),
 		"forgets every 10th retained message":       forget(tableRetained, 10),
-		"forgets every 10th session":                forget(2, 10),
+		"forgets every 10th session":                forget(tableSessions, 10),
 	}
 }
 

@@ -225,7 +225,7 @@ func (cl *client) takesPublish(c *conn, p *packet) {
 	}
 }
 
-// took tells the ledger of a message that is new, and notes what is retained.
+// took tells the ledger of a message that is new, and whether the client wants it.
 func (cl *client) took(c *conn, p *packet, wanted bool) {
 	if l := cl.w.ledger; l != nil && c.holder != nil {
 		l.took(c, p, wanted)

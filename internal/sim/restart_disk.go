@@ -72,9 +72,6 @@ func (w *World) newLife() {
 
 // diskStep is step where the store takes its time: the ledger judges.
 func (w *World) diskStep(kind int, c *conn, bytes []byte) {
-	if w.err != nil {
-		return
-	}
 	w.sent, w.sentBuf = w.sent[:0], w.sentBuf[:0]
 	l := w.ledger
 	switch kind {
@@ -211,7 +208,7 @@ func (w *World) cleanUp(cl *client) {
 		cl.send(&packet{kind: disconnect})
 	}
 	for range 3 { // sessions end, and their wills are published
-		w.advance(w.now + w.model.limits.SessionExpiry.Nanoseconds() + int64(beatSlack))
+		w.advance(w.now + w.model.limits.SessionExpiry.Nanoseconds() + beatSlack)
 	}
 	if w.err != nil {
 		return

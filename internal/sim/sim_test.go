@@ -92,12 +92,11 @@ func runSeeds(t *testing.T, from uint64, n int) {
 	t.Helper()
 	for seed := from; seed < from+uint64(n) && !t.Failed(); seed++ {
 		for _, k := range kinds {
-			if *flagPlan != "" && *flagPlan != k.name {
+			if t.Failed() || *flagPlan != "" && *flagPlan != k.name {
 				continue
 			}
-			if p := k.draw(seed); t.Failed() {
-				break
-			} else if r := sim.Run(p, nil); r.Err != nil {
+			p := k.draw(seed)
+			if r := sim.Run(p, nil); r.Err != nil {
 				t.Logf("plan %q", k.name)
 				explain(t, p, r.Err)
 			}

@@ -205,10 +205,11 @@ const (
 // step makes one call of the router, tells the model of it, and has the model
 // judge what the router sent.
 func (w *World) step(kind int, c *conn, bytes []byte) {
+	if w.err != nil {
+		return
+	}
 	if w.ledger != nil {
 		w.diskStep(kind, c, bytes)
-	}
-	if w.ledger != nil || w.err != nil {
 		return
 	}
 	w.sent, w.sentBuf = w.sent[:0], w.sentBuf[:0]
