@@ -225,11 +225,10 @@ func (s *server) attack(a *attack, everywhere bool, n, bad *atomic.Int64) {
 }
 
 // settled waits until no more connections than before are left.
-func (s *server) settled(before uint64) (h child.Held) {
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		h = s.holds(child.Brief)
-		if h.Conns <= before && uint64(h.Clients) <= before || time.Now().After(end) {
-			return h
+func (s *server) settled(before uint64) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if h := s.holds(child.Brief); h.Conns <= before && uint64(h.Clients) <= before {
+			return
 		}
 	}
 }
