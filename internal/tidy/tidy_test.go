@@ -177,6 +177,13 @@ func TestRulesFire(t *testing.T) {
 	if found := commandRule("README.md", "`make build test` `make bild`\n\n    make X=1 test\n$ make nope\nso make sure\n", makefile); len(found) != 2 {
 		t.Errorf("commands: found %q, want bild and nope", found)
 	}
+	mod := "go 1.26\n\nrequire (\n\ta/b/v2 v2.1.0\n\tc/d v1.0.0\n)\n\nrequire (\n\te/f v1.0.0 // indirect\n)\n"
+	if found := moduleRule(mod, "| `a/b`, `e/f` | why |\nand `c/d`\n"); len(found) != 1 || !strings.Contains(found[0], "c/d") {
+		t.Errorf("modules: found %q, want c/d", found)
+	}
+	if found := moduleRule("go 1.26\n", ""); len(found) != 1 {
+		t.Errorf("a go.mod in which nothing is found passes: %q", found)
+	}
 }
 
 // TestModulesAreJustified: each module that is required stands in ARCHITECTURE.md,
