@@ -45,7 +45,7 @@ type crowd struct {
 	generation   atomic.Int64  // odd while the broker is restarted
 	slowTimeouts atomic.Uint64 // that the broker has counted
 	closedInAll  uint64        // the same of all brokers so far; the test's goroutine
-	dropped      uint64        // messages that the broker has dropped for want of room in an output; the test's goroutine
+	dropped      uint64        // messages dropped for want of room in an output, of the broker with the most; the test's goroutine
 
 	mu       sync.Mutex
 	measured []time.Duration

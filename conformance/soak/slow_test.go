@@ -48,7 +48,9 @@ func (c *crowd) listen() (net.Conn, error) {
 		return nil, err
 	}
 	c.connects.Add(1)
-	_, err = n.Write([]byte(hello))
+	if _, err = n.Write([]byte(hello)); err != nil {
+		n.Close()
+	}
 	return n, err
 }
 

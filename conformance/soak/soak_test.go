@@ -63,12 +63,7 @@ func TestSoakState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "soak-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	soak(t, child.Options{Listeners: 2, StateDir: dir, Addrs: addrs}, "soak-state.svg", []ending{
+	soak(t, child.Options{Listeners: 2, StateDir: t.TempDir(), Addrs: addrs}, "soak-state.svg", []ending{
 		{.3, syscall.SIGTERM}, {.5, syscall.SIGKILL},
 	})
 }
