@@ -55,7 +55,7 @@ test-deps: ## install mosquitto and its clients, peers of the tests (Debian, as 
 	@scripts/test-deps.sh
 
 # `make check test` runs the tests once: make builds a target once.
-check: fmt-check vet staticcheck fix-check tidy size test ## what must hold before a commit: format, linters, house rules, tests
+check: fmt-check vet staticcheck fix-check tidy size test ## what must hold before a commit: format, linters, house rules, size, tests
 
 fmt: ## format and modernise all Go files
 	$(TOOL) gofumpt -w .
@@ -78,7 +78,7 @@ staticcheck: ## staticcheck, with and without the invariant checks
 fix-check: ## what go fix would modernise (make fmt does it)
 	$(GO) fix -diff ./...
 
-size: build
+size: build ## whether bin/loopmq is small enough (12 MiB)
 	@size=$$(wc -c <$(BIN)/loopmq); if [ $$size -gt 12582912 ]; then \
 		echo "bin/loopmq has $$size bytes, 12 MiB (12582912) are allowed: see Size in ARCHITECTURE.md"; exit 1; fi
 
