@@ -79,7 +79,7 @@ func TestStatements(t *testing.T) {
 		}
 		for _, name := range s.tests {
 			if !tests[name] {
-				bad("the name of a test in this package", name)
+				bad("the name of a test, behind its package where that is another", name)
 			}
 		}
 	}
