@@ -142,10 +142,10 @@ func (s *kept) Seal(done func(error)) bool {
 }
 
 // Read implements router.Store.
-func (s *kept) Read(_ []uint64, done func([]router.StoreValue)) bool {
+func (s *kept) Read(keys []uint64, done func([]router.StoreValue)) bool {
 	ok := s.ask(askRead) == nil
-	if ok {
-		s.reads = append(s.reads, done)
+	if n := len(keys); ok { // keys is used again
+		s.reads = append(s.reads, func(values []router.StoreValue) { done(s.fit(values, n)) })
 	}
 	return ok
 }
@@ -153,10 +153,18 @@ func (s *kept) Read(_ []uint64, done func([]router.StoreValue)) bool {
 // Fetch implements router.Store.
 func (s *kept) Fetch(keys []uint64) []router.StoreValue {
 	values, _ := s.p.next(kindFetched).([]router.StoreValue)
-	for len(values) < len(keys) {
+	return s.fit(values, len(keys))
+}
+
+// fit returns as many values as were asked for: the router counts on that.
+func (s *kept) fit(values []router.StoreValue, n int) []router.StoreValue {
+	if len(values) != n {
+		s.p.differs("the store is asked for %d records, which were %d then", n, len(values))
+	}
+	for len(values) < n {
 		values = append(values, router.StoreValue{Err: router.ErrLost})
 	}
-	return values
+	return values[:n]
 }
 
 // Load implements router.Store.
