@@ -124,8 +124,13 @@ func TestWideSendersTakeTurns(t *testing.T) {
 		unix.Write(x.source, x.message)
 		unix.Write(peer, x.message)
 	}
-	for first.datas+wide.datas < 2*messages {
+	for pass, before := 1, 0; before < 2*messages; pass++ {
 		x.l.pass()
+		now := first.datas + wide.datas
+		if pass > 1 && now > before+1 { // in the first pass they are not known yet
+			t.Fatalf("pass %d: %d turns", pass, now-before)
+		}
+		before = now
 		if apart := first.datas - wide.datas; apart < -2 || apart > 2 {
 			t.Fatalf("one was read from %d times, the other %d times", first.datas, wide.datas)
 		}
@@ -340,5 +345,26 @@ func TestTurnsOfOneReadAreGathered(t *testing.T) {
 	}
 	for x.l.busy() {
 		x.l.pass()
+	}
+}
+
+// Nobody waits for ever for a sender who has more to say, nor once much is gathered. The first pass ends an age.
+func TestGatheringEnds(t *testing.T) {
+	const size, turns = 64, gatherPasses + 10
+	for _, test := range []struct{ low, passes int }{{1 << 20, gatherPasses + 2}, {4 * size, 5}} {
+		x := newFanOut(t, 3, size, turns, (*conn).SendView)
+		x.l.lim.OutputLowBytes = test.low
+		sender := x.l.slots.conns[0]
+		sender.h = pieces{sender.h.(*scripted), size}
+		unix.Write(x.source, x.message)
+		for pass := 1; pass <= test.passes; pass++ {
+			x.l.pass()
+			if n := count(x.arrived()); n > 0 != (pass == test.passes) {
+				t.Errorf("low %d: %d readers were written to in pass %d, want pass %d", test.low, n, pass, test.passes)
+			}
+		}
+		for x.l.busy() {
+			x.l.pass()
+		}
 	}
 }

@@ -106,6 +106,31 @@ func TestEverythingIsReadAfterARest(t *testing.T) {
 	l.hooks.EndPass = Hooks{}.withDefaults().EndPass
 }
 
+// Each answer is a system call: not more than so many are made before the kernel is asked who else is there.
+func TestAnswersOfAPassAreBounded(t *testing.T) {
+	l := stepped(t)
+	var peers []int
+	for range answersMax + 10 {
+		s, c, peer := pair(t, l)
+		defer unix.Close(peer)
+		s.data = func(view []byte) { c.Send(view) }
+		peers = append(peers, peer)
+		unix.Write(peer, []byte("ping"))
+	}
+	answered, scratch := 0, make([]byte, 10)
+	for _, want := range []int{answersMax, len(peers)} {
+		l.pass()
+		for _, fd := range peers {
+			if n, _ := unix.Read(fd, scratch); n > 0 {
+				answered++
+			}
+		}
+		if answered != want {
+			t.Errorf("%d are answered, want %d", answered, want)
+		}
+	}
+}
+
 func TestClosedConnectionsAreReapedInPieces(t *testing.T) {
 	l := hurried(t)
 	var all []*scripted
