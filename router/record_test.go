@@ -174,6 +174,19 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
+// TestRestoreOfANewerRecord: what this version knows nothing of is not taken for
+// something else.
+func TestRestoreOfANewerRecord(t *testing.T) {
+	for _, key := range []uint64{recordKey(tableMeta, metaWear+1), recordKey(tableEntries+1, 1)} {
+		m := &mapStore{}
+		m.add(key, appendTime([]byte{recordVersion}, 1))
+		r := New(Config{Rand: func() uint64 { return 1 }, Store: m, Wall: func() int64 { return 1 << 60 }})
+		if _, err := r.Restore(1); !errors.Is(err, errRecordNewer) {
+			t.Errorf("record %x: %v", key, err)
+		}
+	}
+}
+
 // A payload is found in records of all kinds that have one.
 func TestPayloadOfRecord(t *testing.T) {
 	body := bodyRecord{expireAt: 7, writer: []byte("me"), props: []byte{1, 0}, topic: []byte("t")}

@@ -86,8 +86,10 @@ func (g *restoring) record(table byte, n uint64, value []byte) error {
 		switch n {
 		case metaWear:
 			g.k.wear.resume(g.k.now/dayNanos, f.time(), uint64(f.time()))
-		default:
+		case metaBeat:
 			g.beat = f.time()
+		default:
+			return errRecordNewer
 		}
 		return f.end()
 	case tableSessions:
