@@ -210,24 +210,24 @@ func firstError(errs ...error) error {
 // PacketID to be durable, or in the queue. The slices are views. It reads what
 // is on disk only, and waits for that; what is damaged is left out. It is for
 // tests.
-func (r *Router) Waiting(clientID string, each func(topic, payload []byte, qos byte)) {
+func (r *Router) Waiting(clientID string, each func(topic, properties, payload []byte, qos byte)) {
 	s := r.sessions[clientID]
 	if s == nil {
 		return
 	}
 	for i := range s.out.open {
 		if e := s.out.at(i); s.kept != nil && !e.sent && e.msg != nil {
-			each(e.msg.Topic(), e.msg.Payload(), e.qos)
+			each(e.msg.Topic(), e.msg.props(), e.msg.Payload(), e.qos)
 		}
 	}
 	for i := range s.queue.n {
 		d := s.queue.at(i)
-		each(d.msg.Topic(), d.msg.Payload(), d.qos)
+		each(d.msg.Topic(), d.msg.props(), d.msg.Payload(), d.qos)
 	}
 	if t := s.onShelf(); t != nil {
 		r.eachShelved(t, func(d *delivery, err error) {
 			if err == nil {
-				each(d.msg.Topic(), d.msg.Payload(), d.qos)
+				each(d.msg.Topic(), d.msg.props(), d.msg.Payload(), d.qos)
 			}
 		})
 	}

@@ -258,17 +258,15 @@ func (m *model) excused(l *limbo) bool {
 
 // waiting counts in the router's queue of s what equals d.
 func (m *model) waiting(s *session, d *delivery) (n int) {
-	m.w.router.Waiting(s.id, func(topic, payload []byte, qos byte) {
-		if equals(d, topic, payload, qos) {
-			n++
-		}
-	})
+	for _, q := range m.queue(nil, s) {
+		n += int(bit(equals(d, &q), 1))
+	}
 	return n
 }
 
 func count(list []*delivery, d *delivery) (n int) {
 	for _, o := range list {
-		if o.qos == d.qos && bytes.Equal(o.payload, d.payload) && bytes.Equal(o.topic, d.topic) {
+		if o.qos == d.qos && bytes.Equal(o.payload, d.payload) && bytes.Equal(o.topic, d.topic) && o.props.sameTravel(&d.props) {
 			n++
 		}
 	}

@@ -85,7 +85,7 @@ func (m *model) settleLateOf(c *conn, s *session, owed []*direct) {
 	m.is = m.is[:0]
 	held := 0
 	m.w.router.Late(s.id, func(topic, payload []byte, bytes int) {
-		m.is = append(m.is, waiting{topic, payload, 0})
+		m.is = append(m.is, waiting{topic, payload, props{}, 0})
 		held += bytes + lateOverBytes
 	})
 	if held > m.limits.LateBytesMax {

@@ -213,18 +213,17 @@ func (m *model) restarted() {
 // dropReplayed takes those out of what waits for s that are not in its queue but
 // retained: they have a PacketID and have not left yet.
 func (m *model) dropReplayed(s *session) {
-	same := func(d *delivery, q *waiting) bool { return equals(d, q.topic, q.payload, q.qos) }
 	kept := m.is[:0]
 	for _, q := range m.is {
 		owed, has := 0, 0
 		for _, d := range s.pending {
-			owed += int(bit(same(d, &q), 1))
+			owed += int(bit(equals(d, &q), 1))
 		}
 		for i := range kept {
 			has += int(bit(string(kept[i].payload) == string(q.payload) && kept[i].qos == q.qos, 1))
 		}
 		retained := slices.ContainsFunc(s.replays, func(r *replay) bool {
-			return slices.ContainsFunc(r.left, func(msg *message) bool { return same(r.delivery(msg), &q) })
+			return slices.ContainsFunc(r.left, func(msg *message) bool { return equals(r.delivery(msg), &q) })
 		})
 		if has < owed || !retained {
 			kept = append(kept, q)
@@ -241,7 +240,7 @@ func (m *model) mixed(s *session) bool {
 	}
 	left := slices.Clone(m.is)
 	for _, d := range s.pending {
-		i := slices.IndexFunc(left, func(q waiting) bool { return equals(d, q.topic, q.payload, q.qos) })
+		i := slices.IndexFunc(left, func(q waiting) bool { return equals(d, &q) })
 		if i < 0 {
 			return false
 		}

@@ -82,7 +82,21 @@ func (m *model) settleCloses() {
 // waiting is a message in a queue of the router.
 type waiting struct {
 	topic, payload []byte
+	props          props
 	qos            byte
+}
+
+// queue appends what waits for s in the router.
+func (m *model) queue(is []waiting, s *session) []waiting {
+	m.w.router.Waiting(s.id, func(topic, properties, payload []byte, qos byte) {
+		q := waiting{topic: bytes.Clone(topic), payload: bytes.Clone(payload), qos: qos}
+		in := input{b: append(varint(nil, len(properties)), properties...)}
+		if q.props.decode(&in, publish); in.err != nil {
+			m.w.fail("%s waits with properties that cannot be read: %v", short(payload), in.err)
+		}
+		is = append(is, q)
+	})
+	return is
 }
 
 // full reports whether the window of a session has no room.
@@ -93,10 +107,7 @@ func (m *model) full(s *session) bool {
 // settleSession compares the queue with the router's, and holds that nothing
 // waits without a reason.
 func (m *model) settleSession(s *session) {
-	m.is = m.is[:0]
-	m.w.router.Waiting(s.id, func(topic, payload []byte, qos byte) {
-		m.is = append(m.is, waiting{bytes.Clone(topic), bytes.Clone(payload), qos})
-	})
+	m.is = m.queue(m.is[:0], s)
 	if m.w.mem != nil {
 		m.dropReplayed(s)
 	}
@@ -135,7 +146,7 @@ func (m *model) align(s *session, at int) bool {
 	d := s.pending[at]
 	if at < len(m.is) {
 		for i := at; i < len(s.pending) && s.pending[i].order == d.order; i++ {
-			if q := &m.is[at]; equals(s.pending[i], q.topic, q.payload, q.qos) {
+			if equals(s.pending[i], &m.is[at]) {
 				s.pending[at], s.pending[i] = s.pending[i], s.pending[at]
 				if m.align(s, at+1) {
 					return true
@@ -172,8 +183,9 @@ func (m *model) passOver(s *session, c *conn) {
 	}
 }
 
-func equals(d *delivery, topic, payload []byte, qos byte) bool {
-	return d.qos == qos && bytes.Equal(d.payload, payload) && bytes.Equal(d.topic, topic)
+func equals(d *delivery, q *waiting) bool {
+	return d.qos == q.qos && bytes.Equal(d.payload, q.payload) && bytes.Equal(d.topic, q.topic) &&
+		d.props.sameTravel(&q.props)
 }
 
 // settleCounters holds drops against the counters: none is made in silence.
@@ -232,9 +244,9 @@ func (s *session) owesAcked() bool {
 // queues writes what waits for a session, and what should.
 func (m *model) queues(s *session) string {
 	var is, should []string
-	m.w.router.Waiting(s.id, func(_, payload []byte, qos byte) {
-		is = append(is, fmt.Sprintf("%s:%d", short(payload), qos))
-	})
+	for _, q := range m.queue(nil, s) {
+		is = append(is, fmt.Sprintf("%s:%d", short(q.payload), q.qos))
+	}
 	for _, d := range s.pending {
 		should = append(should, fmt.Sprintf("%s:%d", short(d.payload), d.qos))
 	}
