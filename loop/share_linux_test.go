@@ -106,6 +106,44 @@ func TestEverythingIsReadAfterARest(t *testing.T) {
 	l.hooks.EndPass = Hooks{}.withDefaults().EndPass
 }
 
+// A pass that reads everything is long where many send much. That is no rest: otherwise the next one would read everything
+// too, and so on for ever, and who sends little would wait behind all of them.
+func TestReadingAfterARestIsWork(t *testing.T) {
+	for _, at := range []string{"reading", "writing"} {
+		l := hurried(t)
+		l.now = l.clock()
+		var peers []int
+		goOn := func(by int64) { l.start = l.start.Add(-time.Duration(by)) } // the clock
+		for range 2 {
+			s, _, peer := pair(t, l)
+			defer unix.Close(peer)
+			s.data = func([]byte) {
+				if at == "reading" {
+					goOn(restNanos)
+				}
+			}
+			peers = append(peers, peer)
+		}
+		l.hooks.ViewsAge = func() { // which is called when all is written
+			if at == "writing" {
+				goOn(restNanos)
+			}
+		}
+		for n, rest := range []bool{true, false, true, false} {
+			if rest {
+				goOn(time.Hour.Nanoseconds())
+			}
+			for _, fd := range peers {
+				unix.Write(fd, []byte("more"))
+			}
+			l.pass()
+			if l.rested != rest {
+				t.Errorf("%s: pass %d behind a rest: %v, want %v", at, n, l.rested, rest)
+			}
+		}
+	}
+}
+
 // Each answer is a system call: not more than so many are made before the kernel is asked who else is there.
 func TestAnswersOfAPassAreBounded(t *testing.T) {
 	l := stepped(t)
