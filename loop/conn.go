@@ -82,9 +82,6 @@ func (c *conn) Pause() {
 		return
 	}
 	c.paused = true
-	if c.failed { // what was received before will not be read any more
-		c.Close(c.cause)
-	}
 	c.touch()
 }
 
