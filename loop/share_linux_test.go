@@ -74,6 +74,32 @@ func TestHeavyConnectionsTakeTurns(t *testing.T) {
 	}
 }
 
+// Who has more to say is heavy, and whose much took long; not whose little did: it may be others who took the time.
+func TestWhoIsHeavy(t *testing.T) {
+	l := hurried(t)
+	l.long = 0
+	for _, test := range []struct {
+		bytes        int
+		yields, want bool
+	}{{longBytes, false, true}, {longBytes - 1, false, false}, {1, true, true}} {
+		s, c, peer := pair(t, l)
+		defer unix.Close(peer)
+		s.data = func([]byte) {
+			if test.yields {
+				c.Pause()
+				c.Resume()
+			}
+		}
+		unix.Write(peer, make([]byte, test.bytes))
+		for s.datas == 0 {
+			l.pass()
+		}
+		if is := c.load&heavy != 0; is != test.want {
+			t.Errorf("%d bytes, more to say %v: heavy %v", test.bytes, test.yields, is)
+		}
+	}
+}
+
 // A machine may have slept: what has arrived meanwhile is read before timers run, also if that is more than the kernel
 // tells at one go, or if events of before are left.
 func TestEverythingIsReadAfterARest(t *testing.T) {
