@@ -253,6 +253,29 @@ type closing struct {
 
 func (c *closing) Closed(why error) { c.do(); c.scripted.Closed(why) }
 
+func TestReadsComeInPieces(t *testing.T) {
+	for _, heavies := range []bool{false, true} {
+		l := hurried(t)
+		l.now = l.clock()
+		read := 0
+		for range 3 {
+			s, c, peer := pair(t, l)
+			defer unix.Close(peer)
+			s.data = func([]byte) { read++ }
+			c.setLoad(heavy, heavies)
+			unix.Write(peer, []byte("ping"))
+		}
+		if heavies {
+			l.pass() // in which they are put off
+		}
+		for n := 1; n <= 3; n++ {
+			if l.pass(); read != n {
+				t.Fatalf("heavy: %v, pass %d: %d are read", heavies, n, read)
+			}
+		}
+	}
+}
+
 func TestAcceptsAndPostsComeInPieces(t *testing.T) {
 	l := hurried(t)
 	ln, err := listen(Listener{Name: "mqtt", Network: "tcp", Address: "127.0.0.1:0"})
