@@ -2,28 +2,22 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // certificates are what a test's doors and clients need, as files and not.
@@ -35,60 +29,14 @@ type certificates struct {
 
 func makeCertificates(t *testing.T) *certificates {
 	t.Helper()
-	dir := t.TempDir()
-	serial := int64(0)
-	make := func(name string, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey, string, string) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		serial++
-		c := &x509.Certificate{
-			SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(10*24*time.Hour + time.Hour),
-			IsCA: parent == nil, BasicConstraintsValid: true,
-			DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		}
-		if parent == nil {
-			parent, signer, c.KeyUsage = c, key, x509.KeyUsageCertSign
-		}
-		der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		made, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		der8, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files := []string{filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")}
-		for i, block := range []*pem.Block{{Type: "CERTIFICATE", Bytes: der}, {Type: "PRIVATE KEY", Bytes: der8}} {
-			if err := os.WriteFile(files[i], pem.EncodeToMemory(block), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return made, key, files[0], files[1]
-	}
-	c := &certificates{pool: x509.NewCertPool(), dir: t.TempDir()}
-	ca, caKey, caFile, _ := make("TestCA", nil, nil)
-	c.ca = caFile
-	c.pool.AddCert(ca)
-	_, _, c.server, c.serverKey = make("server", ca, caKey)
-	_, _, c.client, c.clientKey = make("client", ca, caKey)
-	var err error
-	if c.pair, err = tls.LoadX509KeyPair(c.server, c.serverKey); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(caFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(c.dir, "hashed.0"), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	ca := testkit.Authority("TestCA")
+	server := testkit.Sign(testkit.Host("server", "localhost"), ca)
+	c := &certificates{pair: server.TLS(), pool: ca.Pool(), dir: t.TempDir()}
+	files := t.TempDir()
+	c.ca, _ = ca.Save(files, "TestCA")
+	c.server, c.serverKey = server.Save(files, "server")
+	c.client, c.clientKey = testkit.Sign(testkit.Host("client", "localhost"), ca).Save(files, "client")
+	testkit.WritePEM(filepath.Join(c.dir, "hashed.0"), "CERTIFICATE", ca.Raw)
 	return c
 }
 
