@@ -149,11 +149,11 @@ func doors(t *testing.T, port string, certs *certificates, login string) []door 
 func TestDoors(t *testing.T) {
 	certs := makeCertificates(t)
 	passwords := filepath.Join(t.TempDir(), "passwords")
-	if r := run(t, "", program(t, "mosquitto_passwd"), "-c", "-b", passwords, "me@home", "p:/w"); r.status != 0 {
+	if r := run(t, "", testkit.Program(t, "mosquitto_passwd"), "-c", "-b", passwords, "me@home", "p:/w"); r.status != 0 {
 		t.Fatal(r.err)
 	}
 	ours, urls := startBrokerAt(t, "ws://127.0.0.1:0/mqtt", "unix://"+filepath.Join(t.TempDir(), "own.sock"))
-	theirs := startMosquitto(t, "user root\nallow_anonymous false\npassword_file "+passwords)
+	theirs := startMosquitto(t, "allow_anonymous false\npassword_file "+passwords)
 	answer := func(port string, login ...string) { // who answers rr
 		cmd, out, errs := startSub(t, append([]string{"-V", "5", "-t", "ask/#", "-d", "-F", "%R", "-h", "127.0.0.1", "-p", port}, login...)...)
 		_ = cmd
@@ -272,7 +272,7 @@ func TestHostAndPort(t *testing.T) {
 // clients.
 func TestMosquittoTLS(t *testing.T) {
 	certs := makeCertificates(t)
-	listener := "user root\ncafile " + certs.ca + "\ncertfile " + certs.server + "\nkeyfile " + certs.serverKey + "\nallow_anonymous true\n"
+	listener := "cafile " + certs.ca + "\ncertfile " + certs.server + "\nkeyfile " + certs.serverKey + "\nallow_anonymous true\n"
 	open := startMosquitto(t, listener)
 	mutual := startMosquitto(t, listener+"require_certificate true\nuse_identity_as_username true\n")
 	ca, cert := "--cafile "+certs.ca, " --cert "+certs.client+" --key "+certs.clientKey

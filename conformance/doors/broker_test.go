@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // patience is how long a test waits for what must come.
@@ -215,20 +216,8 @@ func shortPath(t *testing.T) string {
 	return filepath.Join(dir, "s")
 }
 
-// freePort is a port of the loopback interface for a program of others.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 // accepting waits until somebody listens, who ends not before that.
-func accepting(t *testing.T, addr string, by *running) {
+func accepting(t *testing.T, addr string, by *testkit.Process) {
 	t.Helper()
 	for until := time.Now().Add(patience); ; {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
@@ -237,12 +226,12 @@ func accepting(t *testing.T, addr string, by *running) {
 			return
 		}
 		if time.Now().After(until) {
-			by.kill()
-			t.Fatalf("%s: nobody accepts connections at %s: %v; errors: %s", by.name, addr, err, by.errors())
+			by.Kill()
+			t.Fatalf("%s: nobody accepts connections at %s: %v; errors: %s", by.Name, addr, err, by.Errors())
 		}
 		select {
-		case <-by.ended:
-			t.Fatalf("%s ended; errors: %s", by.name, by.errors())
+		case <-by.Ended:
+			t.Fatalf("%s ended; errors: %s", by.Name, by.Errors())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -53,7 +53,7 @@ var arrows = map[string][]string{
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
-	"auth/acl":            {"client", "codec"},
+	"auth/acl":            {"client", "codec", "internal/testkit"},
 	"auth/callout":        {"internal/leak"},
 	"auth/certs":          {"internal/leak", "internal/testkit"},
 	"broker/record":       {"internal/leak"},
@@ -61,7 +61,10 @@ var testArrows = map[string][]string{
 	"loop/transport":      {"internal/leak", "internal/testkit"},
 	"store":               {"internal/leak"},
 	"bench":               {"broker"},
-	"bench/mqttbench":     {"broker"},
+	"bench/mqttbench":     {"broker", "internal/testkit"},
+	"config/mosquitto":    {"internal/testkit"},
+	"auth/password":       {"internal/testkit"},
+	"conformance/soak":    {"internal/testkit"},
 	"broker":              {"client", "internal/leak", "internal/testkit"},
 	"cmd/loopmq":          {"codec", "internal/testkit"},
 	"conformance":         {"internal/leak", "internal/testkit"},
@@ -123,10 +126,13 @@ var starters = []string{
 	"bench/doorbench/ceiling.go",   // the other side of a handshake
 	"cmd/loopmq/publines.go",       // waits for standard input
 	"cmd/loopmq/serve.go",
-	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
-	"store/writer.go",            // commits and reads, both of which wait for the disk
-	"loop/evio.go",               // evio accepts work on its own goroutines
-	"cmd/loopmq/service.go",      // waits for SIGHUP
+	"loop/transport/tlsshake.go",  // handshakes calculate for a millisecond
+	"internal/testkit/process.go", // reads what processes say
+	"internal/testkit/mosquitto.go",
+	"internal/testkit/serve.go", // a broker for a test
+	"store/writer.go",           // commits and reads, both of which wait for the disk
+	"loop/evio.go",              // evio accepts work on its own goroutines
+	"cmd/loopmq/service.go",     // waits for SIGHUP
 }
 
 // importRule: arrows of ours, and modules of others.
