@@ -28,16 +28,7 @@ func startBroker(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("broker: %v", err)
-		}
-	})
-	<-b.Ready()
+	testkit.Serve(t, b)
 	return "tcp://" + b.Addrs()[0].String()
 }
 

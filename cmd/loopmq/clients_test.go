@@ -40,16 +40,7 @@ func startBrokerAt(t *testing.T, more ...string) (port string, urls []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("broker: %v", err)
-		}
-	})
-	<-b.Ready()
+	testkit.Serve(t, b)
 	if _, port, err = net.SplitHostPort(b.Addrs()[0].String()); err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,6 @@ package doors
 
 import (
 	"bytes"
-	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -22,21 +20,9 @@ import (
 const patience = 30 * time.Second
 
 // atEnd stops the brokers when all tests are over.
-var atEnd struct { // table: of the test process
-	sync.Mutex
-	stops []func() error
-}
+var atEnd testkit.AtEnd // table: of the test process
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for _, stop := range atEnd.stops {
-		if err := stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(atEnd.Run(m)) }
 
 // each runs f over both engines.
 func each(t *testing.T, f func(t *testing.T, engine string)) {
@@ -83,30 +69,7 @@ func serveConfig(t *testing.T, cfg broker.Config, listeners ...string) *served {
 	if s.Broker, err = broker.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(context.Background()) }()
-	select {
-	case <-s.Ready():
-	case err := <-ended:
-		t.Fatalf("broker did not start: %v", err)
-	case <-time.After(patience):
-		t.Fatal("the broker does not get ready")
-	}
-	atEnd.Lock()
-	defer atEnd.Unlock()
-	name := t.Name()
-	atEnd.stops = append(atEnd.stops, func() error {
-		s.Shutdown()
-		select {
-		case err := <-ended:
-			if err != nil {
-				return fmt.Errorf("broker of %s ended with: %w", name, err)
-			}
-			return nil
-		case <-time.After(patience):
-			return fmt.Errorf("broker of %s still runs %v after Shutdown", name, patience)
-		}
-	})
+	atEnd.Add(testkit.Start(t, s))
 	return s
 }
 

@@ -62,6 +62,7 @@ var testArrows = map[string][]string{
 	"store":               {"internal/leak"},
 	"bench":               {"broker"},
 	"bench/mqttbench":     {"broker", "internal/testkit"},
+	"config":              {"internal/testkit"},
 	"config/mosquitto":    {"internal/testkit"},
 	"auth/password":       {"internal/testkit"},
 	"conformance/soak":    {"internal/testkit"},
