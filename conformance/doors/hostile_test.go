@@ -402,10 +402,6 @@ func TestHostilePeers(t *testing.T) {
 			}
 		}
 		v.counted(t)
-		for until := time.Now().Add(patience); v.files(t) > files; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(until) {
-				t.Fatalf("%d descriptors are open, %d before", v.files(t), files)
-			}
-		}
+		testkit.Until(t, "as few descriptors are open as before", func() bool { return v.files(t) <= files })
 	})
 }

@@ -72,7 +72,7 @@ var testArrows = map[string][]string{
 	"conformance/clients": {"internal/testkit"},
 	"conformance/doors":   {"internal/testkit"},
 	"conformance/hostile": {"internal/testkit"},
-	"loop":                {"internal/leak"},
+	"loop":                {"internal/leak", "internal/testkit"},
 	"router":              {"store"},
 }
 
