@@ -51,7 +51,7 @@ func local(t *testing.T) net.Listener {
 func welcome(c net.Conn) {
 	buf := make([]byte, 1024)
 	if n, _ := c.Read(buf); n > 0 && buf[0] == 0x10 {
-		_, _ = c.Write(bytesOf(connack3))
+		_, _ = c.Write(testkit.Bytes(connack3))
 	}
 	_, _ = io.Copy(io.Discard, c)
 }
@@ -109,7 +109,7 @@ func TestTLSFails(t *testing.T) {
 	alerting := local(t) // as OpenSSL does
 	accept(t, alerting, func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 1024))
-		_, _ = c.Write(bytesOf("15 0301 0002 0246"))
+		_, _ = c.Write(testkit.Bytes("15 0301 0002 0246"))
 	})
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)

@@ -56,13 +56,14 @@ var testArrows = map[string][]string{
 	"auth/acl":            {"client", "codec", "internal/testkit"},
 	"auth/callout":        {"internal/leak"},
 	"auth/certs":          {"internal/leak", "internal/testkit"},
-	"broker/record":       {"internal/leak"},
+	"broker/record":       {"internal/leak", "internal/testkit"},
 	"client":              {"internal/leak", "internal/testkit"},
 	"loop/transport":      {"internal/leak", "internal/testkit"},
 	"store":               {"internal/leak"},
 	"bench":               {"broker"},
 	"bench/mqttbench":     {"broker", "internal/testkit"},
 	"config":              {"internal/testkit"},
+	"codec":               {"internal/testkit"},
 	"config/mosquitto":    {"internal/testkit"},
 	"auth/password":       {"internal/testkit"},
 	"conformance/soak":    {"internal/testkit"},
@@ -73,7 +74,7 @@ var testArrows = map[string][]string{
 	"conformance/doors":   {"internal/testkit"},
 	"conformance/hostile": {"internal/testkit"},
 	"loop":                {"internal/leak", "internal/testkit"},
-	"router":              {"store"},
+	"router":              {"store", "internal/testkit"},
 }
 
 // modules are the modules of others that each package may import; who is not
