@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/broker/record"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -48,7 +49,7 @@ func TestFileThatTakesNothing(t *testing.T) {
 				rec.EndPass(r.EndPass())
 				passes++
 			}
-			for pass(bytesOf(t, connectA)); end == nil && passes < 2*row.most; {
+			for pass(testkit.Bytes(connectA)); end == nil && passes < 2*row.most; {
 				pass(row.packet)
 			}
 			if !errors.Is(end, record.ErrSlow) || passes < row.least || passes > row.most {
