@@ -213,11 +213,12 @@ func (c *Client) announce(a *codec.Properties, p *codec.Connect, s *Session, ass
 		a.SessionExpirySeconds = granted
 		set(codec.PropSessionExpiry)
 	}
-	a.ReceiveMaximum = uint16(l.ReceiveMaximum)
+	c.v5.receiveMax, c.v5.aliasMax = uint16(l.ReceiveMaximum), uint16(l.TopicAliasMax)
+	a.ReceiveMaximum = c.v5.receiveMax
 	set(codec.PropReceiveMaximum)
 	a.MaximumPacketBytes = uint32(c.packetBytesMax())
 	set(codec.PropMaximumPacket)
-	a.TopicAliasMaximum = uint16(l.TopicAliasMax)
+	a.TopicAliasMaximum = c.v5.aliasMax
 	set(codec.PropTopicAliasMaximum)
 	a.WildcardAvailable, a.SubscriptionIDAvailable, a.SharedAvailable, a.RetainAvailable = 1, 1, 1, 1
 	set(codec.PropWildcardAvailable)
