@@ -170,6 +170,21 @@ func TestDuel(t *testing.T) {
 	w.sleep(1)
 }
 
+// TestSlowTimeoutLowered: a shorter one also ends who is stuck already.
+func TestSlowTimeoutLowered(t *testing.T) {
+	w := newWorld(t, router.Limits{SlowTimeout: time.Hour, AckTimeout: time.Hour})
+	c, p := w.subscribed("c", "t", "00"), w.join("p")
+	c.limit = 1
+	for range 2 {
+		p.send("30 03 0001 't'")
+	}
+	w.pass(func() { w.r.Change(router.Config{Limits: router.Limits{SlowTimeout: time.Minute}}) })
+	for range 6 {
+		w.sleep(15)
+	}
+	c.expectClosed()
+}
+
 // memory-limit: first the largest backlog is cut, then publishers wait, then
 // nobody new is let in; and all of it ends again.
 func TestMemoryLimit(t *testing.T) {

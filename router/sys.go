@@ -110,10 +110,13 @@ func (s *sys) unlisten(filter string) {
 // Due brings the tree up to date.
 func (s *sys) Due(int64) { s.send() }
 
+// wait has send called again in an interval.
+func (s *sys) wait() { s.r.timers.Set(&s.timer, s, s.r.after(s.r.limits.SysInterval.Nanoseconds())) }
+
 // send publishes what has changed, and comes again.
 func (s *sys) send() {
 	r := s.r
-	r.timers.Set(&s.timer, s, r.after(r.limits.SysInterval.Nanoseconds()))
+	s.wait()
 	st := r.Stats()
 	var t Traffic
 	if r.traffic != nil {
@@ -187,7 +190,7 @@ func (s *sys) putLimits(st *Stats, number func(name string, n uint64)) {
 	if st.ThrownOut > 0 {
 		number("limits/queue-full", st.ThrownOut)
 	}
-	if r := s.r; r.limits.MemoryBytesMax > 0 {
+	if r := s.r; r.limits.MemoryBytesMax > 0 || s.last["memory/limit"] != "" {
 		number("memory/limit", uint64(r.limits.MemoryBytesMax))
 		number("memory/used", uint64(r.MemoryUsed()))
 		number("memory/level", uint64(r.memory.level))
