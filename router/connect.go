@@ -151,6 +151,9 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 	if id := s.identity; c.will != nil && id != nil && id.Access != nil {
 		c.will.writer, c.will.id = id, s.id
 	}
+	if q := s.quota(); c.will != nil && q != nil {
+		c.will.by, c.will.most = s.identity, q.Retained
+	}
 	r.attachSession(s, c, c.sessionExpiry(p))
 	c.id, c.connected = s.id, true
 	c.packetMax = int32(c.packetBytesMax())
