@@ -168,6 +168,7 @@ func TestDuel(t *testing.T) {
 	impatient := w.connect("d", true)
 	impatient.reset() // before its turn
 	w.sleep(1)
+	w.endAll()
 }
 
 // TestSlowTimeoutLowered: a shorter one also ends who is stuck already.

@@ -469,4 +469,5 @@ func TestEnhancedAuthentication(t *testing.T) {
 	if n := w.r.Stats().AuthFailures; n != 1 {
 		t.Errorf("%d failures counted, want 1", n)
 	}
+	w.endAll()
 }
