@@ -36,7 +36,7 @@ func TestTheLargestBacklogIsFoundInPieces(t *testing.T) {
 		w.data(p, longPacket(0x32, []byte("\x00\x01b\x00\x01"), make([]byte, 500)))
 	}
 	queued := w.r.Stats().Queued
-	w.r.SetMemoryElsewhere(limit/100*71 - w.r.MemoryUsed())
+	w.r.SetMemoryElsewhere(limit/100*75 - w.r.MemoryUsed())
 
 	w.now += time.Second.Nanoseconds()
 	w.r.BeginPass(w.now)
