@@ -37,9 +37,9 @@ type Traffic struct {
 // MemoryState is what Limits.MemoryBytesMax does.
 type MemoryState struct{ Limit, Used, Level, Trims, Held, HeldTurns uint64 }
 
-// MemoryState is that of now; nil: there is no limit.
+// MemoryState is that of now; nil: there is no limit, and was none that the tree tells of.
 func (r *Router) MemoryState() *MemoryState {
-	if r.limits.MemoryBytesMax == 0 {
+	if r.limits.MemoryBytesMax == 0 && r.sys.last["memory/limit"] == "" {
 		return nil
 	}
 	return &MemoryState{
@@ -126,10 +126,13 @@ func (s *sys) unlisten(filter string) {
 // Due brings the tree up to date.
 func (s *sys) Due(int64) { s.send() }
 
+// wait has send called again in an interval.
+func (s *sys) wait() { s.r.timers.Set(&s.timer, s, s.r.after(s.r.limits.SysInterval.Nanoseconds())) }
+
 // send publishes what has changed, and comes again.
 func (s *sys) send() {
 	r := s.r
-	r.timers.Set(&s.timer, s, r.after(r.limits.SysInterval.Nanoseconds()))
+	s.wait()
 	st := r.Stats()
 	var t Traffic
 	if r.traffic != nil {
