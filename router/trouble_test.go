@@ -96,21 +96,49 @@ func TestFullForLong(t *testing.T) {
 		d.sleep(1.1)
 		full()
 	}
-	if lots, _, _ := d.r.Lists(); lots > 5 {
-		t.Errorf("%d lots after 300 attempts", lots)
+	if n := d.r.Lists(); n.Lots > 5 {
+		t.Errorf("%d lots after 300 attempts", n.Lots)
 	}
 	for range 2000 {
 		c := d.connect("c", true)
 		c.send("32 06 00 01 't' 00 01 'b'")
 		c.reset()
 	}
-	if _, waiting, held := d.r.Lists(); waiting > 200 || held > 200 {
-		t.Errorf("%d connections wait for lots, %d for room", waiting, held)
+	if n := d.r.Lists(); n.Waiting > 200 || n.Held > 200 {
+		t.Errorf("%d connections wait for lots, %d for room", n.Waiting, n.Held)
 	}
 	p.take()
 	d.sleep(1.1)
 	d.flush()
 	p.expect("40 02 00 01")
+}
+
+// TestRetainedForAMoment: what is retained with QoS 0 and taken away again leaves
+// nothing behind, however long the disk takes, nor when it has failed.
+func TestRetainedForAMoment(t *testing.T) {
+	for name, trouble := range map[string]error{"takes long": nil, "is full": store.ErrFull, "has failed": errors.New("input/output error")} {
+		d := narrow(t, router.Limits{})
+		p, q := d.connect("p", true), d.connect("q", true)
+		q.send("33 06 00 01 'r' 00 01 '1'")
+		if trouble != nil {
+			d.pass(func() { d.mem.Complete(trouble) })
+		}
+		for range 1000 {
+			p.send("31 04 00 01 't' '1' 31 03 00 01 't' 31 07 00 04 'lazy' '1' 31 06 00 04 'lazy'")
+		}
+		if n := d.r.Lists(); n.Dirty > 200 {
+			t.Errorf("the disk %s: %d messages are to be written", name, n.Dirty)
+		}
+		p.send("31 04 00 01 't' '2'")
+		if trouble == nil || errors.Is(trouble, store.ErrFull) {
+			d.sleep(1.1)
+			d.flush()
+			d.flush()
+			s := d.crash(store.FlightLost, 1).connect("s", true)
+			s.send("82 06 00 01 00 01 't' 00")
+			s.expect("20 02 00 00 90 03 00 01 00 31 04 00 01 't' '2'")
+		}
+	}
 }
 
 // TestHeldBackForLong: a 3.x publisher that is not read from is not silent, and to
