@@ -141,6 +141,35 @@ func TestRetainedForAMoment(t *testing.T) {
 	}
 }
 
+// TestShelvesThatCameAndWent: what is kept in memory only goes on while nothing
+// can be committed, and what was behind a window leaves nothing behind.
+func TestShelvesThatCameAndWent(t *testing.T) {
+	for name, trouble := range map[string]error{"takes long": nil, "is full": store.ErrFull, "has failed": errors.New("input/output error")} {
+		d := narrow(t, router.Limits{QueuedWindowMax: 2, InflightMax: 2})
+		s, p, q := d.session("s"), d.connect("p", true), d.connect("q", true)
+		s.send("82 09 00 01 00 04 'none' 01")
+		d.flush()
+		s.take()
+		q.send("33 06 00 01 'r' 00 01 '1'")
+		if trouble != nil {
+			d.pass(func() { d.mem.Complete(trouble) })
+		}
+		for range 300 {
+			for range 5 {
+				p.send("32 09 00 04 'none' 00 01 'a'")
+			}
+			for range 5 {
+				for _, f := range frames(s.take()) {
+					s.feed([]byte{0x40, 2, f[8], f[9]})
+				}
+			}
+		}
+		if st, n := d.r.Stats(), d.r.Lists(); n.Shelves > 200 || st.Queued+st.Inflight > 0 {
+			t.Errorf("the disk %s: %d shelves wait, %d messages", name, n.Shelves, st.Queued+st.Inflight)
+		}
+	}
+}
+
 // TestHeldBackForLong: a 3.x publisher that is not read from is not silent, and to
 // know so does not take a pass every nanosecond.
 func TestHeldBackForLong(t *testing.T) {
