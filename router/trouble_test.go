@@ -113,6 +113,39 @@ func TestFullForLong(t *testing.T) {
 	p.expect("40 02 00 01")
 }
 
+// TestFullForLongWithSomethingToWrite: a session that lasts goes and comes at each
+// attempt. What is last in the row is answered by the commit behind the one that
+// finds room.
+func TestFullForLongWithSomethingToWrite(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s := d.session("s")
+	s.send("82 06 00 01 00 01 't' 01")
+	for range 150 {
+		d.pass(func() { d.mem.Complete(store.ErrFull) })
+		s.reset()
+		s = d.connect("s", false)
+		s.expect("20 02 01 00")
+		s.send("62 02 00 01") // of nothing: PUBCOMP waits for what came before
+		d.sleep(1.1)
+	}
+	if n := d.r.Lists(); n.Lots > 70 || n.Waiting > 200 {
+		t.Errorf("%d lots after 150 attempts, for which %d connections wait", n.Lots, n.Waiting)
+	}
+	s.expect("")
+	d.commit()
+	s.expect("")
+	d.commit()
+	s.expect("70 02 00 01")
+	if n := d.r.Lists(); n.Lots > 2 {
+		t.Errorf("%d lots where there is room", n.Lots)
+	}
+	p := d.connect("p", true)
+	p.send("32 06 00 01 't' 00 01 '1'")
+	d.flush()
+	p.expect("20 02 00 00 40 02 00 01")
+	s.expect("32 06 00 01 't' 00 01 '1'")
+}
+
 // TestRetainedForAMoment: what is retained with QoS 0 and taken away again leaves
 // nothing behind, however long the disk takes, nor when it has failed.
 func TestRetainedForAMoment(t *testing.T) {
