@@ -318,6 +318,19 @@ func (c *Client) awaitSince(mark uint64) {
 	}
 }
 
+// awaitFiled is awaitSince for a packet that was handled in pieces: what came since
+// mark may be durable by now, or the store may have failed.
+func (c *Client) awaitFiled(mark uint64) error {
+	switch {
+	case c.r.keep.mark() == mark:
+	case c.undurable():
+		return errStoreFailed
+	default:
+		c.awaitOpen()
+	}
+	return nil
+}
+
 // awaitAll has the following answers of a durable session wait until nothing
 // is open that they could depend on: they repeat what was said on an earlier
 // connection.
