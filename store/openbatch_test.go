@@ -102,8 +102,14 @@ func TestVoidBatchStaysSmall(t *testing.T) {
 	defer s.Close()
 	body := bytes.Repeat([]byte{'x'}, 100)
 	const behind = 50
+	held := 0
 	for n := uint64(1); n <= 100_000; n++ {
-		s.Put(KeyOf(1, n), body, nil)
+		if n%2 == 0 {
+			s.Put(KeyOf(1, n), body, nil)
+		} else {
+			held++
+			s.PutShared(KeyOf(1, n), body[:10], &lent{bytes.Clone(body[10:]), &held})
+		}
 		if n > behind && s.Delete(KeyOf(1, n-behind)) {
 			t.Fatalf("%d was in the batch, and its deletion is to be written", n-behind)
 		}
@@ -116,6 +122,9 @@ func TestVoidBatchStaysSmall(t *testing.T) {
 	}
 	if n := cap(s.open.row(KeyOf(1, 0)).places); n > 4*sweepBytes/encodedBytes(len(body)) {
 		t.Errorf("%d places are noted", n)
+	}
+	if held > behind/2 {
+		t.Errorf("%d bodies are held", held)
 	}
 	for n := uint64(100_000 - behind + 1); n <= 100_000; n++ {
 		s.Delete(KeyOf(1, n))
