@@ -464,8 +464,11 @@ func addDirty(list []dirtyRetained, d dirtyRetained) []dirtyRetained {
 // writeDirty puts those of list that are not written yet, as far as there is
 // room, and returns the others.
 func (k *keeper) writeDirty(list []dirtyRetained) []dirtyRetained {
-	if len(list) == 0 || k.failed {
+	switch {
+	case len(list) == 0 || k.failed:
 		return nil
+	case !k.store.Room(0): // for none of them, however many
+		return list
 	}
 	kept := list[:0]
 	for _, d := range list {

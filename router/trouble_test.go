@@ -3,6 +3,7 @@ package router_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/loopmq/loopmq/router"
@@ -171,6 +172,29 @@ func TestRetainedForAMoment(t *testing.T) {
 			s.send("82 06 00 01 00 01 't' 00")
 			s.expect("20 02 00 00 90 03 00 01 00 31 04 00 01 't' '2'")
 		}
+	}
+}
+
+// TestManyRetainedWhileFull: those that wait for room are not gone through in each
+// pass.
+func TestManyRetainedWhileFull(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	p := d.connect("p", true)
+	p.send("33 06 00 01 'r' 00 01 '1'")
+	d.pass(func() { d.mem.Complete(store.ErrFull) })
+	for i := range 1000 {
+		p.feed(packet(0x31, str(fmt.Sprint(i)), "x"))
+	}
+	d.asked = 0
+	d.pass(func() {})
+	if d.asked > 10 {
+		t.Errorf("asked for room %d times in a pass", d.asked)
+	}
+	d.sleep(1.1)
+	d.flush()
+	d = d.crash(store.FlightLost, 1)
+	if n := d.r.Stats().Retained; n != 1001 {
+		t.Errorf("%d messages are retained", n)
 	}
 }
 
