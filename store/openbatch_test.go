@@ -137,6 +137,57 @@ func TestVoidBatchStaysSmall(t *testing.T) {
 	}
 }
 
+// TestSweptBatchIsWhole holds that what is left, where most of much is taken away
+// again, keeps its value and its place, and that keys far apart take no memory.
+func TestSweptBatchIsWhole(t *testing.T) {
+	s, o := open(t, t.TempDir(), Options{SegmentBytes: 64 << 10})
+	defer s.Close()
+	want, held := map[Key]string{}, 0
+	for n := uint64(1); n <= 3000; n++ {
+		k, v := KeyOf(1, n), fmt.Sprintf("%0100d", n)
+		if n%3 == 0 {
+			s.Put(k, []byte(v), nil)
+		} else {
+			held++
+			s.PutShared(k, []byte(v[:1]), &lent{[]byte(v[1:]), &held})
+		}
+		want[k] = v
+		if n%10 != 0 {
+			s.Delete(k)
+			delete(want, k)
+		}
+	}
+	if n := len(s.open.bodies); n > 1000 {
+		t.Errorf("%d bodies: nothing was swept", n)
+	}
+	for n := uint64(2700); n <= 3000; n += 30 { // some that stand elsewhere now
+		k := KeyOf(1, n)
+		s.Put(k, []byte("new"), nil)
+		want[k] = "new"
+		s.Delete(k + 10)
+		delete(want, k+10)
+	}
+	for n := range uint64(10) {
+		k := KeyOf(2, 1<<20*n+1)
+		s.Put(k, []byte("far"), nil)
+		want[k] = "far"
+	}
+	if n := cap(s.open.row(KeyOf(2, 0)).places); n > 10*rowGapMax {
+		t.Errorf("%d places are noted", n)
+	}
+	if err := o.commit(s); err != nil || held != 0 {
+		t.Fatalf("%v; %d bodies were not released", err, held)
+	}
+	for k, v := range want {
+		if got := o.read(s, k)[0]; string(got.Data) != v {
+			t.Errorf("%v is %q, %v; want %q", k, got.Data, got.Err, v)
+		}
+	}
+	if n := s.Stats().LiveRecords; n != int64(len(want)) {
+		t.Errorf("%d records, want %d", n, len(want))
+	}
+}
+
 // TestOpenBatchWithoutRoom holds that records of a batch that found no room are
 // replaced and deleted by those of the next.
 func TestOpenBatchWithoutRoom(t *testing.T) {
