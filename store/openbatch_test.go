@@ -135,6 +135,10 @@ func TestVoidBatchStaysSmall(t *testing.T) {
 	if st := s.Stats(); st.Commits != 0 || st.Elided != 100_000 || st.BytesPut != 100_000*116 {
 		t.Errorf("%d commits, %d records elided, %d bytes put", st.Commits, st.Elided, st.BytesPut)
 	}
+	s.Delete(KeyOf(1, 100_001)) // never was
+	if err := o.commit(s); err != nil || s.Stats().Commits != 0 {
+		t.Errorf("the deletion of nothing is written: %v", err)
+	}
 }
 
 // TestSweptBatchIsWhole holds that what is left, where most of much is taken away
@@ -185,6 +189,28 @@ func TestSweptBatchIsWhole(t *testing.T) {
 	}
 	if n := s.Stats().LiveRecords; n != int64(len(want)) {
 		t.Errorf("%d records, want %d", n, len(want))
+	}
+}
+
+// TestBuffersAreGivenBack: what a large batch took does not stay for ever.
+func TestBuffersAreGivenBack(t *testing.T) {
+	s, o := open(t, t.TempDir(), Options{SegmentBytes: 16 << 20})
+	defer s.Close()
+	commit := func(size int) {
+		s.Put(KeyOf(1, 1), make([]byte, size), nil)
+		if err := o.commit(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit(8 << 20)
+	if cap(s.spare.buf) < 8<<20 || cap(s.wal.out) < 8<<20 {
+		t.Error("the next large batch has to have memory of its own")
+	}
+	for range 2 * smallMost {
+		commit(10)
+	}
+	if cap(s.spare.buf) > bufferKept || cap(s.open.buf) > bufferKept || cap(s.wal.out) > bufferKept {
+		t.Errorf("%d and %d bytes for what gathers, %d for what is written", cap(s.spare.buf), cap(s.open.buf), cap(s.wal.out))
 	}
 }
 
