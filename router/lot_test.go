@@ -147,6 +147,8 @@ func TestBatchDoesNotWaitForLong(t *testing.T) {
 func TestBatchOfWhatWaitsInAQueueLeavesAtOnce(t *testing.T) {
 	d, p, _, b := lots(t)
 	b.reset()
+	d.settle()
+	d.sleep(0.001) // so long takes the last commit
 	d.flush()
 	p.flow(1, 8)
 	if !d.mem.Committing() {
