@@ -61,12 +61,10 @@ func (l *epoll) accept(s *Socket) {
 		if err == nil {
 			s.sys.tokens--
 			l.admit(s, fd, sa)
-			if l.spent(from) {
-				return
-			}
-			continue
+		} else if !l.acceptFailed(s, err) {
+			return
 		}
-		if !l.acceptFailed(s, err) {
+		if l.spent(from) {
 			return
 		}
 	}
