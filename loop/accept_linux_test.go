@@ -49,3 +49,22 @@ func TestSheddingHasAShare(t *testing.T) {
 		t.Errorf("%d connections shed in a share that is over at once, want 1", shed)
 	}
 }
+
+// As many connections are let in as AcceptRate says, also where the pauses between them are no whole numbers of them.
+func TestAcceptRateOverAWhile(t *testing.T) {
+	l := &epoll{now: 1e9}
+	for _, rate := range []int{1, 30, 300, 390, 7000} {
+		s := &Socket{spec: Listener{AcceptRate: rate}}
+		let, passes := 0, 0
+		for from := l.now; l.now-from < 10e9; passes++ {
+			for l.tokens(s) {
+				s.sys.tokens--
+				let++
+			}
+			l.now += paceNanosMin + int64(passes%7)*1e5
+		}
+		if most := 11 * rate; let > most || let < most-1-rate/100 {
+			t.Errorf("%d connections in 10 s, want a second's at once and %d a second", let, rate)
+		}
+	}
+}
