@@ -84,3 +84,28 @@ func TestSubscribesThatLookForRetainedMessagesComeInPieces(t *testing.T) {
 		t.Errorf("%d of %d are answered afterwards", got, packets)
 	}
 }
+
+// What is retained may be where the walks of many sessions stand that do not acknowledge. Each is moved on before it is
+// taken away, and whoever does that with one message after the other does not hold up the others.
+func TestRetainedMessagesThatManyWaitAtAreTakenAwayInPieces(t *testing.T) {
+	const topics, sessions = 100, 300
+	w := newWorld(t, router.Limits{InflightMax: 1})
+	p := w.join("p")
+	var away []byte
+	for i := range topics {
+		name := fmt.Sprint("a/", i)
+		p.feed(packet(0x33, str(name), "\x00\x01x"))
+		away = append(packet(0x31, str(name)), away...) // in the order of the walks
+	}
+	for i := range sessions {
+		c := w.join(fmt.Sprint("c", i))
+		c.feed(bytesOf(t, "82 08 0001 0003 'a/#' 01"))
+	}
+	p.feed(away)
+	if len(p.tail) == 0 || p.resumed != 1 {
+		t.Fatalf("%d bytes left, resumed %d times; want some to be left for the next pass", len(p.tail), p.resumed)
+	}
+	for len(p.tail) > 0 {
+		p.feed(nil)
+	}
+}
