@@ -56,6 +56,20 @@ func (r *Router) MemoryUsed() int64 {
 		int64(len(r.sessions))*sessionBytes + int64(r.index.Len()+r.sharedSubs)*filterBytes
 }
 
+// partBytesMax is how much of a packet that is not whole a connection may have
+// sent, in bytes, to be read on from at the memory limit.
+const partBytesMax = 16 << 10
+
+// holdsPart ends a connection whose packet is not whole and has n bytes so far,
+// if there is no memory for what it goes on with: what others hold that way must
+// not keep it from those who would give memory back.
+func (c *Client) holdsPart(n int) {
+	if n > partBytesMax && c.r.memory.level >= memoryRefuse {
+		c.r.hit(LimitMemory)
+		c.close(errNoMemory)
+	}
+}
+
 // SetMemoryElsewhere adds bytes that the router does not know of to the account.
 func (r *Router) SetMemoryElsewhere(bytes int64) { r.memory.elsewhere = bytes }
 
