@@ -79,6 +79,7 @@ func (c *Client) openFlight(k *codec.Packet, want flightState) (s *Session, e *f
 	}
 	s = c.session
 	e = s.out.find(a.PacketID)
+	c.r.toil += uint64(s.out.wentRound() / flightsOfToil)
 	if e == nil || e.n >= s.out.resend {
 		c.r.stats.StrayAcks++
 		return s, nil, nil
@@ -96,7 +97,7 @@ func (r *Router) finish(s *Session, e *flight) {
 		r.release(e.msg)
 	}
 	r.stats.Inflight--
-	s.out.finish(e)
+	r.toil += uint64(s.out.finish(e) / flightsOfToil)
 }
 
 // handlePubrel frees the PacketID of a QoS 2 message that was received

@@ -193,6 +193,7 @@ func (r *Router) fly(s *Session, d delivery) {
 
 // open opens the next flight, for d.
 func (r *Router) open(s *Session, d delivery) *flight {
+	r.toil += uint64(s.out.wentRound() / flightsOfToil) // nextID has searched
 	e := s.out.add()
 	e.delivery = d
 	e.msg.hold()
