@@ -18,7 +18,7 @@ func (m *model) settle() {
 		}
 	}
 	for _, d := range m.direct {
-		blocked := d.conn.refusedNow || m.limits.LateBytesMax > lateOverBytes && (d.conn.refused || m.mayKeepLate(d.delivery))
+		blocked := d.conn.refusedNow || d.conn.hushed || m.limits.LateBytesMax > lateOverBytes && (d.conn.refused || m.mayKeepLate(d.delivery))
 		if !d.done && !blocked && m.fits(d.delivery, d.conn) == fitsSurely {
 			w.fail("conn %d was not sent %q with QoS 0, and refused nothing", d.conn.id, d.payload)
 		}
@@ -36,7 +36,7 @@ func (m *model) settle() {
 	}
 	m.settleCounters()
 	for _, c := range w.conns {
-		c.refusedNow, c.controlRefused, c.gone = false, false, c.closing
+		c.refusedNow, c.controlRefused, c.hushed, c.gone = false, false, false, c.closing
 	}
 }
 
