@@ -62,8 +62,8 @@ func (l *ledger) newHolder(c *conn) *holder {
 // joins gives c the session h.
 func (l *ledger) joins(c *conn, h *holder) {
 	c.holder, c.name.may, c.set = h, []*holder{h}, nil
-	if h.conn == nil && h.sure && h.stale == 0 { // else an earlier return is not written either
-		h.stale = h.soonest
+	if h.conn == nil && h.sure && (h.stale == 0 || h.soonest < h.stale) { // or an earlier return is not written
+		h.stale = max(1, h.soonest)
 	}
 	h.conn, h.expiry, h.found = c, c.expiry, false
 	h.low, h.high = min(h.low, c.expiry), max(h.high, c.expiry)
