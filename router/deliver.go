@@ -297,7 +297,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 		}
 		if e.state != flightPubcomp && !r.stillAllowed(s, e.msg) {
 			r.drop(s, DropNoRight, e.msg.Topic())
-			r.finish(s, e)
+			r.forgo(s, e)
 			continue
 		}
 		if !e.sent && e.state != flightPubcomp && e.msg.expired(r.now) { // it was held [MQTT-3.3.2-5]
@@ -324,7 +324,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 			return false
 		case putTooLarge: // this connection takes less: it counts as delivered [MQTT-3.1.2-25]
 			r.drop(s, DropPacketTooLarge, e.msg.Topic())
-			r.finish(s, e)
+			r.forgo(s, e)
 			continue
 		}
 		e.sent = true

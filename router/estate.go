@@ -116,7 +116,8 @@ func (t *shelf) inherited(list []stub, values []StoreValue) {
 		}
 		r.takeCold(t)
 		if err != nil {
-			r.unreadable(s, b, mine[0].Data, err)
+			r.keep.unwrite(b)
+			r.unreadable(s, mine[0].Data, err)
 			continue
 		}
 		r.inherit(t, d)

@@ -123,7 +123,8 @@ func (t *shelf) arrived(list []stub, values []StoreValue) {
 		}
 		r.takeCold(t)
 		if err != nil {
-			r.unreadable(s, b, mine[0].Data, err)
+			r.keep.unwrite(b)
+			r.unreadable(s, mine[0].Data, err)
 			continue
 		}
 		s.own()
@@ -181,9 +182,8 @@ func (k *keeper) revive(s *Session, b stub, values []StoreValue) (delivery, erro
 
 // unreadable passes over a message that is lost, and takes away what is left of
 // it.
-func (r *Router) unreadable(s *Session, b stub, body []byte, err error) {
+func (r *Router) unreadable(s *Session, body []byte, err error) {
 	k := r.keep
-	k.unwrite(b)
 	var topic []byte
 	if m, broken := decodeMessage(body); broken == nil { // what is left of it tells that much
 		topic = m.topic

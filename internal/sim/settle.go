@@ -125,7 +125,7 @@ func (m *model) settleSession(s *session) {
 	for i := 0; i < len(s.flights); i++ {
 		if f := s.flights[i]; f.conn == c || c.open >= c.window {
 			continue
-		} else if !f.rec && m.fits(f.delivery, c) != fitsSurely {
+		} else if f.qos == 1 && m.forgone(f, c) {
 			s.flights = slices.Delete(s.flights, i, i+1)
 			i--
 			continue
