@@ -168,7 +168,6 @@ func (cl *client) drawConnect(r *rng) *packet {
 	}
 	switch other := r.n(30); {
 	case plan.Disk != nil:
-		p.clean = p.clean || p.level == 3 // which does not tell whether there is a session
 	case other == 0:
 		p.clientID = nil
 	case other == 1:

@@ -92,11 +92,13 @@ func (w *World) diskStep(kind int, c *conn, bytes []byte) {
 		w.wake = w.router.EndPass()
 		w.keepPromises()
 		l.looked = w.now
+		l.willsPass()
 	case stepClosed:
 		c.handler.Closed(c.why)
 		l.parts(c)
 	case stepStopping:
 		w.router.Stopping()
+		l.willsStop()
 	case stepDisk + eventCommit:
 		w.disk.complete()
 	case stepDisk + eventHasty:
@@ -111,6 +113,9 @@ func (w *World) diskStep(kind int, c *conn, bytes []byte) {
 		if w.err == nil {
 			l.sent(s.conn, w.sentBuf[s.a:s.b])
 		}
+	}
+	if kind == stepTime && w.err == nil {
+		l.passEnds()
 	}
 }
 
@@ -128,6 +133,7 @@ func (w *World) cutPower(r *rng) {
 		w.reap()
 		w.step(stepTime, nil, nil)
 		_ = w.mem.Close()
+		w.ledger.willsOutlast()
 		w.ledger.forgets(true)
 	} else {
 		w.note("- the power is cut")
@@ -145,6 +151,7 @@ func (w *World) startAgain(r *rng) {
 	}
 	w.conns, w.low, w.dying, w.ready, w.dirty = nil, nil, nil, nil, nil
 	w.now += int64(r.of(1, 1000, 2_000_000, 100_000_000)) * 1000
+	w.ledger.drops, w.ledger.now = w.ledger.dropped(), nil
 	w.start()
 	for _, c := range was {
 		w.hangUp(c)

@@ -1,0 +1,43 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// Where queues are bounded, or clients take small packets only, a message may be
+// missing: if the queue can have been full behind it, or it is too large, and if the
+// router has counted a drop for it.
+
+// most is more than a PUBLISH of m may take.
+func (m *post) most() int { return m.size + 100 }
+
+// excused reports whether m may be missing with h.
+func (l *ledger) excused(h *holder, m *post) bool {
+	if m.most() > h.narrow && h.narrow > 0 {
+		return true
+	}
+	limits := &l.w.model.limits
+	n, bytes := 0, m.size
+	for _, o := range l.order {
+		if !o.will && !slices.Contains(o.allowed, h.name) {
+			continue
+		}
+		for _, at := range o.at {
+			if at > m.first {
+				n, bytes = n+1, bytes+o.size
+			}
+		}
+		if o.will {
+			n, bytes = n+1, bytes+o.size
+		}
+	}
+	return n >= limits.QueuedMessagesMax || bytes > limits.QueuedBytesMax
+}
+
+// dropped is how many messages the routers have counted that sessions lost.
+func (l *ledger) dropped() int {
+	d := &l.w.router.Stats().Dropped
+	return l.drops + int(d[router.DropQueueFull]+d[router.DropTooLarge]+d[router.DropPacketTooLarge])
+}
