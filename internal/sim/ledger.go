@@ -110,6 +110,7 @@ type value struct {
 	void  bool // its acknowledgement means nothing any more
 	class router.Durability
 	since int64 // when it was acknowledged
+	at    int   // its receipt
 }
 
 // request is what a client waits for an answer to.
@@ -236,7 +237,8 @@ func (l *ledger) publishes(c *conn, r *request) {
 	l.clock++
 	n := numberOf(r.payload)
 	if r.retain {
-		v := &value{topic: bytes.Clone(r.topic), empty: len(r.payload) == 0, by: c.name, id: r.id, class: l.class(r.topic)}
+		v := &value{topic: bytes.Clone(r.topic), empty: len(r.payload) == 0, by: c.name, id: r.id, at: l.clock}
+		v.class = l.class(r.topic)
 		v.again = r.qos == 2 && (r.dup || l.came(v, n))
 		r.value = v
 		l.values = append(l.values, v)
@@ -377,9 +379,10 @@ func (h *holder) answered(now int64, r *request, answer bool, codes []byte) {
 		}
 		switch e.open--; {
 		case !answer || e.open > 0: // another request decides
+		case i < len(codes) && codes[i] >= 0x80: // it stays as it was
 		case r.kind == unsubscribe:
 			h.filters = slices.DeleteFunc(h.filters, func(o *entry) bool { return o == e })
-		case i < len(codes) && codes[i] < 0x80:
+		case i < len(codes):
 			e.filter, e.sure, e.low, e.since = r.filters[i], true, codes[i], now
 		}
 	}

@@ -13,9 +13,12 @@ import (
 // most is more than a PUBLISH of m may take.
 func (m *post) most() int { return m.size + 100 }
 
+// isNarrow reports whether m may be too large for a connection that h has had.
+func (h *holder) isNarrow(m *post) bool { return h.narrow > 0 && m.most() > h.narrow }
+
 // excused reports whether m may be missing with h.
 func (l *ledger) excused(h *holder, m *post) bool {
-	if m.most() > h.narrow && h.narrow > 0 {
+	if h.isNarrow(m) {
 		return true
 	}
 	limits := &l.w.model.limits
@@ -31,6 +34,11 @@ func (l *ledger) excused(h *holder, m *post) bool {
 		}
 		if o.will {
 			n, bytes = n+1, bytes+o.size
+		}
+	}
+	for _, v := range l.values {
+		if v.empty && v.at > m.first {
+			n, bytes = n+1, bytes+len(v.topic)
 		}
 	}
 	return n >= limits.QueuedMessagesMax || bytes > limits.QueuedBytesMax

@@ -130,7 +130,7 @@ func (l *ledger) inPlace(h *holder, m *post, p *packet) {
 		return
 	}
 	for _, o := range h.got {
-		if !o.will && !o.retain && o.first > m.last {
+		if !o.will && !o.retain && o.first > m.last && !l.excused(h, m) { // else it was dropped, and a cut brought it back
 			l.w.fail("%s is given m%d behind m%d, which was published later", h.name.id, m.number, o.number)
 			return
 		}

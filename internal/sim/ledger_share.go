@@ -58,7 +58,7 @@ func (l *ledger) members(name string, qos byte) (list []*holder) {
 func (l *ledger) owedToGroups(m *post) string {
 	for _, members := range m.shared {
 		ok := func(h *holder) bool {
-			return h.name.one() != h || h.void || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
+			return h.name.one() != h || h.void || h.isNarrow(m) || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
 		}
 		if !slices.ContainsFunc(members, ok) {
 			return "a shared subscription of " + members[0].name.id + " waits for " + string(payloadOf(m.number))

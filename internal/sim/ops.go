@@ -195,7 +195,7 @@ func (cl *client) drawConnectProps(r *rng, p *props) {
 		p.set(propReceiveMax)
 		p.receiveMax = uint16(r.between(1, 3))
 	}
-	if r.percent(plan.Narrow) && r.percent(30) && plan.Disk == nil {
+	if r.percent(plan.Narrow) && r.percent(30) {
 		p.set(propMaxPacket)
 		p.maxPacket = uint32(r.between(20, 80))
 	}

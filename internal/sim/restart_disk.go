@@ -14,7 +14,7 @@ func DrawDisk(seed uint64) *Plan {
 	r := &rng{seed ^ 0xd15c}
 	p.Store, p.Batches, p.Stop = true, false, false
 	l := &p.Limits
-	l.QueuedMessagesMax, l.QueuedBytesMax, l.SessionsMax = 0, 0, 0 // nothing is dropped
+	l.QueuedMessagesMax, l.QueuedBytesMax, l.SessionsMax = 0, 0, 0
 	l.TakeoversMax = 1 << 30
 	l.RetainedMessagesMax, l.RetainedBytesMax = 0, 0
 	l.QueuedWindowMax = r.of(1, 2, 3, 8, 200)
@@ -47,7 +47,21 @@ func DrawDisk(seed uint64) *Plan {
 	if r.percent(50) {
 		p.drawClasses(r)
 	}
+	p.drawQueues(&rng{seed ^ 0x71756575})
 	return p
+}
+
+// drawQueues bounds the queues, where it can be told whose has lost a message.
+func (p *Plan) drawQueues(r *rng) {
+	if p.Shared > 0 {
+		return
+	}
+	if r.percent(30) {
+		p.Limits.QueuedMessagesMax = r.between(1, 6)
+	}
+	if r.percent(20) {
+		p.Limits.QueuedBytesMax = r.between(10, 120)
+	}
 }
 
 // lazyWait is how long what is acknowledged with class lazy may not be on a disk
