@@ -20,7 +20,7 @@ func (l *ledger) delivers(c *conn, p *packet) {
 		return
 	}
 	n := numberOf(p.payload)
-	if n == 0 {
+	if len(p.payload) == 0 {
 		return // it removes a retained value
 	}
 	m := l.posts[n]
