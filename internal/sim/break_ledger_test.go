@@ -48,21 +48,25 @@ func ledgerBreaks() map[string]ledgerBreak {
 	packetID := func(b []byte) int { i := body(b); return i + 3 + int(b[i+1]) }
 	limit := func(change func(l *router.Limits)) func() sim.Break { return limits(change) }
 	return map[string]ledgerBreak{
-		"drops every 50th QoS 0 delivery":  {send(50, qos(0), func(*[]byte) int { return 0 }), "was not sent"},
-		"sends every 50th QoS 0 twice":     {send(50, qos(0), func(*[]byte) int { return 2 }), "it was published"},
-		"alters every 50th QoS 0":          {send(50, qos(0), alter(last, 0x55)), "nobody has published"},
-		"cuts a byte off every 50th QoS 0": {send(50, longQoS0, shorter), "payload"},
-		"forgets every UNSUBSCRIBE, QoS 0": {loseUnsubscribeOfAll, "PUBLISH qos=0"},
-		"sends QoS 0 after its expiry":     {got(1, qos(0), longLife), "after its expiry"},
-		"gives every 50th a used PacketID": {send(50, qos(1), alter(packetID, 1)), "in use"},
-		"sends more than the window":       {limit(func(l *router.Limits) { l.InflightMax *= 2 }), "has"},
-		"forgets Maximum Packet Size":      {got(1, isConnect, noPacketMax), "its Maximum Packet Size"},
-		"alters every 20th alias":          {send(20, hasAlias, alter(aliasOf, 3)), "PUBLISH"},
-		"publishes wills at once":          {got(1, isConnect, noDelay), "a will that is due"},
-		"publishes wills after DISCONNECT": {got(1, isLeaving, withWill), "taken back"},
-		"publishes wills late":             {got(1, isConnect, longDelay), "waits for"},
-		"loses every will over a restart":  {loseWills, "waits for"},
-		"drops before the queue is full":   {limit(func(l *router.Limits) { l.QueuedMessagesMax = max(1, l.QueuedMessagesMax/2) }), "waits for"},
+		"drops every 50th QoS 0 delivery":         {send(50, qos(0), func(*[]byte) int { return 0 }), "was not sent"},
+		"sends every 50th QoS 0 twice":            {send(50, qos(0), func(*[]byte) int { return 2 }), "it was published"},
+		"alters every 50th QoS 0":                 {send(50, qos(0), alter(last, 0x55)), "nobody has published"},
+		"cuts a byte off every 50th QoS 0":        {send(50, longQoS0, shorter), "payload"},
+		"forgets every UNSUBSCRIBE, QoS 0":        {loseUnsubscribeOfAll, "PUBLISH qos=0"},
+		"sends QoS 0 after its expiry":            {got(1, qos(0), longLife), "after its expiry"},
+		"gives every 50th a used PacketID":        {send(50, qos(1), alter(packetID, 1)), "in use"},
+		"sends more than the window":              {limit(func(l *router.Limits) { l.InflightMax *= 2 }), "has"},
+		"forgets Maximum Packet Size":             {got(1, isConnect, noPacketMax), "its Maximum Packet Size"},
+		"alters every 20th alias":                 {send(20, hasAlias, alter(aliasOf, 3)), "PUBLISH"},
+		"publishes wills at once":                 {got(1, isConnect, noDelay), "a will that is due"},
+		"publishes wills after DISCONNECT":        {got(1, isLeaving, withWill), "taken back"},
+		"publishes wills late":                    {got(1, isConnect, longDelay), "waits for"},
+		"loses every will over a restart":         {loseWills, "waits for"},
+		"drops before the queue is full":          {limit(func(l *router.Limits) { l.QueuedMessagesMax = max(1, l.QueuedMessagesMax/2) }), "waits for"},
+		"ends sessions before there are too many": {limit(func(l *router.Limits) { l.SessionsMax = max(1, l.SessionsMax/2) }), "session"},
+		"drops retained messages that have room": {limit(func(l *router.Limits) {
+			l.RetainedMessagesMax = max(1, l.RetainedMessagesMax/2)
+		}), "has the retained value"},
 		"begins every session of 3.1 anew": {got(1, isConnect, cleanOld), "waits for"},
 	}
 }

@@ -41,6 +41,7 @@ type holder struct {
 	session // of which only the device counts
 	name    *name
 	sure    bool // CONNACK has left
+	crowded bool // it may have ended, to make room for others
 	void    bool // nothing is wanted of it: it may be another one
 	conn    *conn
 	leftAt  int64
@@ -111,6 +112,7 @@ type value struct {
 	class router.Durability
 	since int64 // when it was acknowledged
 	at    int   // its receipt
+	size  int
 }
 
 // request is what a client waits for an answer to.
@@ -238,7 +240,9 @@ func (l *ledger) publishes(c *conn, r *request) {
 	n := numberOf(r.payload)
 	if r.retain {
 		v := &value{topic: bytes.Clone(r.topic), empty: len(r.payload) == 0, by: c.name, id: r.id, at: l.clock}
-		v.class = l.class(r.topic)
+		travels := r.props.travels()
+		v.class, v.size = l.class(r.topic), len(r.topic)+len(r.payload)+len(travels.fields(nil))
+		v.void = c.holder != nil && c.holder.void // its PacketIDs may be those of others
 		v.again = r.qos == 2 && (r.dup || l.came(v, n))
 		r.value = v
 		l.values = append(l.values, v)
@@ -261,12 +265,7 @@ func (l *ledger) publishes(c *conn, r *request) {
 	m.times, m.at, m.travels = m.times+1, append(m.at, l.clock), append(m.travels, r.props.travels())
 	m.size = max(m.size, len(m.topic)+len(m.payload)+len(m.travels[m.times-1].fields(nil)))
 	m.several = m.several || m.by != c.holder || m.by == nil
-	if h := c.holder; h != nil && h.void { // its PacketIDs may be those of others
-		m.void = true
-		if r.value != nil {
-			r.value.void = true
-		}
-	}
+	m.void = m.void || c.holder != nil && c.holder.void
 	m.wanted = slices.DeleteFunc(m.wanted, func(h *holder) bool { return !slices.Contains(wanted, h) })
 	if shared := l.shared(&r.packet); m.first == m.last {
 		m.shared = shared

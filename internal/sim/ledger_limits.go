@@ -44,6 +44,54 @@ func (l *ledger) excused(h *holder, m *post) bool {
 	return n >= limits.QueuedMessagesMax || bytes > limits.QueuedBytesMax
 }
 
+// crowds notes the sessions that may have ended because more than may be are away.
+func (l *ledger) crowds() {
+	var away []*holder
+	names := 0
+	for _, n := range l.names {
+		before := len(away)
+		for _, h := range n.may {
+			if h != nil && h.conn == nil {
+				away = append(away, h)
+			}
+		}
+		names += int(bit(len(away) > before, 1))
+	}
+	if names <= l.w.model.limits.SessionsMax {
+		return
+	}
+	for _, h := range away {
+		h.crowded, h.soonest = true, 0
+		for _, t := range h.name.wills {
+			if t.waits() {
+				t.due = min(t.due, l.w.now)
+			}
+		}
+	}
+}
+
+// noRoom reports whether the limits may have left no room for a retained value of
+// topic.
+func (l *ledger) noRoom(topic string) bool {
+	most := map[string]int{topic: 0}
+	for _, v := range l.values {
+		if !v.empty {
+			most[string(v.topic)] = max(most[string(v.topic)], v.size)
+		}
+	}
+	for _, m := range l.order {
+		if m.will && m.retain {
+			most[string(m.topic)] = max(most[string(m.topic)], m.size)
+		}
+	}
+	bytes := 0
+	for _, n := range most {
+		bytes += n
+	}
+	limits := &l.w.model.limits
+	return len(most) > limits.RetainedMessagesMax || bytes > limits.RetainedBytesMax
+}
+
 // dropped is how many messages the routers have counted that sessions lost.
 func (l *ledger) dropped() int {
 	d := &l.w.router.Stats().Dropped

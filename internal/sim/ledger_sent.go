@@ -206,6 +206,7 @@ func (l *ledger) judgeRetained(got map[string]int) {
 
 func (l *ledger) judgeTopic(topic string, n int) {
 	from, none := 0, true
+	full := l.noRoom(topic)
 	var list []*value
 	for _, v := range l.values {
 		if string(v.topic) != topic {
@@ -218,7 +219,7 @@ func (l *ledger) judgeTopic(topic string, n int) {
 	}
 	for _, v := range list[from:] {
 		over := v.post != nil && v.post.sureTo != 0 && l.w.now >= v.post.sureTo
-		none = none || v.empty || over
+		none = none || v.empty || over || full
 		if v.post != nil && v.post.number == n {
 			return
 		}

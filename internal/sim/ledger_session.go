@@ -63,10 +63,10 @@ func (l *ledger) newHolder(c *conn) *holder {
 // joins gives c the session h.
 func (l *ledger) joins(c *conn, h *holder) {
 	c.holder, c.name.may, c.set = h, []*holder{h}, nil
-	if h.conn == nil && h.sure && (h.stale == 0 || h.soonest < h.stale) { // or an earlier return is not written
+	if h.conn == nil && h.leftAt != 0 && (h.stale == 0 || h.soonest < h.stale) { // or an earlier return is not written
 		h.stale = max(1, h.soonest)
 	}
-	h.conn, h.expiry, h.found = c, c.expiry, false
+	h.conn, h.expiry, h.found, h.crowded = c, c.expiry, false, false
 	if c.maxPacket < 1<<30 && (h.narrow == 0 || c.maxPacket < h.narrow) {
 		h.narrow = c.maxPacket
 	}
@@ -188,6 +188,7 @@ func (l *ledger) isLeft(n *name, h *holder) {
 		n.may = []*holder{nil}
 		n.haunt(h)
 	}
+	l.crowds()
 }
 
 // unanswered gives up hope for what c waits for.
@@ -216,7 +217,7 @@ func (l *ledger) cut() {
 		old := n.may
 		n.may = nil
 		for _, h := range old {
-			n.found(h, h == nil || !h.sure || h.low == 0)
+			n.found(h, h == nil || !h.sure || h.low == 0 || h.crowded)
 		}
 		for _, h := range n.ghosts {
 			n.found(h, true)
@@ -229,6 +230,7 @@ func (l *ledger) cut() {
 			}
 		}
 	}
+	l.crowds()
 	l.forgets(false)
 }
 
@@ -261,7 +263,7 @@ func (n *name) found(h *holder, orNone bool) {
 
 // dates works out when a start lets h end.
 func (l *ledger) dates(h *holder, now int64) {
-	if h.found { // a second start gives no more time
+	if h.found && !h.crowded { // a second start gives no more time
 		return
 	}
 	if h.found = true; h.conn != nil {
@@ -274,7 +276,9 @@ func (l *ledger) dates(h *holder, now int64) {
 	if h.stale != 0 {
 		soonest = min(soonest, h.stale)
 	}
-	h.soonest = soonest
+	if h.soonest = soonest; h.crowded {
+		h.soonest = 0
+	}
 	h.latest = max(h.latest, now+beatSlack+h.high)
 	h.expiry = h.high
 }

@@ -38,12 +38,15 @@ func (l *ledger) members(name string, qos byte) (list []*holder) {
 			if h == nil {
 				continue
 			}
+			if h.void { // what it has is not known
+				return nil
+			}
 			i := slices.IndexFunc(h.filters, func(e *entry) bool { return string(e.name) == name })
 			if i < 0 {
 				continue
 			}
 			e := h.filters[i]
-			if n.one() != h || !h.sure || h.void || h.low == 0 || !e.sure || e.open > 0 || min(e.low, qos) == 0 ||
+			if n.one() != h || !h.sure || h.low == 0 || !e.sure || e.open > 0 || min(e.low, qos) == 0 ||
 				h.conn == nil && l.w.now >= h.soonest {
 				return nil
 			}

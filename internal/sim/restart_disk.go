@@ -48,7 +48,21 @@ func DrawDisk(seed uint64) *Plan {
 		p.drawClasses(r)
 	}
 	p.drawQueues(&rng{seed ^ 0x71756575})
+	p.drawRoom(&rng{seed ^ 0x726f6f6d})
 	return p
+}
+
+// drawRoom bounds how many sessions and retained messages there are.
+func (p *Plan) drawRoom(r *rng) {
+	if r.percent(20) {
+		p.Limits.SessionsMax = r.between(1, 4)
+	}
+	if r.percent(20) {
+		p.Limits.RetainedMessagesMax = r.between(1, 3)
+	}
+	if r.percent(20) {
+		p.Limits.RetainedBytesMax = r.between(20, 200)
+	}
 }
 
 // drawQueues bounds the queues, where it can be told whose has lost a message.
