@@ -129,3 +129,33 @@ func TestStartReadsNothingInFlight(t *testing.T) {
 		}
 	})
 }
+
+// TestStartReleasesWhatIsLost: of a QoS 2 message in flight that a start does not find
+// any more the PacketID is released, or its client took the next one for a repeat.
+func TestStartReleasesWhatIsLost(t *testing.T) {
+	d := sent(t, 4, router.Limits{InflightMax: 5})
+	d.mem.Delete(store.KeyOf(0x80, 3))
+	d.mem.Delete(store.KeyOf(0x80, 4))
+	d.fill("u", 1, 1, 1)
+	d.flush()
+	for range 2 {
+		d = d.crash(store.FlightLost, 1)
+		s := d.connect("s", false)
+		d.flush()
+		if got := repeated(s); got != "2d:1:1 1d:2:2 rel:3" {
+			t.Errorf("got %s", got)
+		}
+	}
+	s := d.connect("s", false)
+	d.flush()
+	s.send("70 02 0003")
+	d.sleep(1.1)
+	d.flush()
+	s.reset()
+	d = d.crash(store.FlightLost, 1)
+	s = d.connect("s", false)
+	d.flush()
+	if got := repeated(s); got != "2d:1:1 1d:2:2" {
+		t.Errorf("in the end %s", got)
+	}
+}

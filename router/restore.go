@@ -318,11 +318,16 @@ func (g *restoring) joinFlights() {
 	for i := range g.flights {
 		e := &g.flights[i]
 		s, m := g.sessions[e.session], g.messages[e.message]
-		if s == nil || m == nil && e.message != 0 || e.flight <= s.out.next {
+		gone := m == nil && e.message != 0
+		if s == nil || gone && e.qos < 2 || e.flight <= s.out.next {
 			_ = g.lose(tableEntries, e.key)
 			continue
 		}
 		g.join(s, m, e)
+		if gone { // its client may have it: what is left to do is PUBREL
+			g.found.Lost++
+			g.k.putEntry(s, &s.out.at(s.out.open-1).delivery, e.flight, promised)
+		}
 	}
 }
 
