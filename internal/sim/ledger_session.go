@@ -157,6 +157,7 @@ func (l *ledger) parts(c *conn) {
 	}
 	l.unanswered(c)
 	l.willLeaves(c, c.expiry)
+	defer l.crowds()
 	n.conn = nil
 	if h := c.holder; h != nil {
 		l.isLeft(n, h)
@@ -188,7 +189,6 @@ func (l *ledger) isLeft(n *name, h *holder) {
 		n.may = []*holder{nil}
 		n.haunt(h)
 	}
-	l.crowds()
 }
 
 // unanswered gives up hope for what c waits for.
