@@ -180,8 +180,7 @@ func (k *keeper) revive(s *Session, b stub, values []StoreValue) (delivery, erro
 	return d, nil
 }
 
-// unreadable passes over a message that is lost, and takes away what is left of
-// it.
+// unreadable counts a message that is lost and passed over, and says so.
 func (r *Router) unreadable(s *Session, body []byte, err error) {
 	k := r.keep
 	var topic []byte

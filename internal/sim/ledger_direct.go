@@ -5,7 +5,7 @@ import "slices"
 // QoS 0 is promised by nobody, but a broker that is well delivers it: who is
 // connected and takes what it is sent has it by the end of the pass.
 
-// direct is a message that must have been sent to a connection.
+// owedNow is a message that must have been sent to a connection.
 type owedNow struct {
 	conn *conn
 	post *post

@@ -16,7 +16,7 @@ func (c *conn) opens(p *packet, inflightMax int) {
 // delivers judges a PUBLISH that the router sends.
 func (l *ledger) delivers(c *conn, p *packet) {
 	l.inWindow(c, p)
-	if !l.named5(c, p) {
+	if !l.unaliased(c, p) {
 		return
 	}
 	n := numberOf(p.payload)
@@ -67,8 +67,8 @@ func (c *conn) lands(p *packet) {
 	}
 }
 
-// named5 gives p the topic that its alias stands for.
-func (l *ledger) named5(c *conn, p *packet) bool {
+// unaliased gives p the topic that its alias stands for.
+func (l *ledger) unaliased(c *conn, p *packet) bool {
 	if !p.props.is(propAlias) {
 		return true
 	}
