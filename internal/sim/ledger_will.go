@@ -18,6 +18,7 @@ type testament struct {
 	due    int64 // it is not published before this instant; 0: its connection is there
 	latest int64 // and is, if the router looks then; 0: perhaps never
 	safe   bool  // it is on the disk
+	prompt bool  // it waited for nothing
 	off    bool  // it is not published: DISCONNECT came, or the client did
 	offAt  int64
 	done   bool // it has been published for sure
@@ -60,6 +61,7 @@ func (l *ledger) willLeaves(c *conn, expiry int64) {
 }
 
 func (t *testament) runs(now, delay int64) {
+	t.prompt = delay == 0
 	if t.latest = now + delay; t.due == 0 {
 		t.due = t.latest
 	}
@@ -73,7 +75,7 @@ func (t *testament) waits() bool { return !t.done && !t.off }
 func (n *name) returns(now int64, clean bool) {
 	for _, t := range n.wills {
 		switch {
-		case !t.waits() || t.latest <= now && t.due <= now:
+		case !t.waits() || t.prompt:
 		case clean:
 			t.due, t.latest = min(t.due, now), min(t.latest, now)
 		default:
@@ -184,7 +186,7 @@ func (l *ledger) beganOr(at int64) int64 {
 // cut is what a cut of the power does to t.
 func (t *testament) cut(l *ledger) {
 	m, now := t.post, l.w.now
-	m.goodTo = 0
+	m.goodTo, t.prompt = 0, false
 	switch {
 	case t.off && t.offAt != 0 && l.lost(router.DurabilityLazy, t.offAt, false): // it may have come back
 		t.off, t.due, t.latest = false, cmp.Or(t.due, now), 0
