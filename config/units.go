@@ -64,6 +64,15 @@ func parseSize(s string) (int, error) {
 	return 0, errUnit
 }
 
+// ParseSize reads a size from a command line: with a unit, or a bare number of bytes.
+func ParseSize(s string) (int64, error) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n, nil
+	}
+	n, err := parseSize(s)
+	return int64(n), err
+}
+
 func formatSize(n int) string {
 	for _, u := range sizeUnits {
 		if n != 0 && int64(n)%u.of == 0 {
