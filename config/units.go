@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -62,6 +63,18 @@ func parseSize(s string) (int, error) {
 		}
 	}
 	return 0, errUnit
+}
+
+// ReadSize reads the size of a flag, which may be a plain number as well.
+func ReadSize(s string) (int, error) {
+	if n, err := strconv.Atoi(s); err == nil && n >= 0 {
+		return n, nil
+	}
+	n, err := parseSize(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no size (write a whole number, with B, kB, MB, GB, KiB, MiB or GiB behind it): %w", s, err)
+	}
+	return n, nil
 }
 
 func formatSize(n int) string {

@@ -13,6 +13,7 @@ import (
 	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/broker/record"
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/config"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -20,7 +21,7 @@ import (
 func recordFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Category: "recording", Name: "record", Usage: "write all that happens to the router into `FILE`, for loopmq replay; one that is there becomes FILE.old"},
-		&cli.Int64Flag{Category: "recording", Name: "record-bytes-max", Value: 256 << 20, Usage: "`BYTES` at which the recording ends"},
+		&cli.StringFlag{Category: "recording", Name: "record-bytes-max", Value: "256MiB", Usage: "`SIZE` at which the recording ends"},
 		&cli.StringFlag{Category: "recording", Name: "record-redact", Value: record.Passwords.String(), Usage: "what to leave out: passwords, payloads (and passwords) or none"},
 	}
 }
@@ -28,17 +29,20 @@ func recordFlags() []cli.Flag {
 // readRecording reads them; nil: nothing is recorded.
 func readRecording(c *cli.Context) (*broker.Recording, error) {
 	redact, ok := record.ParseRedact(c.String("record-redact"))
+	most, err := config.ReadSize(c.String("record-bytes-max"))
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("--record-redact %q: use passwords, payloads or none", c.String("record-redact"))
-	case c.Int64("record-bytes-max") < 1<<10:
-		return nil, fmt.Errorf("--record-bytes-max %d: must be at least 1024", c.Int64("record-bytes-max"))
+	case err != nil:
+		return nil, fmt.Errorf("--record-bytes-max: %w", err)
+	case most < 1<<10:
+		return nil, fmt.Errorf("--record-bytes-max %d: must be at least 1024", most)
 	case c.String("record") == "" && (c.IsSet("record-redact") || c.IsSet("record-bytes-max")):
 		return nil, errors.New("--record-redact and --record-bytes-max go with --record FILE")
 	case c.String("record") == "":
 		return nil, nil
 	}
-	return &broker.Recording{File: c.String("record"), BytesMax: c.Int64("record-bytes-max"), Redact: redact}, nil
+	return &broker.Recording{File: c.String("record"), BytesMax: int64(most), Redact: redact}, nil
 }
 
 func replayCommand() *cli.Command {
