@@ -193,7 +193,7 @@ func (r *Router) fly(s *Session, d delivery) {
 
 // open opens the next flight, for d.
 func (r *Router) open(s *Session, d delivery) *flight {
-	e := s.out.add()
+	e := s.addFlight()
 	e.delivery = d
 	e.msg.hold()
 	e.state = flightPuback
@@ -234,7 +234,7 @@ func (r *Router) enqueue(s *Session, d delivery) {
 
 // dequeue takes the oldest waiting message; the hold passes to the caller.
 func (s *Session) dequeue() delivery {
-	d := s.queue.pop()
+	d := s.queue.pop(s.r)
 	s.r.stats.Queued--
 	s.r.stats.QueuedBytes -= int64(d.msg.bytes())
 	return d

@@ -225,9 +225,6 @@ func (r *Router) route(p *publication) (matched bool) {
 // markReceived notes a QoS 2 PacketID until its PUBREL.
 func (s *Session) markReceived(id uint16, class Durability) {
 	s.own()
-	if s.received == nil {
-		s.received = new(packetSet)
-	}
-	s.received.add(id)
+	s.received = s.r.addTo(s.received, id)
 	s.keepReceived(id, class)
 }

@@ -29,7 +29,7 @@ func (r *Router) putLate(s *Session, d delivery) {
 		r.release(r.popLate(s).msg)
 	}
 	d.msg.hold()
-	s.late.push(d)
+	s.late.push(r, d)
 	r.stats.Late++
 	r.stats.LateBytes += int64(d.msg.bytes())
 	c.behind = true
@@ -37,7 +37,7 @@ func (r *Router) putLate(s *Session, d delivery) {
 
 // popLate takes the oldest; the hold passes to the caller.
 func (r *Router) popLate(s *Session) delivery {
-	d := s.late.pop()
+	d := s.late.pop(r)
 	r.stats.Late--
 	r.stats.LateBytes -= int64(d.msg.bytes())
 	return d

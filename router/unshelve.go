@@ -27,7 +27,7 @@ func (r *Router) refill(s *Session) bool {
 	}
 	for t.cold.n == 0 && t.fresh.n > 0 && s.fits(s.queue.n, s.queue.bytes, t.fresh.front().msg.bytes()) {
 		s.own()
-		s.queue.push(t.fresh.pop())
+		s.queue.push(r, t.fresh.pop(r))
 	}
 	s.clearShelf()
 	return before == 0 && s.queue.n > 0
@@ -127,7 +127,7 @@ func (t *shelf) arrived(list []stub, values []StoreValue) {
 			continue
 		}
 		s.own()
-		s.queue.push(d)
+		s.queue.push(r, d)
 		r.stats.Queued++
 		r.stats.QueuedBytes += int64(d.msg.bytes())
 	}
