@@ -29,8 +29,8 @@ const (
 	retainedBytes = 48
 
 	clientBytes  = 1_000
-	sessionBytes = 600
-	filterBytes  = 170 // beside its text and what the index has of it
+	sessionBytes = 256
+	filterBytes  = 130 // beside its text and what the index has of it
 )
 
 // MemoryUsed is what clients make the broker hold, in bytes.
