@@ -32,6 +32,8 @@ type memory struct {
 	calmAt   int64       // when it is told that there is enough; 0: not now
 	trim     trim
 	heldBack []heldClient // not read from, in the order in which they began to wait
+	passed   int          // so many of the first have waited for HoldTimeout and cannot be told
+	overdue  []heldClient // were told; what they send is refused
 	turnsAt  int64        // when some of those may go on
 	account
 }

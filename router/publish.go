@@ -52,9 +52,11 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		writer = nil
 	}
 	class := DurabilityNone
-	if r.keep != nil && p.QoS > 0 {
-		class = r.keep.classes.of(p.Topic)
-		if err := c.mayLast(p, class); err != nil {
+	if p.QoS > 0 {
+		if r.keep != nil {
+			class = r.keep.classes.of(p.Topic)
+		}
+		if err := c.mayTake(p, class); err != nil {
 			return c.refusePublish(p, err)
 		}
 	}

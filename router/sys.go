@@ -194,6 +194,7 @@ func (s *sys) putLimits(st *Stats, number func(name string, n uint64)) {
 		number("memory/trims", st.Trims)
 		number("memory/held", st.Held)
 		number("memory/held/turns", st.HeldTurns)
+		number("memory/held/told", st.HeldTooLong)
 	}
 }
 
