@@ -153,3 +153,13 @@ func TestBatchOfWhatWaitsInAQueueLeavesAtOnce(t *testing.T) {
 		t.Error("the batch waits for a client that is not there")
 	}
 }
+
+// TestBatchThatIsFullDoesNotWait: publishers are held back until it has left.
+func TestBatchThatIsFullDoesNotWait(t *testing.T) {
+	d, p, _, _ := lots(t)
+	d.mem.BatchBytes = 300
+	p.flow(1, 8)
+	if _, _, held := d.r.Lists(); !d.mem.Committing() || held != 0 {
+		t.Errorf("on its way: %v; %d publishers are held back", d.mem.Committing(), held)
+	}
+}
