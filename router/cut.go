@@ -5,7 +5,9 @@ package router
 func (r *Router) cutOne(s *Session) int {
 	switch {
 	case s.late.n > 0:
-		r.dropWaiting(s, DropMemory, r.popLate(s))
+		d := r.popFor(&s.late)
+		r.isNotLate(&d)
+		r.dropWaiting(s, DropMemory, d)
 		return 1
 	case s.kept != nil && r.keep.accepts() == nil: // what is not durable yet will be at the next look
 		if n := r.shelveWindow(s); n > 0 {

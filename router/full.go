@@ -10,7 +10,7 @@ type QueueFull byte
 // QueueDisconnect comes to for it.
 const (
 	QueueDropOldest QueueFull = iota // what has waited longest is dropped
-	QueueDropNewest                  // what comes is dropped
+	QueueDropNewest                  // what comes is dropped, with QoS 0 and a client that reads slowly, too
 	QueueDisconnect                  // its client is disconnected with 0x97
 )
 
