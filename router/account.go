@@ -11,6 +11,7 @@ type account struct {
 	places    int   // of deliveries, in the rings of all queues
 	flights   int   // places of those that are in flight
 	flows     int   // sessions that have one of their own
+	origins   int   // bytes of what deliveries owe to several subscriptions
 	sets      int   // bytes of sets of PacketIDs
 }
 
@@ -23,6 +24,7 @@ const (
 	refBytes      = 48
 	placeBytes    = 32
 	flightBytes   = 48
+	originBytes   = 48
 	flowBytes     = 208
 	setBytes      = 576
 	setPageBytes  = 128
@@ -41,7 +43,7 @@ func (r *Router) MemoryUsed() int64 {
 		kept += k.named.bytes() + k.store.Memory()
 	}
 	return kept + r.backlogMemory() + r.retained.Memory() + r.index.Memory() +
-		int64(r.retained.Len())*retainedBytes + int64(m.flights)*flightBytes + int64(m.flows)*flowBytes + int64(m.sets) +
+		int64(r.retained.Len())*retainedBytes + int64(m.flights)*flightBytes + int64(m.flows)*flowBytes + int64(m.sets+m.origins) +
 		int64(r.clients.n)*clientBytes + int64(len(r.sessions))*sessionBytes + int64(r.index.Len()+r.sharedSubs)*filterBytes
 }
 
@@ -57,6 +59,14 @@ func (r *Router) backlogMemory() int64 {
 
 // SetMemoryElsewhere adds bytes that the router does not know of to the account.
 func (r *Router) SetMemoryElsewhere(bytes int64) { r.memory.elsewhere = bytes }
+
+// originMemory is what the origin of d takes, if it is its own.
+func (d *delivery) originMemory() int {
+	if d.from == nil || !d.from.own {
+		return 0
+	}
+	return originBytes + 4*cap(d.from.ids)
+}
 
 // addFlight is inflight.add.
 func (s *Session) addFlight() *flight {

@@ -40,6 +40,7 @@ func TestAccountIsWhatTheHeapHolds(t *testing.T) {
 		{"subscriptions", func(c *heap) { c.subscriptions(100, 500) }},
 		{"in flight", func(c *heap) { c.flights(1000, 20) }},
 		{"PacketIDs received", func(c *heap) { c.received(200) }},
+		{"Subscription Identifiers", func(c *heap) { c.identifiers(20, 50, 100) }},
 		{"sessions", func(c *heap) { c.sessions(5000) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -142,6 +143,23 @@ func (c *heap) received(sessions int) {
 		for id := range 64 {
 			c.data(s, longPacket(0x34, lengthed("n"), []byte{byte(id << 2), 1}, []byte(strings.Repeat("x", 10))))
 		}
+	}
+}
+
+// identifiers has n messages wait for each of so many clients of 5.0, with the identifiers of so many filters.
+func (c *heap) identifiers(clients, filters, n int) {
+	for range clients {
+		c.joined++
+		x := c.r.Attach(new(sinkConn), router.Peer{})
+		c.data(x, longPacket(0x10, []byte("\x00\x04MQTT\x05\x02\x00\x00\x03\x21\x00\x01"), lengthed(fmt.Sprintf("%07d", c.joined))))
+		c.clients = append(c.clients, x)
+		for i := range filters {
+			filter := strings.Repeat("+/", i/2) + []string{"#", "+/#"}[i%2]
+			c.data(x, longPacket(0x82, []byte{0, 1, 2, 0x0b, byte(i + 1)}, lengthed(filter), []byte{1}))
+		}
+	}
+	for range n {
+		c.publish(strings.Repeat("l/", filters)+"end", 10)
 	}
 }
 

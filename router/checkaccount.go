@@ -34,6 +34,7 @@ func (r *Router) checkAccount(holders map[*Message]int32) error {
 	return firstError(
 		differs("places in queues", r.memory.places, found.places),
 		differs("places of flights", r.memory.flights, found.flights),
+		differs("bytes of origins", r.memory.origins, found.origins),
 		differs("flows", r.memory.flows, found.flows),
 		differs("bytes of sets of PacketIDs", r.memory.sets, found.sets),
 		differs("bytes of messages", int(r.messages.extra), extra),
@@ -47,6 +48,9 @@ func (s *Session) addTo(found *account, r *Router, queued map[*Message]int32) {
 	if s.flow != &r.idle {
 		found.flows++
 		found.flights += len(s.out.ring)
+		for i := range s.out.open {
+			found.origins += s.out.at(i).originMemory()
+		}
 		found.sets += s.received.memory()
 		s.queue.addTo(found, queued)
 		s.late.addTo(found, queued)
@@ -68,5 +72,6 @@ func (q *queue) addTo(found *account, queued map[*Message]int32) {
 	found.places += len(q.ring)
 	for i := range q.n {
 		queued[q.at(i).msg]++
+		found.origins += q.at(i).originMemory()
 	}
 }

@@ -6,6 +6,7 @@ import "github.com/loopmq/loopmq/codec"
 type origin struct {
 	ids   []uint32    // Subscription Identifiers
 	group *shareGroup // nil: not shared
+	own   bool        // the delivery's alone, and not its subscription's
 }
 
 // putResult says what became of a PUBLISH.
@@ -195,6 +196,7 @@ func (r *Router) fly(s *Session, d delivery) {
 func (r *Router) open(s *Session, d delivery) *flight {
 	e := s.addFlight()
 	e.delivery = d
+	r.memory.origins += d.originMemory()
 	e.msg.hold()
 	e.state = flightPuback
 	if d.qos == 2 {

@@ -35,6 +35,7 @@ func (q *queue) push(r *Router, d delivery) {
 	q.n++
 	q.bytes += d.msg.bytes()
 	d.msg.queued++
+	r.memory.origins += d.originMemory()
 }
 
 // resize has the queue go on in a ring of n places.
@@ -59,6 +60,7 @@ func (q *queue) pop(r *Router) delivery {
 	q.n--
 	q.bytes -= d.msg.bytes()
 	d.msg.queued--
+	r.memory.origins -= d.originMemory()
 	q.mayShrink(r)
 	return d
 }
@@ -71,6 +73,7 @@ func (q *queue) popLast(r *Router) delivery {
 	q.n--
 	q.bytes -= d.msg.bytes()
 	d.msg.queued--
+	r.memory.origins -= d.originMemory()
 	q.mayShrink(r)
 	return d
 }

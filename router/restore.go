@@ -328,6 +328,7 @@ func (g *restoring) join(s *Session, m *Message, e *restoredEntry) {
 	s.out.next = e.flight - 1
 	f := s.addFlight()
 	f.delivery = delivery{msg: m, key: e.key, qos: e.qos, retain: e.retain, from: g.k.origin(s, &e.entryRecord)}
+	s.r.memory.origins += f.originMemory()
 	f.sent = true
 	switch {
 	case m == nil:

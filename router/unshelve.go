@@ -230,7 +230,7 @@ func (k *keeper) origin(s *Session, e *entryRecord) *origin {
 	if sub := s.subs.find(e.group); sub != nil && len(e.group) > 0 && slices.Equal(sub.opts.ids, e.ids) {
 		return sub.origin()
 	}
-	o := &origin{ids: e.ids}
+	o := &origin{ids: e.ids, own: true}
 	if len(e.group) > 0 {
 		if o.group = k.r.shares[string(e.group)]; o.group == nil { // it may come again
 			o.group = &shareGroup{key: string(e.group)}
