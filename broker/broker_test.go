@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/router"
 )
@@ -25,15 +26,7 @@ func start(t *testing.T, cfg broker.Config) *broker.Broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	go func() { done <- b.Run(context.Background()) }()
-	t.Cleanup(func() {
-		b.Shutdown()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	<-b.Ready()
+	testkit.Serve(t, b)
 	return b
 }
 

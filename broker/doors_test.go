@@ -2,7 +2,6 @@ package broker_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/loop"
 )
 
@@ -157,16 +157,6 @@ func masked(payload string) string {
 	return "\x82" + string([]byte{0x80 | byte(len(payload))}) + "\x00\x00\x00\x00" + payload
 }
 
-// unhex reads bytes written in hex.
-func unhex(t *testing.T, text string) string {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 func TestUnixSocket(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine string) {
 		path := shortPath(t)
@@ -234,7 +224,7 @@ func TestPlainGetIsAnswered(t *testing.T) {
 
 func TestProxyHeader(t *testing.T) {
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-	v2 := unhex(t, "0d0a0d0a000d0a515549540a 21 11 000c c0000207 7f000001 0400 075b") // 192.0.2.7:1024
+	v2 := string(testkit.Bytes("0d0a0d0a000d0a515549540a 21 11 000c c0000207 7f000001 0400 075b")) // 192.0.2.7:1024
 	eachEngine(t, func(t *testing.T, engine string) {
 		rec, log := newRecords()
 		yes := true

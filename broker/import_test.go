@@ -2,74 +2,20 @@ package broker_test
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
-// mosquitto serves a free port and keeps its state in dir; stop ends it, and
-// has it write that down.
-func mosquitto(t *testing.T, dir string) (port int, stop func()) {
+func connectTo(t *testing.T, addr string) net.Conn {
 	t.Helper()
-	path, err := exec.LookPath("mosquitto")
-	if err != nil {
-		if path = "/usr/sbin/mosquitto"; !isFile(path) {
-			t.Fatal("no mosquitto here; make test-deps installs it")
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	conf := filepath.Join(dir, "mosquitto.conf")
-	text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\nuser root\n", port, dir)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "-c", conf)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := false
-	stop = func() {
-		if !ended {
-			ended = true
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			_ = cmd.Wait()
-		}
-	}
-	t.Cleanup(stop)
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		if c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
-			c.Close()
-			return port, stop
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("mosquitto does not listen")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
-}
-
-func connectTo(t *testing.T, port int) net.Conn {
-	t.Helper()
-	c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
+	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,11 +43,11 @@ const (
 )
 
 // fillMosquitto has clients leave something of each kind behind.
-func fillMosquitto(t *testing.T, port int) {
+func fillMosquitto(t *testing.T, addr string) {
 	t.Helper()
-	p := connectTo(t, port)
+	p := connectTo(t, addr)
 	expect(t, p, clean3, connackNew)
-	s, f, q, v := connectTo(t, port), connectTo(t, port), connectTo(t, port), connectTo(t, port)
+	s, f, q, v := connectTo(t, addr), connectTo(t, addr), connectTo(t, addr), connectTo(t, addr)
 	expect(t, s, durable3+"\x82\x08\x00\x01\x00\x03t/#\x02", connackNew+"\x90\x03\x00\x01\x02")
 	gone(t, s, p)
 	expect(t, v, connectV+"\x82\x09\x00\x01\x02\x0b\x07\x00\x01v\x01", "")
@@ -132,7 +78,7 @@ func fillMosquitto(t *testing.T, port int) {
 	expect(t, p, "\x33\x08\x00\x03t/r\x00\x04r\x31\x06\x00\x01Rret", "\x40\x02\x00\x04")
 	expect(t, p, "\x34\x08\x00\x03t/2\x00\x052", "\x50\x02\x00\x05")
 	expect(t, p, "\x62\x02\x00\x05", "\x70\x02\x00\x05")
-	fiver := connectTo(t, port)
+	fiver := connectTo(t, addr)
 	expect(t, fiver, "\x10\x0e\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01w", "")
 	if _, err := io.ReadFull(fiver, head); err != nil {
 		t.Fatal(err)
@@ -151,9 +97,9 @@ func fillMosquitto(t *testing.T, port int) {
 // TestImportMosquitto: what a real Mosquitto has left is there, to the PacketID.
 func TestImportMosquitto(t *testing.T) {
 	from, dir := t.TempDir(), filepath.Join(t.TempDir(), "state")
-	port, stop := mosquitto(t, from)
-	fillMosquitto(t, port)
-	stop()
+	m := testkit.Mosquitto(t, "allow_anonymous true\npersistence true\npersistence_location "+from+"/")
+	fillMosquitto(t, m.Addr)
+	m.Stop() // and has it write its state down
 	data, err := os.ReadFile(filepath.Join(from, "mosquitto.db"))
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package broker_test
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"os"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/broker/record"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // What clients get from a broker that records is what a replay sends, byte by byte.
@@ -26,9 +26,7 @@ func TestRecordingOfABroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	go func() { done <- b.Run(context.Background()) }()
-	<-b.Ready()
+	stop := testkit.Serve(t, b)
 
 	talk := func(parts ...string) (c net.Conn) {
 		c, err := net.Dial("tcp", b.Addrs()[0].String())
@@ -61,9 +59,7 @@ func TestRecordingOfABroker(t *testing.T) {
 	b.Shutdown()
 	rest, _ := io.ReadAll(one)
 	got[1] = append(got[1], rest...)
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	stop()
 
 	f, err := os.Open(file)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // run starts a broker on a state directory; stop ends it.
@@ -19,22 +20,7 @@ func run(t testing.TB, cfg broker.Config) (b *broker.Broker, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	go func() { done <- b.Run(context.Background()) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		b.Shutdown()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	}
-	t.Cleanup(stop)
-	<-b.Ready()
-	return b, stop
+	return b, testkit.Serve(t, b)
 }
 
 const (

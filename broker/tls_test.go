@@ -1,17 +1,11 @@
 package broker_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,22 +13,21 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/router"
 )
 
 // authority signs certificates.
 type authority struct {
-	t    *testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	n    int64
+	t   *testing.T
+	dir string
+	ca  *testkit.Cert
 }
 
 func newAuthority(t *testing.T) *authority {
-	a := &authority{t: t, dir: t.TempDir()}
-	a.cert, a.key = a.sign("ca", pkix.Name{CommonName: "test authority"}, nil)
+	a := &authority{t: t, dir: t.TempDir(), ca: testkit.Authority("test authority")}
+	a.ca.Save(a.dir, "ca")
 	return a
 }
 
@@ -42,53 +35,24 @@ func newAuthority(t *testing.T) *authority {
 func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
 
 // sign writes NAME.pem and NAME.key.
-func (a *authority) sign(name string, subject pkix.Name, hosts []string) (*x509.Certificate, *ecdsa.PrivateKey) {
+func (a *authority) sign(name string, subject pkix.Name, hosts []string) {
 	a.t.Helper()
-	a.n++
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	like := testkit.Host("", hosts...)
+	like.Subject, like.NotAfter = subject, time.Now().Add(90*24*time.Hour)
+	signed := testkit.Sign(like, a.ca)
+	signed.Save(a.dir, name)
+	key, err := x509.MarshalECPrivateKey(signed.Secret) // as OpenSSL writes it
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	cert := &x509.Certificate{
-		SerialNumber: big.NewInt(a.n), Subject: subject, DNSNames: hosts, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour),
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true, IsCA: a.cert == nil,
-	}
-	parent, by := a.cert, a.key
-	if parent == nil {
-		parent, by, cert.ExtKeyUsage, cert.IPAddresses = cert, key, nil, nil
-	}
-	der, err := x509.CreateCertificate(rand.Reader, cert, parent, &key.PublicKey, by)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	a.write(name+".pem", "CERTIFICATE", der)
-	a.write(name+".key", "EC PRIVATE KEY", keyDER)
-	signed, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return signed, key
-}
-
-func (a *authority) write(name, kind string, der []byte) {
-	a.t.Helper()
-	if err := os.WriteFile(a.path(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		a.t.Fatal(err)
-	}
+	testkit.WritePEM(a.path(name+".key"), "EC PRIVATE KEY", key)
 }
 
 // client is a configuration that trusts the authority; name, if any, is the
 // client's certificate.
 func (a *authority) client(name string) *tls.Config {
 	a.t.Helper()
-	cfg := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}
-	cfg.RootCAs.AddCert(a.cert)
+	cfg := &tls.Config{RootCAs: a.ca.Pool(), ServerName: "127.0.0.1"}
 	if name != "" {
 		pair, err := tls.LoadX509KeyPair(a.path(name+".pem"), a.path(name+".key"))
 		if err != nil {

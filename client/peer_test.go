@@ -2,17 +2,16 @@ package client_test
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/loopmq/loopmq/client"
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // patience is how long anything may take.
@@ -65,31 +64,14 @@ func listen(t *testing.T, o client.Options) (*peer, client.Options) {
 	return &peer{t, theirs}, o
 }
 
-// bytesOf reads hex with spaces, and 'text' as its letters.
-func bytesOf(s string) []byte {
-	var out []byte
-	for i, part := range strings.Split(s, "'") {
-		if i%2 == 1 {
-			out = append(out, part...)
-			continue
-		}
-		b, err := hex.DecodeString(strings.ReplaceAll(part, " ", ""))
-		if err != nil {
-			panic(err)
-		}
-		out = append(out, b...)
-	}
-	return out
-}
-
 func (p *peer) say(s string) error {
-	_, err := p.Write(bytesOf(s))
+	_, err := p.Write(testkit.Bytes(s))
 	return err
 }
 
 // want reads exactly these bytes.
 func (p *peer) want(s string) error {
-	want := bytesOf(s)
+	want := testkit.Bytes(s)
 	got := make([]byte, len(want))
 	n, err := io.ReadFull(p, got)
 	if err != nil || string(got) != string(want) {

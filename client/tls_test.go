@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/client"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // accept serves one connection after the other until the test ends.
@@ -50,18 +51,28 @@ func local(t *testing.T) net.Listener {
 func welcome(c net.Conn) {
 	buf := make([]byte, 1024)
 	if n, _ := c.Read(buf); n > 0 && buf[0] == 0x10 {
-		_, _ = c.Write(bytesOf(connack3))
+		_, _ = c.Write(testkit.Bytes(connack3))
 	}
 	_, _ = io.Copy(io.Discard, c)
 }
 
+// server is a certificate for a server, changed by change.
+func server(ca *testkit.Cert, change func(*x509.Certificate)) tls.Certificate {
+	c := testkit.Host("server", "localhost")
+	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	if change != nil {
+		change(c)
+	}
+	return testkit.Sign(c, ca).TLS()
+}
+
 func TestTLS(t *testing.T) {
-	ca := newAuthority(t, "Test CA")
-	l := tls.NewListener(local(t), &tls.Config{Certificates: []tls.Certificate{ca.server(nil)}, NextProtos: []string{"mqtt"}})
+	ca := testkit.Authority("Test CA")
+	l := tls.NewListener(local(t), &tls.Config{Certificates: []tls.Certificate{server(ca, nil)}, NextProtos: []string{"mqtt"}})
 	accept(t, l, welcome)
 	var stages []client.Stage
 	c, err := client.Dial(t.Context(), client.Options{
-		URL: "mqtts://" + l.Addr().String(), TLS: &tls.Config{RootCAs: ca.pool(), NextProtos: []string{"mqtt"}},
+		URL: "mqtts://" + l.Addr().String(), TLS: &tls.Config{RootCAs: ca.Pool(), NextProtos: []string{"mqtt"}},
 		OnStage: func(s client.Stage, _ net.Conn) { stages = append(stages, s) },
 	})
 	if err != nil {
@@ -79,16 +90,16 @@ func TestTLS(t *testing.T) {
 
 // TestTLSFails: one line each, that says what was found.
 func TestTLSFails(t *testing.T) {
-	ca, other := newAuthority(t, "Test CA"), newAuthority(t, "Other CA")
+	ca, other := testkit.Authority("Test CA"), testkit.Authority("Other CA")
 	serve := func(cfg *tls.Config, change func(*x509.Certificate)) string {
-		cfg.Certificates = []tls.Certificate{ca.server(change)}
+		cfg.Certificates = []tls.Certificate{server(ca, change)}
 		l := tls.NewListener(local(t), cfg)
 		accept(t, l, welcome)
 		return l.Addr().String()
 	}
 	good := serve(&tls.Config{}, nil)
-	mutual12 := serve(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool(), MaxVersion: tls.VersionTLS12}, nil)
-	mutual13 := serve(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool(), MinVersion: tls.VersionTLS13}, nil)
+	mutual12 := serve(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool(), MaxVersion: tls.VersionTLS12}, nil)
+	mutual13 := serve(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool(), MinVersion: tls.VersionTLS13}, nil)
 	plain := local(t)
 	accept(t, plain, welcome)
 	closing := local(t)
@@ -98,7 +109,7 @@ func TestTLSFails(t *testing.T) {
 	alerting := local(t) // as OpenSSL does
 	accept(t, alerting, func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 1024))
-		_, _ = c.Write(bytesOf("15 0301 0002 0246"))
+		_, _ = c.Write(testkit.Bytes("15 0301 0002 0246"))
 	})
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
@@ -111,8 +122,8 @@ func TestTLSFails(t *testing.T) {
 		url, want string
 		change    func(*tls.Config)
 	}{
-		{"mqtts://" + good, `signed by "CN=Test CA", which is not trusted here`, func(c *tls.Config) { c.RootCAs = other.pool() }},
-		{"wss://" + good, `signed by "CN=Test CA", which is not trusted here`, func(c *tls.Config) { c.RootCAs = other.pool() }},
+		{"mqtts://" + good, `signed by "CN=Test CA", which is not trusted here`, func(c *tls.Config) { c.RootCAs = other.Pool() }},
+		{"wss://" + good, `signed by "CN=Test CA", which is not trusted here`, func(c *tls.Config) { c.RootCAs = other.Pool() }},
 		{"wss://" + webTLS.Listener.Addr().String(), "is signed by itself and not trusted here", trust},
 		{"mqtts://" + good, "for localhost, 127.0.0.1, not for mqtt.example.org", func(c *tls.Config) { c.ServerName = "mqtt.example.org" }},
 		{
@@ -150,7 +161,7 @@ func TestTLSFails(t *testing.T) {
 		{"ws://" + webTLS.Listener.Addr().String(), "answers 400 Bad Request to the WebSocket request (\"Client sent an HTTP request to an HTTPS server.\"); it takes no WebSocket with subprotocol mqtt at path /mqtt: check the path; a proxy in front must pass Upgrade on, or the server wants TLS (wss://)", trust},
 		{"ws://" + plain.Addr().String(), "no answer to the WebSocket request in time", trust},
 	} {
-		cfg := &tls.Config{RootCAs: ca.pool()}
+		cfg := &tls.Config{RootCAs: ca.Pool()}
 		row.change(cfg)
 		_, err := client.Dial(t.Context(), client.Options{URL: row.url, TLS: cfg, ConnectTimeout: 200 * time.Millisecond})
 		if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "\n") {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/loopmq/loopmq/client"
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // web gives a client a peer behind a WebSocket server that others wrote: what
@@ -134,9 +135,9 @@ func upgraded(t *testing.T, o client.Options, say string) (*peer, *client.Client
 		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 		head := "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nconnection: upgrade\r\nSec-WebSocket-Protocol: mqtt\r\n" +
 			"Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n"
-		_, werr := p.Write(append([]byte(head), bytesOf(say)...)) // in one, as some servers do
+		_, werr := p.Write(append([]byte(head), testkit.Bytes(say)...)) // in one, as some servers do
 		op, payload, ferr := p.frame()
-		if ferr == nil && (op != 0x82 || !bytes.Equal(payload, bytesOf(connect3))) {
+		if ferr == nil && (op != 0x82 || !bytes.Equal(payload, testkit.Bytes(connect3))) {
 			ferr = fmt.Errorf("frame %#x % x", op, payload)
 		}
 		played <- errors.Join(err, werr, ferr)
@@ -183,8 +184,8 @@ func (p *peer) frame() (first byte, payload []byte, err error) {
 func (p *peer) expectFrame(first byte, payload string) {
 	p.t.Helper()
 	f, got, err := p.frame()
-	if err != nil || f != first || !bytes.Equal(got, bytesOf(payload)) {
-		p.t.Fatalf("client sent %#x % x (%v)\nwant        %#x % x", f, got, err, first, bytesOf(payload))
+	if err != nil || f != first || !bytes.Equal(got, testkit.Bytes(payload)) {
+		p.t.Fatalf("client sent %#x % x (%v)\nwant        %#x % x", f, got, err, first, testkit.Bytes(payload))
 	}
 }
 

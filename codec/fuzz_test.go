@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // FuzzNext: whatever bytes come, nothing panics, every packet makes progress,
 // and what decodes says the same when it is encoded and decoded again.
 func FuzzNext(f *testing.F) {
 	for _, v := range vectors {
-		f.Add(unhex(f, v.wire), byte(v.version))
+		f.Add(testkit.Bytes(v.wire), byte(v.version))
 	}
 	f.Add([]byte{0xc0, 0, 0xc0, 0, 0x30}, byte(4))
 	f.Fuzz(func(t *testing.T, view []byte, version byte) {
@@ -40,7 +41,7 @@ func FuzzProperties(f *testing.F) {
 		"", "01 01", "02 0000003c", "0b 80 01", "23 0001", "26 0001 61 0001 62 01 00 26 0000 0000",
 		"11 ffffffff 21 0001 22 ffff 27 00000001 17 00", "15 0001 61 16 0001 00",
 	} {
-		f.Add(unhex(f, block))
+		f.Add(testkit.Bytes(block))
 	}
 	f.Fuzz(func(t *testing.T, block []byte) {
 		if len(block) > 100 {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // Reasons, short for the table.
@@ -122,7 +123,7 @@ var refusals = []struct {
 func TestRefusals(t *testing.T) {
 	for _, r := range refusals {
 		t.Run(r.what, func(t *testing.T) {
-			wire := unhex(t, r.wire)
+			wire := testkit.Bytes(r.wire)
 			k, n, err := codec.Next(wire, codec.MaxPacketBytes)
 			if err == nil {
 				if n != len(wire) {
@@ -164,7 +165,7 @@ func TestTooLarge(t *testing.T) {
 // refused, and arrives whole with the next packet behind it.
 func TestCutAnywhere(t *testing.T) {
 	for _, v := range vectors {
-		wire := unhex(t, v.wire)
+		wire := testkit.Bytes(v.wire)
 		for cut := range wire {
 			if _, n, err := codec.Next(wire[:cut], codec.MaxPacketBytes); n != 0 || err != nil {
 				t.Errorf("%s cut at %d: got %d, %v; want more bytes", v.name, cut, n, err)

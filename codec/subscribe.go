@@ -4,7 +4,7 @@ package codec
 type Subscribe struct {
 	PacketID uint16
 	Props    Properties
-	rest     []byte // filters not taken by Next
+	rest     []byte // filters not taken by Check or Next
 	version  Version
 }
 
@@ -28,6 +28,16 @@ const (
 // Decode reads a SUBSCRIBE and checks all of its filters, but for where their
 // wildcards stand.
 func (s *Subscribe) Decode(k *Packet, v Version) error {
+	err := s.DecodeHead(k, v)
+	for left, more := *s, true; more && err == nil; {
+		_, more, err = left.Check()
+	}
+	return err
+}
+
+// DecodeHead reads a SUBSCRIBE but for its filters, of which there may be
+// hundreds of thousands: Check has to look at each before Next may take it.
+func (s *Subscribe) DecodeHead(k *Packet, v Version) error {
 	*s = Subscribe{version: v}
 	if err := k.checkRepeat(v); err != nil {
 		return err
@@ -49,19 +59,28 @@ func (s *Subscribe) Decode(k *Packet, v Version) error {
 	if len(r.b) == 0 {
 		return protocol(by(v, "MQTT-3.8.3-3", "MQTT-3.8.3-2"), "SUBSCRIBE without a filter")
 	}
-	for len(r.b) > 0 {
-		name, options := r.str(), r.u8()
-		if err := r.err(TypeSubscribe); err != nil {
-			return err
-		}
-		if len(name) == 0 {
-			return malformed("MQTT-4.7.3-1", "SUBSCRIBE with an empty filter")
-		}
-		if err := checkOptions(v, options); err != nil {
-			return err
-		}
-	}
 	return nil
+}
+
+// Check takes the next filter as Next does, and says what is wrong with it, but
+// for where its wildcards stand.
+func (s *Subscribe) Check() (f Filter, ok bool, err error) {
+	if len(s.rest) == 0 {
+		return f, false, nil
+	}
+	r := reader{b: s.rest}
+	name, options := r.str(), r.u8()
+	if err := r.err(TypeSubscribe); err != nil {
+		return f, false, err
+	}
+	if len(name) == 0 {
+		return f, false, malformed("MQTT-4.7.3-1", "SUBSCRIBE with an empty filter")
+	}
+	if err := checkOptions(s.version, options); err != nil {
+		return f, false, err
+	}
+	f, ok = s.Next()
+	return f, ok, nil
 }
 
 func checkOptions(v Version, o byte) error {
@@ -80,7 +99,7 @@ func checkOptions(v Version, o byte) error {
 	return nil
 }
 
-// Next takes the next filter of a SUBSCRIBE that was decoded.
+// Next takes the next filter of a SUBSCRIBE whose filters were checked.
 func (s *Subscribe) Next() (f Filter, ok bool) {
 	if len(s.rest) == 0 {
 		return f, false

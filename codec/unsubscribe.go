@@ -4,12 +4,22 @@ package codec
 type Unsubscribe struct {
 	PacketID uint16
 	Props    Properties
-	rest     []byte // filters not taken by Next
+	rest     []byte // filters not taken by Check or Next
 }
 
 // Decode reads an UNSUBSCRIBE and checks all of its filters, but for where
 // their wildcards stand.
 func (u *Unsubscribe) Decode(k *Packet, v Version) error {
+	err := u.DecodeHead(k, v)
+	for left, more := *u, true; more && err == nil; {
+		_, more, err = left.Check()
+	}
+	return err
+}
+
+// DecodeHead reads an UNSUBSCRIBE but for its filters, as Subscribe.DecodeHead
+// does.
+func (u *Unsubscribe) DecodeHead(k *Packet, v Version) error {
 	*u = Unsubscribe{}
 	if err := k.checkRepeat(v); err != nil {
 		return err
@@ -31,19 +41,28 @@ func (u *Unsubscribe) Decode(k *Packet, v Version) error {
 	if len(r.b) == 0 {
 		return protocol("MQTT-3.10.3-2", "UNSUBSCRIBE without a filter")
 	}
-	for len(r.b) > 0 {
-		name := r.str()
-		if err := r.err(TypeUnsubscribe); err != nil {
-			return err
-		}
-		if len(name) == 0 {
-			return malformed("MQTT-4.7.3-1", "UNSUBSCRIBE with an empty filter")
-		}
-	}
 	return nil
 }
 
-// Next takes the next filter of an UNSUBSCRIBE that was decoded.
+// Check takes the next filter as Next does, and says what is wrong with it, but
+// for where its wildcards stand.
+func (u *Unsubscribe) Check() (name []byte, ok bool, err error) {
+	if len(u.rest) == 0 {
+		return nil, false, nil
+	}
+	r := reader{b: u.rest}
+	name = r.str()
+	if err := r.err(TypeUnsubscribe); err != nil {
+		return nil, false, err
+	}
+	if len(name) == 0 {
+		return nil, false, malformed("MQTT-4.7.3-1", "UNSUBSCRIBE with an empty filter")
+	}
+	u.rest = r.b
+	return name, true, nil
+}
+
+// Next takes the next filter of an UNSUBSCRIBE whose filters were checked.
 func (u *Unsubscribe) Next() (name []byte, ok bool) {
 	if len(u.rest) == 0 {
 		return nil, false

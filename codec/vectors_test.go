@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // vector is one packet as it stands on the wire, written by hand from the
@@ -77,21 +78,12 @@ var vectors = []vector{
 	{"AUTH", 5, "f0 0d 18 0b 15 0003 582d59 16 0002 00ff", `AUTH continue authentication 21="X-Y" 22="\x00\xff"`, false},
 }
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // TestVectors decodes each vector, compares what it says, and encodes it again
 // to the same bytes.
 func TestVectors(t *testing.T) {
 	for _, v := range vectors {
 		t.Run(v.name, func(t *testing.T) {
-			wire := unhex(t, v.wire)
+			wire := testkit.Bytes(v.wire)
 			k, n, err := codec.Next(wire, codec.MaxPacketBytes)
 			if err != nil || n != len(wire) {
 				t.Fatalf("Next: %d bytes, %v; want %d", n, err, len(wire))
@@ -347,7 +339,7 @@ func TestPropertiesStandWhereTheyMay(t *testing.T) {
 	}
 	for prop, where := range table {
 		for letter, build := range packets {
-			wire := build(unhex(t, prop))
+			wire := build(testkit.Bytes(prop))
 			k, n, err := codec.Next(wire, codec.MaxPacketBytes)
 			if err != nil || n != len(wire) {
 				t.Fatalf("%c: %v", letter, err)
@@ -371,7 +363,7 @@ func frame(first byte, front string, block []byte, back string) []byte {
 // TestUserPropertiesApart: user properties that do not stand together keep
 // their order and are not mixed with what is between them.
 func TestUserPropertiesApart(t *testing.T) {
-	block := unhex(t, "26 0001 61 0001 31  01 01  26 0001 62 0001 32  03 0001 63  26 0001 61 0001 33 26 0000 0000")
+	block := testkit.Bytes("26 0001 61 0001 31  01 01  26 0001 62 0001 32  03 0001 63  26 0001 61 0001 33 26 0000 0000")
 	wire := frame(0x30, "0001 74", block, "ff")
 	k, _, err := codec.Next(wire, codec.MaxPacketBytes)
 	if err != nil {
@@ -381,7 +373,7 @@ func TestUserPropertiesApart(t *testing.T) {
 	if err := p.Decode(&k, codec.V5); err != nil {
 		t.Fatal(err)
 	}
-	want := unhex(t, "26 0001 61 0001 31 26 0001 62 0001 32 26 0001 61 0001 33 26 0000 0000")
+	want := testkit.Bytes("26 0001 61 0001 31 26 0001 62 0001 32 26 0001 61 0001 33 26 0000 0000")
 	if !bytes.Equal(p.Props.User, want) {
 		t.Errorf("got %x, want %x", p.Props.User, want)
 	}
@@ -390,7 +382,7 @@ func TestUserPropertiesApart(t *testing.T) {
 	if !reflect.DeepEqual(names, []string{"a=1", "b=2", "a=3", "="}) {
 		t.Errorf("got %q", names)
 	}
-	forwarded := unhex(t, "01 01 03 0001 63 26 0001 61 0001 31 26 0001 62 0001 32 26 0001 61 0001 33 26 0000 0000")
+	forwarded := testkit.Bytes("01 01 03 0001 63 26 0001 61 0001 31 26 0001 62 0001 32 26 0001 61 0001 33 26 0000 0000")
 	if got := p.Props.AppendForwarded(nil); !bytes.Equal(got, forwarded) || p.Props.ForwardedBytes() != len(forwarded) {
 		t.Errorf("forwarded: got %x (%d said), want %x", got, p.Props.ForwardedBytes(), forwarded)
 	}

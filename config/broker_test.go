@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"context"
 	"net/netip"
 	"path/filepath"
 	"reflect"
@@ -11,6 +10,7 @@ import (
 	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/auth/token"
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 func class(t *testing.T, name string) broker.Durability {
@@ -125,20 +125,8 @@ func serves(t *testing.T, cfg broker.Config, addrs int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, end := context.WithTimeout(context.Background(), 20*time.Second)
-	defer end()
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	select {
-	case <-b.Ready():
-		if n := len(b.Addrs()); n != addrs {
-			t.Errorf("%d addresses", n)
-		}
-		b.Shutdown()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	case err := <-done:
-		t.Fatal(err)
+	defer testkit.Serve(t, b)()
+	if n := len(b.Addrs()); n != addrs {
+		t.Errorf("%d addresses", n)
 	}
 }

@@ -2,17 +2,16 @@ package conformance
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/loopmq/loopmq/auth/scram"
 	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/internal/leak"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // loopmq is a LoopMQ broker inside the test's process.
@@ -56,10 +55,7 @@ func (o options) authMethods(t testing.TB) map[string]func() broker.Exchange {
 }
 
 // atEnd is what must wait until all tests are over.
-var atEnd struct {
-	sync.Mutex
-	stops []func() error
-}
+var atEnd testkit.AtEnd
 
 func TestMain(m *testing.M) {
 	os.Exit(leak.Main(allTests{m}))
@@ -68,16 +64,7 @@ func TestMain(m *testing.M) {
 // allTests runs the tests, and then ends what had to wait for their end.
 type allTests struct{ m *testing.M }
 
-func (a allTests) Run() int {
-	code := a.m.Run()
-	for _, stop := range atEnd.stops {
-		if err := stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	return code
-}
+func (a allTests) Run() int { return atEnd.Run(a.m) }
 
 func startLoopMQ(engine string) func(testing.TB, options) target {
 	return func(t testing.TB, o options) target {
@@ -89,27 +76,9 @@ func startLoopMQ(engine string) func(testing.TB, options) target {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error, 1)
-		go func() { ended <- b.Run(context.Background()) }()
-		select {
-		case <-b.Ready():
-		case err := <-ended:
-			t.Fatalf("broker did not start: %v", err)
-		}
+		stop := testkit.Start(t, b)
 		l := &loopmq{b: b, address: b.Addrs()[0].String()}
 		atStart := l.gauges(t)["connections"]
-		stop := func() error {
-			b.Shutdown()
-			select {
-			case err := <-ended:
-				if err != nil {
-					return fmt.Errorf("broker of %s ended with: %w", t.Name(), err)
-				}
-				return nil
-			case <-time.After(patience):
-				return fmt.Errorf("broker of %s still runs %v after Shutdown", t.Name(), patience)
-			}
-		}
 		t.Cleanup(func() {
 			if got := until(func() int { return l.gauges(t)["connections"] }, atStart); got != atStart {
 				t.Errorf("connections after the test: want %d as at its start, got %d", atStart, got)
@@ -119,9 +88,7 @@ func startLoopMQ(engine string) func(testing.TB, options) target {
 			}
 			if engine == "evio" {
 				// It closes its listeners' descriptors twice, by then perhaps those of another test.
-				atEnd.Lock()
-				atEnd.stops = append(atEnd.stops, stop)
-				atEnd.Unlock()
+				atEnd.Add(stop)
 				return
 			}
 			if err := stop(); err != nil {

@@ -1,16 +1,13 @@
 package conformance
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // mosquittoDiffers are the tests that Debian's mosquitto 2.0 is known to fail,
@@ -85,66 +82,18 @@ var mosquittoDiffers = map[string]string{
 }
 
 // mosquitto is a mosquitto process.
-type mosquitto struct {
-	pid     int
-	address string
-}
+type mosquitto struct{ *testkit.Peer }
 
 func startMosquitto(t testing.TB, o options) target {
 	t.Helper()
-	path := program(t, "mosquitto")
-	for range 5 { // another process may take the port between our looking and its binding
-		if m := tryMosquitto(t, path, o); m != nil {
-			return m
-		}
-	}
-	t.Fatal("mosquitto did not start on any of five free ports")
-	return nil
-}
-
-func tryMosquitto(t testing.TB, path string, o options) target {
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &mosquitto{address: probe.Addr().String()}
-	probe.Close()
-	conf := filepath.Join(t.TempDir(), "mosquitto.conf")
-	if err := os.WriteFile(conf, []byte(mosquittoConf(m.address, o)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "-c", conf)
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	m.pid = cmd.Process.Pid
-	end := func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
-		_ = cmd.Wait()
-	}
-	lines := bufio.NewScanner(log)
-	for lines.Scan() {
-		if strings.HasSuffix(lines.Text(), "running") {
-			drained := make(chan struct{})
-			go func() { _, _ = io.Copy(io.Discard, log); close(drained) }()
-			t.Cleanup(func() { end(); <-drained })
-			return m
-		}
-	}
-	end()
-	return nil
+	return mosquitto{testkit.Mosquitto(t, mosquittoConf(o))}
 }
 
 // mosquittoConf is the one place where a test's options become mosquitto's.
 // What it cannot limit has an entry in mosquittoDiffers.
-func mosquittoConf(address string, o options) string {
-	host, port, _ := strings.Cut(address, ":")
+func mosquittoConf(o options) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "listener %s %s\nallow_anonymous true\npersistence false\nlog_dest stderr\n", port, host)
+	b.WriteString("allow_anonymous true\n")
 	set := func(key string, v int) {
 		if v != 0 {
 			fmt.Fprintf(&b, "%s %d\n", key, v)
@@ -158,9 +107,9 @@ func mosquittoConf(address string, o options) string {
 	return b.String()
 }
 
-func (m *mosquitto) addr() string { return m.address }
+func (m mosquitto) addr() string { return m.Addr }
 
-func (m *mosquitto) descriptors(t testing.TB) int { return openFiles(t, fmt.Sprint(m.pid)) }
+func (m mosquitto) descriptors(t testing.TB) int { return openFiles(t, fmt.Sprint(m.PID)) }
 
 // openFiles counts the descriptors of a process; pid may be "self".
 func openFiles(t testing.TB, pid string) int {
@@ -170,18 +119,4 @@ func openFiles(t testing.TB, pid string) int {
 		t.Fatalf("counting open files: %v", err)
 	}
 	return len(list)
-}
-
-// program finds a program of mosquitto's. Debian keeps the broker in
-// /usr/sbin, which is not on everybody's path.
-func program(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		path, err = exec.LookPath("/usr/sbin/" + name)
-	}
-	if err != nil {
-		t.Fatalf("%s is not installed, and these tests need it; type: make test-deps (on Debian: apt-get install -y mosquitto mosquitto-clients)", name)
-	}
-	return path
 }

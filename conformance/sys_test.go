@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // sysOf21 are the topics that Mosquitto has since 2.1; Debian's is older.
@@ -65,7 +67,7 @@ func sysAfterTraffic(t *testing.T, tg target) map[string]string {
 		t.Fatal(err)
 	}
 	at := []string{"-h", host, "-p", port}
-	sub := exec.Command(program(t, "mosquitto_sub"), append(at, "-i", "s", "-v", "-t", "$SYS/#", "-t", "x", "-W", "30")...)
+	sub := exec.Command(testkit.Program(t, "mosquitto_sub"), append(at, "-i", "s", "-v", "-t", "$SYS/#", "-t", "x", "-W", "30")...)
 	out, err := sub.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +94,7 @@ func sysAfterTraffic(t *testing.T, tg target) map[string]string {
 		values[name] = value
 		if first { // it listens
 			for _, to := range []string{"x", "x", "x", "nobody"} {
-				if text, err := exec.Command(program(t, "mosquitto_pub"), append(at, "-i", "p", "-q", "1", "-t", to, "-m", "hello")...).CombinedOutput(); err != nil {
+				if text, err := exec.Command(testkit.Program(t, "mosquitto_pub"), append(at, "-i", "p", "-q", "1", "-t", to, "-m", "hello")...).CombinedOutput(); err != nil {
 					t.Fatalf("mosquitto_pub: %v\n%s", err, text)
 				}
 			}

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/sha256"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // scramFirst is what a client of SCRAM-SHA-256 says first (RFC 5802).
@@ -132,13 +132,7 @@ func TestStopping5(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ended := make(chan error, 1)
-			go func() { ended <- b.Run(context.Background()) }()
-			select {
-			case <-b.Ready():
-			case err := <-ended:
-				t.Fatalf("broker did not start: %v", err)
-			}
+			stop := testkit.Start(t, b)
 			tg := &loopmq{b: b, address: b.Addrs()[0].String()}
 			c := join5(t, tg, "c", quiet)
 			small := join5(t, tg, "small", quiet+" 27 00000020") // no room for the reference
@@ -147,7 +141,7 @@ func TestStopping5(t *testing.T) {
 			c.expect(want).expectClosed()
 			small.expect(want[:5] + "}").expectClosed()
 			old.expectClosed()
-			if err := <-ended; err != nil {
+			if err := stop(); err != nil {
 				t.Error(err)
 			}
 		}

@@ -30,9 +30,11 @@ import (
 //   - it takes descriptor 0 for its own signal: we make sure that no connection gets it;
 //   - its shutdown may be missed right after the start: we never stop in the first settleNanos.
 //
-// What we cannot help: on Linux it wakes ten times a second when idle; a peer that sends and does not read makes it spin
-// until its output drains; a failed write loses input that had arrived; and on Stop it closes its listeners' descriptors
-// twice, so do not stop one such engine while the rest of the process opens files.
+// What we cannot help: who sends as much as it can is read as often as everybody else, 64 KiB at a time, since we cannot
+// choose whose event comes first (what is left of a read takes turns, and posts do); on Linux it wakes ten times a second
+// when idle; a peer that sends and does not read makes it spin until its output drains; a failed write loses input that
+// had arrived; and on Stop it closes its listeners' descriptors twice, so do not stop one such engine while the rest of
+// the process opens files.
 type evioLoop struct {
 	hooks Hooks
 	lim   Limits
@@ -60,6 +62,7 @@ type evioLoop struct {
 	again     []*evConn // resumed: the tail is due
 	lingering []*evConn // closed by us, not yet by evio
 	linger    int64     // lingerTime
+	share     int64     // shareNanos
 	lent      []byte    // given to evio, which copies it after our return
 
 	stopCalls  atomic.Int32
@@ -77,7 +80,7 @@ const (
 )
 
 func openEvio(o Options) (Engine, error) {
-	e := &evioLoop{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, linger: int64(lingerTime)}
+	e := &evioLoop{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, linger: int64(lingerTime), share: shareNanos}
 	e.posts.max = o.Limits.PostsMax
 	return e, nil
 }

@@ -135,7 +135,7 @@ func (e *evioLoop) controlPass() evio.Action {
 	e.visitWaiting()
 	e.visitAgain()
 	e.endLingering()
-	e.stats.Posted += uint64(e.posts.run(e.lim.PassPosts))
+	e.runPosts()
 	e.checkStop()
 	e.endPass(nil)
 	if e.done {
@@ -286,14 +286,26 @@ func (e *evioLoop) visitWaiting() {
 	}
 }
 
-// visitAgain hands over the tails of resumed connections.
+// visitAgain hands over the tails of resumed connections, of so many as have room in the share of a pass. The others are
+// the first of the next one.
 func (e *evioLoop) visitAgain() {
-	list := e.again
-	e.again = nil
-	for _, c := range list {
+	done, due := 0, len(e.again) // who asks meanwhile is not among them
+	for from := e.clock(); done < due && (done == 0 || e.clock()-from < e.share); done++ {
+		c := e.again[done]
 		c.listed = false
 		if len(c.tail) > 0 {
 			c.input(nil)
+		}
+	}
+	e.again = slices.Delete(e.again, 0, done)
+}
+
+// runPosts runs what was posted, within the share of a pass.
+func (e *evioLoop) runPosts() {
+	from := e.clock()
+	for n := 0; n < e.lim.PassPosts && e.posts.run(1) > 0; n++ {
+		if e.stats.Posted++; e.clock()-from >= e.share {
+			return
 		}
 	}
 }

@@ -15,7 +15,6 @@ import "time"
 //
 // Functions are not inlined where copies would only make the program larger.
 const (
-	shareNanos = int64(100 * time.Microsecond) // of a kind of work in a pass
 	longNanos  = int64(50 * time.Microsecond)  // a turn that is long,
 	longBytes  = 4 << 10                       // if that much came: otherwise it was not the sender who took the time
 	restNanos  = int64(100 * time.Millisecond) // between two passes

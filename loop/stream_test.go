@@ -88,16 +88,26 @@ func (r *relaying) data(view []byte) (used int, err error) {
 	}
 }
 
+// joined connects the one who sends, and so many readers.
+func (r *relaying) joined(s *server, readers int) (source *net.TCPConn, conns []*net.TCPConn) {
+	s.t.Helper()
+	source = s.dial()
+	s.until("the source is accepted", func() bool { return r.from != nil })
+	for range readers {
+		conns = append(conns, s.dial())
+	}
+	s.until("the readers are accepted", func() bool { return len(r.to) == readers })
+	return source, conns
+}
+
 // relayTest sends frames through an engine to several readers and compares every byte.
 func relayTest(t *testing.T, kind string, lim loop.Limits, readers int, frames []byte, send func(loop.Conn, []byte) bool) loop.Stats {
 	t.Helper()
 	r := &relaying{send: send}
 	s := serve(t, kind, config{options: loop.Options{Limits: lim}}, r.accept)
-	source := s.dial()
-	s.until("the source is accepted", func() bool { return r.from != nil })
+	source, conns := r.joined(s, readers)
 	var all sync.WaitGroup
-	for i := range readers {
-		c := s.dial()
+	for i, c := range conns {
 		all.Go(func() {
 			got := make([]byte, len(frames))
 			if n, err := io.ReadFull(c, got); err != nil {
@@ -107,7 +117,6 @@ func relayTest(t *testing.T, kind string, lim loop.Limits, readers int, frames [
 			}
 		})
 	}
-	s.until("the readers are accepted", func() bool { return len(r.to) == readers })
 	for rest := frames; len(rest) > 0; { // in uneven pieces
 		n := min(len(rest), 1+len(rest)*7919%100_003)
 		mustWrite(t, source, rest[:n])
@@ -365,10 +374,7 @@ func TestRelayIsPrompt(t *testing.T) {
 	eachEngine(t, func(t *testing.T, kind string) {
 		r := &relaying{send: loop.Conn.SendView}
 		s := serve(t, kind, config{}, r.accept)
-		from := s.dial()
-		s.until("the source is accepted", func() bool { return r.from != nil })
-		to := []*net.TCPConn{s.dial(), s.dial(), s.dial()}
-		s.until("the readers are accepted", func() bool { return len(r.to) == len(to) })
+		from, to := r.joined(s, 3)
 		f := frame([]byte("ping"))
 		slow := 0
 		for range 500 {

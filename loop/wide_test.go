@@ -3,7 +3,6 @@ package loop_test
 import (
 	"bytes"
 	"io"
-	"net"
 	"sync"
 	"testing"
 	"time"
@@ -33,14 +32,7 @@ func TestSlowReaderAmongLateOnes(t *testing.T) {
 	eachEngine(t, func(t *testing.T, kind string) {
 		r := &relaying{send: loop.Conn.SendView}
 		s := serve(t, kind, config{options: loop.Options{Limits: piecemeal()}}, r.accept)
-		source := s.dial()
-		s.until("the source is accepted", func() bool { return r.from != nil })
-		const readers = 8
-		var conns []io.Reader
-		for range readers {
-			conns = append(conns, s.dial())
-		}
-		s.until("the readers are accepted", func() bool { return len(r.to) == readers })
+		source, conns := r.joined(s, 8)
 		want := randomFrames(8, 12<<20, 200_000)
 		got := func(c io.Reader) {
 			b := make([]byte, len(want))
@@ -66,13 +58,7 @@ func TestCloseAndStopWithLateOutput(t *testing.T) {
 		lim.FlushConns = 1
 		r := &relaying{}
 		s := serve(t, kind, config{options: loop.Options{Limits: lim}}, r.accept)
-		source := s.dial()
-		s.until("the source is accepted", func() bool { return r.from != nil })
-		var conns []*net.TCPConn
-		for range readers {
-			conns = append(conns, s.dial())
-		}
-		s.until("the readers are accepted", func() bool { return len(r.to) == readers })
+		source, conns := r.joined(s, readers)
 		e, frames := s.e, 0
 		s.on(func() {
 			r.send = func(c loop.Conn, frame []byte) bool {
@@ -114,13 +100,7 @@ func TestOthersAreServedWhileOutputIsLate(t *testing.T) {
 			echoing(echo)
 			return echo
 		})
-		source := s.dial()
-		s.until("the source is accepted", func() bool { return r.from != nil })
-		var conns []*net.TCPConn
-		for range readers {
-			conns = append(conns, s.dial())
-		}
-		s.until("the readers are accepted", func() bool { return len(r.to) == readers })
+		source, conns := r.joined(s, readers)
 		witness := s.dial()
 		s.until("the witness is accepted", func() bool { return echo != nil })
 		message := frame(make([]byte, 1000))

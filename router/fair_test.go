@@ -9,23 +9,21 @@ import (
 	"github.com/loopmq/loopmq/router"
 )
 
-// A read full of messages that each meet very many filters is not handled in one go: others would have to wait for
-// it. What is left comes in the next pass.
-func TestMessagesThatMeetManyFiltersComeInPieces(t *testing.T) {
-	const levels, messages = 10, 200
-	w := newWorld(t, router.Limits{})
-	c := w.join("c")
+// varied subscribes c to every filter of so many levels "a" and "+", with end behind them.
+func varied(c *fakeConn, levels int, end string) {
 	for n := range 1 << levels {
 		filter := strings.Builder{}
 		for i := range levels {
 			filter.WriteString([]string{"a", "+"}[n>>i&1] + "/")
 		}
-		c.send(fmt.Sprintf("82 %02x 0001 %04x '%s' 00", 5+2*levels, 2*levels, filter.String()))
+		c.feed(packet(0x82, "\x00\x01", str(filter.String()+end), "\x00"))
 		c.expect("90 03 0001 00")
 	}
-	p := w.join("p")
-	topic := strings.Repeat("a/", levels)
-	one := bytesOf(t, fmt.Sprintf("30 %02x %04x '%s'", 2+len(topic), len(topic), topic))
+}
+
+// inPieces feeds messages in one read, which must take more than a pass, and sees them handled.
+func inPieces(t *testing.T, p *fakeConn, one []byte, messages int) {
+	t.Helper()
 	p.feed(bytes.Repeat(one, messages))
 	if len(p.tail) == 0 || p.resumed != 1 {
 		t.Fatalf("%d bytes left, resumed %d times; want some to be left for the next pass", len(p.tail), p.resumed)
@@ -36,6 +34,19 @@ func TestMessagesThatMeetManyFiltersComeInPieces(t *testing.T) {
 		}
 		p.feed(nil)
 	}
+}
+
+// A read full of messages that each meet very many filters is not handled in one go: others would have to wait for
+// it. What is left comes in the next pass.
+func TestMessagesThatMeetManyFiltersComeInPieces(t *testing.T) {
+	const levels, messages = 10, 200
+	w := newWorld(t, router.Limits{})
+	c := w.join("c")
+	varied(c, levels, "")
+	p := w.join("p")
+	topic := strings.Repeat("a/", levels)
+	one := bytesOf(t, fmt.Sprintf("30 %02x %04x '%s'", 2+len(topic), len(topic), topic))
+	inPieces(t, p, one, messages)
 	if got := c.take(); !bytes.Equal(got, bytes.Repeat(one, messages)) {
 		t.Errorf("got %d bytes, want %d messages of %d bytes", len(got), messages, len(one))
 	}
@@ -46,24 +57,8 @@ func TestMessagesThatNearlyMeetManyFiltersComeInPieces(t *testing.T) {
 	const levels, messages = 12, 20
 	w := newWorld(t, router.Limits{})
 	c := w.join("c")
-	for n := range 1 << levels {
-		filter := strings.Builder{}
-		for i := range levels {
-			filter.WriteString([]string{"a", "+"}[n>>i&1] + "/")
-		}
-		c.send(fmt.Sprintf("82 %02x 0001 %04x '%sb' 00", 6+2*levels, 1+2*levels, filter.String()))
-		c.expect("90 03 0001 00")
-	}
+	varied(c, levels, "b")
 	p := w.join("p")
 	topic := strings.Repeat("a/", levels) + "c"
-	p.feed(bytes.Repeat(bytesOf(t, fmt.Sprintf("30 %02x %04x '%s'", 2+len(topic), len(topic), topic)), messages))
-	if len(p.tail) == 0 || p.resumed != 1 {
-		t.Fatalf("%d bytes left, resumed %d times; want some to be left for the next pass", len(p.tail), p.resumed)
-	}
-	for passes := 0; len(p.tail) > 0; passes++ {
-		if passes > messages {
-			t.Fatal("they never come to an end")
-		}
-		p.feed(nil)
-	}
+	inPieces(t, p, bytesOf(t, fmt.Sprintf("30 %02x %04x '%s'", 2+len(topic), len(topic), topic)), messages)
 }

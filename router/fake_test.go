@@ -2,13 +2,12 @@ package router_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -143,22 +142,9 @@ func (c *fakeConn) SendView(f []byte) bool                  { return c.put(0, f)
 func (c *fakeConn) SendControl(f []byte) bool               { return c.put(1<<10, f) }
 func (c *fakeConn) SendShared(head []byte, b *buf.Ref) bool { return c.put(0, head, b.Bytes()) }
 
-// bytesOf reads hex with spaces, and 'text' as its letters.
 func bytesOf(t *testing.T, s string) []byte {
 	t.Helper()
-	var out []byte
-	for i, part := range strings.Split(s, "'") {
-		if i%2 == 1 {
-			out = append(out, part...)
-			continue
-		}
-		b, err := hex.DecodeString(strings.ReplaceAll(part, " ", ""))
-		if err != nil {
-			t.Fatalf("bad hex %q: %v", part, err)
-		}
-		out = append(out, b...)
-	}
-	return out
+	return testkit.Bytes(s)
 }
 
 // send hands bytes to the router in one pass.

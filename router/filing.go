@@ -61,9 +61,8 @@ func (c *Client) file(k *codec.Packet, f filters) error {
 func (f *filing) step() (more bool, err error) {
 	c := f.c
 	if !f.checked {
-		c.r.toil += toilOfCheck
 		if more, err := f.check(c); more || err != nil {
-			return more && err == nil, err
+			return err == nil, err
 		}
 		f.checked = true
 		f.begin(c)

@@ -70,19 +70,41 @@ func TestLongSubscribeLeavesOthersTheirTurns(t *testing.T) {
 	}
 }
 
-// All filters are looked at before the first one is granted, however many.
-func TestLongSubscribeIsCheckedFirst(t *testing.T) {
-	w := newWorld(t, router.Limits{})
-	a, b := w.connect("a", false), w.connect("b", true)
-	a.take()
-	b.take()
-	a.send(hexOf(longPacket(0x82, []byte{0, 9}, filters(0, 5000, "\x01"), []byte("\x00\x03a#b\x01"))))
-	w.settle()
-	a.expectClosed()
-	b.send("32 07 0003 '123' 0001")
-	b.expect("40 02 0001")
-	a = w.connect("a", false)
-	a.expect("20 02 01 00")
+// All filters are looked at before the first one is granted or taken out, however many.
+func TestLongPacketsAreCheckedFirst(t *testing.T) {
+	for name, test := range map[string]struct {
+		first byte
+		tail  string // of each filter
+		last  string
+	}{
+		"wildcard":        {0x82, "\x01", "\x00\x03a#b\x01"},
+		"empty":           {0x82, "\x01", "\x00\x00\x01"},
+		"not UTF-8":       {0x82, "\x01", "\x00\x01\xff\x01"},
+		"cut":             {0x82, "\x01", "\x00\x04abc"},
+		"no options":      {0x82, "\x01", "\x00\x01a"},
+		"reserved bits":   {0x82, "\x01", "\x00\x01a\x81"},
+		"QoS 3":           {0x82, "\x01", "\x00\x01a\x03"},
+		"out, wildcard":   {0xa2, "", "\x00\x03a#b"},
+		"out, empty":      {0xa2, "", "\x00\x00"},
+		"out, not UTF-8":  {0xa2, "", "\x00\x01\xff"},
+		"out, cut":        {0xa2, "", "\x00\x04abc"},
+		"out, cut length": {0xa2, "", "\x00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, router.Limits{})
+			a, b := w.connect("a", false), w.connect("b", true)
+			b.take()
+			a.send("82 08 0001 0003 '456' 01")
+			a.take()
+			a.send(hexOf(longPacket(test.first, []byte{0, 9}, filters(0, 5000, test.tail), []byte(test.last))))
+			w.settle()
+			a.expectClosed()
+			b.send("32 07 0003 '123' 0001 32 07 0003 '456' 0002")
+			b.expect("40 02 0001 40 02 0002")
+			a = w.connect("a", false)
+			a.expect("20 02 01 00 32 07 0003 '456' 0001")
+		})
+	}
 }
 
 // A client that goes in the middle leaves nothing under way.

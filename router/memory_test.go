@@ -25,6 +25,15 @@ func grows(t *testing.T, w *world, least int, f func(i int)) (n int) {
 	return n
 }
 
+// wantNothing expects that nothing is counted when all are gone.
+func (w *world) wantNothing() {
+	w.t.Helper()
+	w.settle()
+	if n := w.r.MemoryUsed(); n != 0 {
+		w.t.Errorf("%d bytes when all are gone", n)
+	}
+}
+
 var million = router.Limits{MemoryBytesMax: 1_000_000} // table: the limit of these tests
 
 // What a filter takes is counted, its text and its levels, and at the limit no
@@ -53,10 +62,7 @@ func TestMemoryOfFilters(t *testing.T) {
 		}
 		a.reset()
 		b.reset()
-		w.settle()
-		if n := w.r.MemoryUsed(); n != 0 {
-			t.Errorf("%d bytes when all are gone", n)
-		}
+		w.wantNothing()
 	}
 }
 
@@ -99,10 +105,7 @@ func TestMemoryOfAliases(t *testing.T) {
 	}
 	p.reset()
 	s.reset()
-	w.settle()
-	if n := w.r.MemoryUsed(); n != 0 {
-		t.Errorf("%d bytes when all are gone", n)
-	}
+	w.wantNothing()
 }
 
 // A CONNECT that waits for a verdict is counted, whatever becomes of its client.
@@ -127,10 +130,7 @@ func TestMemoryOfConnectsThatWait(t *testing.T) {
 	for _, c := range all[1:] {
 		c.reset()
 	}
-	w.settle()
-	if n := w.r.MemoryUsed(); n != 0 {
-		t.Errorf("%d bytes when all are gone", n)
-	}
+	w.wantNothing()
 }
 
 // judge is an Authenticator that answers later.

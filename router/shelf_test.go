@@ -33,6 +33,30 @@ func (d *durable) fill(topic string, qos byte, first, last int) {
 	p.reset()
 }
 
+// burst publishes many messages to t in one pass: the state is checked once, which is slow.
+func (d *durable) burst(messages int) *fakeConn {
+	d.t.Helper()
+	p := d.connect("p", true)
+	d.pass(func() {
+		for i := range messages {
+			if _, err := p.handler.Data([]byte{0x32, 6, 0, 1, 't', 0, 1, byte(i)}); err != nil {
+				d.t.Fatal(err)
+			}
+		}
+	})
+	d.flush()
+	return p
+}
+
+// wantNothingLeft is what is left of queues that were emptied, when that is written down.
+func (d *durable) wantNothingLeft() {
+	d.t.Helper()
+	d.flush()
+	if s := d.r.Stats(); s.Queued+s.Inflight+s.QueuedOnDisk != 0 || s.QueuedBytes != 0 || s.QueuedDiskBytes != 0 {
+		d.t.Errorf("left: %+v", s)
+	}
+}
+
 // drain has a client take and acknowledge all that comes, and tells what that
 // was: QoS, PacketID and payload.
 func (d *durable) drain(c *fakeConn) string {
@@ -92,10 +116,7 @@ func TestWindow(t *testing.T) {
 		if got := d.drain(d.connect("s", false)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
-		d.flush()
-		if st := d.r.Stats(); st.Queued+st.Inflight+st.QueuedOnDisk != 0 || st.QueuedDiskBytes != 0 {
-			t.Errorf("left: %+v", st)
-		}
+		d.wantNothingLeft()
 	}
 }
 
@@ -285,15 +306,7 @@ func TestEstateInPieces(t *testing.T) {
 	const messages = 12_000
 	d := newDurable(t, router.Limits{QueuedWindowMax: 1, QueuedMessagesMax: messages})
 	d.away("s", "t")
-	p := d.connect("p", true)
-	d.pass(func() { // the state is checked once, which is slow
-		for i := range messages {
-			if _, err := p.handler.Data([]byte{0x32, 6, 0, 1, 't', 0, 1, byte(i)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-	d.flush()
+	d.burst(messages)
 	d.wantDisk(messages - 1)
 	d.connect("s", true)
 	if n := d.r.Stats().Queued; n < messages/2 || d.wake != d.now {

@@ -35,15 +35,7 @@ func TestLimitLoweredBelowWhatWaits(t *testing.T) {
 			default:
 				d.away("s", "t")
 			}
-			p := d.connect("p", true)
-			d.pass(func() { // the state is checked once, which is slow
-				for i := range messages {
-					if _, err := p.handler.Data([]byte{0x32, 6, 0, 1, 't', 0, 1, byte(i)}); err != nil {
-						t.Fatal(err)
-					}
-				}
-			})
-			d.flush()
+			p := d.burst(messages)
 			switch how {
 			case "restart":
 				d.cfg.Limits = low

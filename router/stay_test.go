@@ -50,10 +50,7 @@ func TestNoneKeepsItsPlaceBehindTheWindow(t *testing.T) {
 		if got, want := payloads(d.drain(d.connect("s", false))), "1 2 3 4 5 6 7 8 9 10 11 12 13"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		d.flush()
-		if s := d.r.Stats(); s.Queued+s.Inflight+s.QueuedOnDisk != 0 || s.QueuedBytes != 0 {
-			t.Errorf("left: %+v", s)
-		}
+		d.wantNothingLeft()
 	}
 }
 

@@ -61,18 +61,19 @@ type subscribing struct {
 }
 
 func (f *subscribing) decode(c *Client, k *codec.Packet) error {
-	if err := f.p.Decode(k, c.version); err != nil {
+	if err := f.p.DecodeHead(k, c.version); err != nil {
 		return err
 	}
 	f.unchecked = f.p
 	return nil
 }
 
-func (f *subscribing) check(*Client) (more bool, err error) {
-	filter, ok := f.unchecked.Next()
-	if !ok {
-		return false, nil
+func (f *subscribing) check(c *Client) (more bool, err error) {
+	filter, more, err := f.unchecked.Check()
+	if !more {
+		return false, err
 	}
+	c.r.toil += toilToCheck(filter.Name)
 	if err := checkFilter(&filter); err != nil {
 		return false, fmt.Errorf("SUBSCRIBE: %w", err)
 	}

@@ -19,11 +19,14 @@ const (
 	visitsLeft = 1 << 15
 
 	toilOfFilter  = 32 // to enter or take out a filter
-	toilOfCheck   = 1  // to look at one
+	bytesOfToil   = 64 // of a filter that is looked at, for one more
 	toilOfMessage = 2  // to let a message of a session go
 	stepsOfToil   = 4  // steps on the ways through the filters, for one more
 	setsOfToil    = 2  // filters that one message matches, for one more
 )
+
+// toilToCheck is what it takes to look at a filter.
+func toilToCheck(filter []byte) uint64 { return 1 + uint64(len(filter)/bytesOfToil) }
 
 // turns is what was done, since ever and at the beginning of the pass.
 type turns struct {

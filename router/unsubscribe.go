@@ -20,18 +20,19 @@ type unsubscribing struct {
 }
 
 func (f *unsubscribing) decode(c *Client, k *codec.Packet) error {
-	if err := f.p.Decode(k, c.version); err != nil {
+	if err := f.p.DecodeHead(k, c.version); err != nil {
 		return err
 	}
 	f.unchecked = f.p
 	return nil
 }
 
-func (f *unsubscribing) check(*Client) (more bool, err error) {
-	name, ok := f.unchecked.Next()
-	if !ok {
-		return false, nil
+func (f *unsubscribing) check(c *Client) (more bool, err error) {
+	name, more, err := f.unchecked.Check()
+	if !more {
+		return false, err
 	}
+	c.r.toil += toilToCheck(name)
 	if err := checkFilter(&codec.Filter{Name: name}); err != nil {
 		return false, fmt.Errorf("UNSUBSCRIBE: %w", err)
 	}

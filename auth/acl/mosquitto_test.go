@@ -1,12 +1,10 @@
 package acl_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +18,7 @@ import (
 	"github.com/loopmq/loopmq/auth/acl"
 	"github.com/loopmq/loopmq/client"
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/router/topic"
 )
 
@@ -224,7 +223,7 @@ func passwordFile(t *testing.T) string {
 		}
 	}
 	write(t, path, text.String())
-	if out, err := exec.Command(program(t, "mosquitto_passwd"), "-U", path).CombinedOutput(); err != nil {
+	if out, err := exec.Command(testkit.Program(t, "mosquitto_passwd"), "-U", path).CombinedOutput(); err != nil {
 		t.Fatalf("mosquitto_passwd: %v\n%s", err, out)
 	}
 	return path
@@ -237,62 +236,21 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// program finds a program of Mosquitto's.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	for _, path := range []string{name, "/usr/sbin/" + name} {
-		if found, err := exec.LookPath(path); err == nil {
-			return found
-		}
-	}
-	t.Fatalf("%s is missing; run make test-deps", name)
-	return ""
-}
-
 // mosquitto is a running one.
-type mosquitto struct{ port string }
+type mosquitto struct{ *testkit.Peer }
 
 // startMosquitto runs Mosquitto with an ACL file until the test ends. Without
 // passwords it takes any user at his word.
 func startMosquitto(t *testing.T, text, passwords string) *mosquitto {
 	t.Helper()
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &mosquitto{strconv.Itoa(probe.Addr().(*net.TCPAddr).Port)}
-	probe.Close()
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "acl"), text)
+	file := filepath.Join(t.TempDir(), "acl")
+	write(t, file, text)
 	// With max_queued_messages 0, for no limit, 2.0.11 ends a connection at the first PUBLISH it denies.
-	config := "listener " + m.port + " 127.0.0.1\nuser root\nallow_anonymous true\n" +
-		"max_queued_messages 100000\nset_tcp_nodelay true\nacl_file " + filepath.Join(dir, "acl") + "\n"
+	config := "allow_anonymous true\nmax_queued_messages 100000\nset_tcp_nodelay true\nacl_file " + file + "\n"
 	if passwords != "" {
 		config += "password_file " + passwords + "\n"
 	}
-	write(t, filepath.Join(dir, "conf"), config)
-	cmd := exec.Command(program(t, "mosquitto"), "-c", filepath.Join(dir, "conf"))
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	var all []string
-	s := bufio.NewScanner(log)
-	for s.Scan() {
-		if all = append(all, s.Text()); strings.Contains(s.Text(), "running") {
-			go func() {
-				for s.Scan() { // so that it never waits for us
-				}
-			}()
-			return m
-		}
-	}
-	t.Fatalf("mosquitto does not start:\n%s\n%s", strings.Join(all, "\n"), text)
-	return nil
+	return &mosquitto{testkit.Mosquitto(t, config)}
 }
 
 // peer is a client of Mosquitto's. Payloads are numbers; got counts what came.
@@ -308,7 +266,7 @@ func (m *mosquitto) connect(t *testing.T, who acl.Who) *peer {
 	t.Cleanup(cancel)
 	p := &peer{ctx: ctx}
 	o := client.Options{
-		URL: "mqtt://127.0.0.1:" + m.port, ClientID: who.ClientID, CleanStart: true, Version: codec.V5,
+		URL: "mqtt://" + m.Addr, ClientID: who.ClientID, CleanStart: true, Version: codec.V5,
 		OnMessage: func(m *client.Message) bool {
 			if i, err := strconv.Atoi(string(m.Payload)); err == nil {
 				p.got[i].Add(1)

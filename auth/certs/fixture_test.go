@@ -1,12 +1,9 @@
 package certs_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -16,25 +13,24 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/auth/certs"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 const patience = 20 * time.Second
 
 // maker issues certificates into a folder.
 type maker struct {
-	t    *testing.T
-	dir  string
-	next int64
+	t   *testing.T
+	dir string
 }
 
 // issued is a certificate with its key, in memory and in files.
 type issued struct {
 	certs.Pair
-	leaf *x509.Certificate
-	key  *ecdsa.PrivateKey
+	leaf *testkit.Cert
 }
 
-func newMaker(t *testing.T) *maker { return &maker{t, t.TempDir(), 1} }
+func newMaker(t *testing.T) *maker { return &maker{t, t.TempDir()} }
 
 func (m *maker) path(name string) string { return filepath.Join(m.dir, name) }
 
@@ -59,25 +55,15 @@ func (m *maker) write(name, kind string, b []byte) string {
 // issue makes a certificate signed by issuer, or by itself.
 func (m *maker) issue(issuer *issued, lifetime time.Duration, names ...string) *issued {
 	m.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	m.must(err)
-	m.next++
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(m.next), Subject: pkix.Name{CommonName: names[0], Organization: []string{"Example"}},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lifetime),
-		DNSNames: names, BasicConstraintsValid: true, IsCA: issuer == nil,
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	template := testkit.Host(names[0], names...)
+	template.NotAfter, template.IPAddresses = time.Now().Add(lifetime), nil
+	template.Subject.Organization = []string{"Example"}
+	template.KeyUsage |= x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	if issuer == nil {
+		template.IsCA = true
+		return &issued{leaf: testkit.Sign(template, nil)}
 	}
-	parent, signer := template, key
-	if issuer != nil {
-		parent, signer = issuer.leaf, issuer.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	m.must(err)
-	leaf, err := x509.ParseCertificate(der)
-	m.must(err)
-	return &issued{leaf: leaf, key: key}
+	return &issued{leaf: testkit.Sign(template, issuer.leaf)}
 }
 
 // save writes certificate and key.
@@ -90,9 +76,7 @@ func (m *maker) save(c *issued, name string) certs.Pair {
 
 func (m *maker) saveKey(c *issued, name string) {
 	m.t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(c.key)
-	m.must(err)
-	c.Key = m.write(name+".key", "PRIVATE KEY", der)
+	c.Key = m.write(name+".key", "PRIVATE KEY", c.leaf.KeyDER())
 }
 
 // crl writes a list of what ca has revoked; kind "" is DER.
@@ -103,7 +87,7 @@ func (m *maker) crl(name, kind string, ca *issued, next time.Time, revoked ...*i
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
 			x509.RevocationListEntry{SerialNumber: c.leaf.SerialNumber, RevocationTime: list.ThisUpdate})
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, list, ca.leaf, ca.key)
+	der, err := x509.CreateRevocationList(rand.Reader, list, ca.leaf.Certificate, ca.leaf.Secret)
 	m.must(err)
 	return m.write(name, kind, der)
 }
@@ -115,15 +99,11 @@ func (m *maker) open(o certs.Options) *certs.Store {
 	return s
 }
 
-func (c *issued) tls() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{c.leaf.Raw}, PrivateKey: c.key, Leaf: c.leaf}
-}
+func (c *issued) tls() tls.Certificate { return c.leaf.TLS() }
 
 // trusting is the configuration of a client that trusts ca.
 func trusting(ca *issued, name string) *tls.Config {
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.leaf)
-	return &tls.Config{RootCAs: pool, ServerName: name, MinVersion: tls.VersionTLS10}
+	return &tls.Config{RootCAs: ca.leaf.Pool(), ServerName: name, MinVersion: tls.VersionTLS10}
 }
 
 // shake lets a client and a server of s meet, and send a byte each way.

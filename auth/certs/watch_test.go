@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/auth/certs"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 func TestNewFilesAreSwappedIn(t *testing.T) {
@@ -37,7 +38,7 @@ func TestNewFilesAreSwappedIn(t *testing.T) {
 	// The certificate alone does not match the key: the old pair stays.
 	second := m.issue(ca, year, "second", "broker")
 	m.write("broker.crt", "CERTIFICATE", second.leaf.Raw)
-	if err := wait(t, failed); !strings.Contains(err.Error(), "broker.crt") || !strings.Contains(err.Error(), "does not match") {
+	if err := testkit.Receive(t, failed, "failed"); !strings.Contains(err.Error(), "broker.crt") || !strings.Contains(err.Error(), "does not match") {
 		t.Error(err)
 	}
 	serves(trusting(ca, "broker"), "first", false)
@@ -47,12 +48,12 @@ func TestNewFilesAreSwappedIn(t *testing.T) {
 
 	// With the key it does, and sessions go on.
 	m.saveKey(second, "broker")
-	wait(t, swapped)
+	testkit.Receive(t, swapped, "swapped")
 	serves(trusting(ca, "broker"), "second", false)
 	serves(config, "first", true) // what the client knows from its first visit
 
 	m.must(os.Remove(pair.Key))
-	if err := wait(t, failed); !strings.Contains(err.Error(), "broker.key") {
+	if err := testkit.Receive(t, failed, "failed"); !strings.Contains(err.Error(), "broker.key") {
 		t.Error(err)
 	}
 	serves(trusting(ca, "broker"), "second", false)
@@ -65,17 +66,6 @@ func TestNewFilesAreSwappedIn(t *testing.T) {
 	stop() // may be called again
 }
 
-func wait[T any](t *testing.T, ch <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		t.Fatal("waited in vain")
-		panic("unreachable")
-	}
-}
-
 func TestWarningsAndTicketKeysOncePerDay(t *testing.T) {
 	m := newMaker(t)
 	ca := m.issue(nil, year, "ca")
@@ -86,7 +76,7 @@ func TestWarningsAndTicketKeysOncePerDay(t *testing.T) {
 		Pairs: []certs.Pair{m.save(m.issue(ca, 5*24*time.Hour, "broker"), "broker")}, Every: time.Millisecond,
 		Warn: func(err error) { warned <- err }, Now: func() time.Time { return time.Unix(0, clock.Load()) },
 	})
-	if err := wait(t, warned); !strings.Contains(err.Error(), "in 4 days") {
+	if err := testkit.Receive(t, warned, "warned"); !strings.Contains(err.Error(), "in 4 days") {
 		t.Error(err)
 	}
 	config := trusting(ca, "broker")
@@ -95,7 +85,7 @@ func TestWarningsAndTicketKeysOncePerDay(t *testing.T) {
 	defer s.Watch()()
 	for i, want := range []string{"in 3 days", "in 2 days", "in 1 days"} {
 		clock.Add(int64(25 * time.Hour))
-		if err := wait(t, warned); !strings.Contains(err.Error(), want) {
+		if err := testkit.Receive(t, warned, "warned"); !strings.Contains(err.Error(), want) {
 			t.Error(i, err)
 		}
 		if len(warned) > 0 {
@@ -135,7 +125,7 @@ func TestListsAndAuthoritiesThatEnd(t *testing.T) {
 	} {
 		clock.Add(int64(row.later))
 		for _, want := range row.want {
-			if err := wait(t, warned); !strings.Contains(err.Error(), want) {
+			if err := testkit.Receive(t, warned, "warned"); !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %s", err, want)
 			}
 		}

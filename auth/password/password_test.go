@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/auth/password"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // vectors are hashes that other programs made. The first two are of Argon2's
@@ -134,10 +135,7 @@ func TestHash(t *testing.T) {
 
 // TestMosquittoPasswd reads what mosquitto_passwd writes.
 func TestMosquittoPasswd(t *testing.T) {
-	tool, err := exec.LookPath("mosquitto_passwd")
-	if err != nil {
-		t.Fatal("mosquitto_passwd is missing; run make test-deps")
-	}
+	tool := testkit.Program(t, "mosquitto_passwd")
 	path := filepath.Join(t.TempDir(), "users")
 	for i, args := range [][]string{
 		{"-c", "-b", path, "alice", "wonder land"},

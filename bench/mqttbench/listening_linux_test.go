@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/bench/mqttbench"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // TestFindProcess: the broker is in this process, by TCP and unix socket.
@@ -25,15 +26,10 @@ func TestFindProcess(t *testing.T) {
 			t.Errorf("%s: process %d, %v; this is %d", url, pid, err, os.Getpid())
 		}
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
 	for url, want := range map[string]string{
-		"mqtt://" + free.Addr().String(): "no process",
-		"mqtt://192.0.2.1:1883":          "not on this machine",
-		"unix:///nowhere":                "no process",
+		"mqtt://" + testkit.FreeAddr(t): "no process",
+		"mqtt://192.0.2.1:1883":         "not on this machine",
+		"unix:///nowhere":               "no process",
 	} {
 		if pid, err := mqttbench.FindProcess(url); pid != 0 || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: process %d, %v", url, pid, err)

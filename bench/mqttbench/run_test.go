@@ -16,6 +16,7 @@ import (
 	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/client"
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 const patience = 20 * time.Second
@@ -27,16 +28,7 @@ func startBroker(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("broker: %v", err)
-		}
-	})
-	<-b.Ready()
+	testkit.Serve(t, b)
 	return "tcp://" + b.Addrs()[0].String()
 }
 
@@ -174,13 +166,7 @@ func TestInterval(t *testing.T) {
 
 // TestNobodyThere: who cannot connect fails at once, with all its messages.
 func TestNobodyThere(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	c := config(addr)
+	c := config(testkit.FreeAddr(t))
 	if err := c.Check(); err != nil {
 		t.Fatal(err)
 	}

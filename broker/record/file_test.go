@@ -12,6 +12,7 @@ import (
 
 	"github.com/loopmq/loopmq/broker/record"
 	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -39,12 +40,12 @@ func TestEventsOverChunks(t *testing.T) {
 				now += rng.Int64N(3e7)
 				r.BeginPass(now)
 				rec.BeginPass(now)
-				data := bytesOf(t, "c000")
+				data := testkit.Bytes("c000")
 				switch {
 				case i == 0:
-					data = bytesOf(t, connectA)
+					data = testkit.Bytes(connectA)
 				case i == 1:
-					data = bytesOf(t, "82 06 0001 0001 't' 00")
+					data = testkit.Bytes("82 06 0001 0001 't' 00")
 				case rng.IntN(50) == 0:
 					data = publish(rng.IntN(2 << 20))
 				case rng.IntN(3) > 0:

@@ -13,6 +13,7 @@ import (
 	"github.com/loopmq/loopmq/broker/record"
 	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -125,7 +126,7 @@ func (c *conn) Close(why error)                         { c.closing = why }
 // send hands over hex and 'text' in a pass of its own.
 func (c *conn) send(s string) {
 	c.w.t.Helper()
-	c.w.pass(func() { _, _ = c.w.tap[c].Data(bytesOf(c.w.t, s)) })
+	c.w.pass(func() { _, _ = c.w.tap[c].Data(testkit.Bytes(s)) })
 }
 
 func (c *conn) drain() {
@@ -134,22 +135,6 @@ func (c *conn) drain() {
 }
 
 func (c *conn) close(why error) { c.w.pass(func() { c.w.tap[c].Closed(why) }) }
-
-func bytesOf(t *testing.T, s string) (out []byte) {
-	t.Helper()
-	for i, part := range strings.Split(s, "'") {
-		if i%2 == 1 {
-			out = append(out, part...)
-			continue
-		}
-		b, err := hex.DecodeString(strings.ReplaceAll(part, " ", ""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, b...)
-	}
-	return out
-}
 
 const (
 	connectA  = "10 0d 0004 'MQTT' 04 02 003c 0001 'a'"
@@ -326,7 +311,7 @@ func TestSumsWhereMuchIsReceived(t *testing.T) {
 	w := newWorld(t, record.Options{}, router.Config{})
 	a := w.dial(nil)
 	a.send(connectA)
-	if _, err := w.r.Attach(&conn{w: w, n: 9}, router.Peer{}).Data(bytesOf(t, connectB5)); err != nil { // is not recorded
+	if _, err := w.r.Attach(&conn{w: w, n: 9}, router.Peer{}).Data(testkit.Bytes(connectB5)); err != nil { // is not recorded
 		t.Fatal(err)
 	}
 	w.pass(func() { _, _ = w.tap[a].Data(bytes.Repeat(publish(1000), 300)) })

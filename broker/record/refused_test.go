@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/broker/record"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -29,7 +30,7 @@ func TestReplayOfRefusals(t *testing.T) {
 				if rng.IntN(2) == 0 {
 					filter = "000a '$share/g/t'"
 				}
-				subscribe = fmt.Sprintf("82 %02x 0001 00 %s %02x", 6+len(bytesOf(t, filter))-2, filter, rng.IntN(3))
+				subscribe = fmt.Sprintf("82 %02x 0001 00 %s %02x", 6+len(testkit.Bytes(filter))-2, filter, rng.IntN(3))
 			}
 			c.send(packet)
 			c.send(subscribe)
@@ -87,9 +88,9 @@ func publishAs(t *testing.T, five bool, rng *rand.Rand) []byte {
 	case n == 0:
 		b = publish(5000)
 	case n < 7 && five:
-		return bytesOf(t, "32 09 0001 't' 0001 00 'abc'")
+		return testkit.Bytes("32 09 0001 't' 0001 00 'abc'")
 	case n < 7:
-		return bytesOf(t, "32 08 0001 't' 0001 'abc'")
+		return testkit.Bytes("32 08 0001 't' 0001 'abc'")
 	}
 	if !five {
 		return b

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"context"
 	"strings"
 	"testing"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // TestBenchTLS: a broker that asks for certificates, with each of the tool's
@@ -22,16 +22,7 @@ func TestBenchTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("broker: %v", err)
-		}
-	})
-	<-b.Ready()
+	testkit.Serve(t, b)
 	secure, web := b.URLs()[0], b.URLs()[1]
 	own := " -client-cert " + certs.client + " -client-key " + certs.clientKey
 	for _, row := range []struct {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // patience is how long anything may take.
@@ -39,16 +40,7 @@ func startBrokerAt(t *testing.T, more ...string) (port string, urls []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("broker: %v", err)
-		}
-	})
-	<-b.Ready()
+	testkit.Serve(t, b)
 	if _, port, err = net.SplitHostPort(b.Addrs()[0].String()); err != nil {
 		t.Fatal(err)
 	}
@@ -59,45 +51,7 @@ func startBrokerAt(t *testing.T, more ...string) (port string, urls []string) {
 // in its configuration, and returns its port.
 func startMosquitto(t *testing.T, config string) string {
 	t.Helper()
-	program(t, "mosquitto")
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(probe.Addr().String())
-	probe.Close()
-	path := filepath.Join(t.TempDir(), "mosquitto.conf")
-	if err := os.WriteFile(path, []byte("listener "+port+" 127.0.0.1\n"+config+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program(t, "mosquitto"), "-c", path)
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	s := bufio.NewScanner(log)
-	waitLine(t, s, "running")
-	go func() {
-		for s.Scan() { // so that it never waits for us
-		}
-	}()
-	return port
-}
-
-// program finds a program of Mosquitto's.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	for _, path := range []string{name, "/usr/sbin/" + name} {
-		if found, err := exec.LookPath(path); err == nil {
-			return found
-		}
-	}
-	t.Fatalf("%s is missing; run make test-deps", name)
-	return ""
+	return testkit.Mosquitto(t, config).Port
 }
 
 // result is what a run left.
@@ -124,7 +78,7 @@ func run(t *testing.T, stdin string, argv ...string) result {
 // both runs Mosquitto's client and ours with the same arguments.
 func both(t *testing.T, verb, stdin string, args ...string) (theirs, ours result) {
 	t.Helper()
-	theirs = run(t, stdin, append([]string{program(t, "mosquitto_"+verb)}, args...)...)
+	theirs = run(t, stdin, append([]string{testkit.Program(t, "mosquitto_"+verb)}, args...)...)
 	ours = run(t, stdin, append([]string{loopmq, verb}, args...)...)
 	return theirs, ours
 }
@@ -160,7 +114,7 @@ func TestPubLikeMosquitto(t *testing.T) {
 				args = append(args, "-h", "127.0.0.1", "-p", port)
 			}
 			var got [2]string
-			for i, argv := range [][]string{append([]string{program(t, "mosquitto_pub")}, args...), append([]string{loopmq, "pub"}, args...)} {
+			for i, argv := range [][]string{append([]string{testkit.Program(t, "mosquitto_pub")}, args...), append([]string{loopmq, "pub"}, args...)} {
 				lines := subscribe(t, port, "t/#", row.count)
 				if r := run(t, row.stdin, argv...); r.status != 0 || r.out != "" {
 					t.Fatalf("%s: status %d, %q %q", argv[0], r.status, r.out, r.err)
@@ -178,7 +132,7 @@ func TestPubLikeMosquitto(t *testing.T) {
 // subscribed.
 func subscribe(t *testing.T, port, filter string, n int) <-chan string {
 	t.Helper()
-	cmd := exec.Command("stdbuf", "-oL", program(t, "mosquitto_sub"), "-d", "-h", "127.0.0.1", "-p", port, "-V", "mqttv5", "-t", filter, "-q", "2",
+	cmd := exec.Command("stdbuf", "-oL", testkit.Program(t, "mosquitto_sub"), "-d", "-h", "127.0.0.1", "-p", port, "-V", "mqttv5", "-t", filter, "-q", "2",
 		"-C", fmt.Sprint(n), "-F", "=%t|%p|%q|%r|%C|%E|%F|%P")
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
@@ -340,12 +294,7 @@ func TestClientMistakes(t *testing.T) {
 			t.Errorf("%s: status %d, %q; want 2 and %q", args, r.status, r.err, want)
 		}
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(free.Addr().String())
-	free.Close()
+	_, port, _ := net.SplitHostPort(testkit.FreeAddr(t))
 	for _, args := range []string{"pub -t t -m x", "sub -t t", "rr -t t -e e -m x"} {
 		r := run(t, "", append(append([]string{loopmq}, strings.Fields(args)...), "-h", "127.0.0.1", "-p", port)...)
 		if r.status != 1 || !strings.Contains(r.err, "127.0.0.1:"+port) || strings.Count(r.err, "\n") != 1 {

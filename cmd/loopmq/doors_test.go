@@ -2,28 +2,22 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // certificates are what a test's doors and clients need, as files and not.
@@ -35,60 +29,14 @@ type certificates struct {
 
 func makeCertificates(t *testing.T) *certificates {
 	t.Helper()
-	dir := t.TempDir()
-	serial := int64(0)
-	make := func(name string, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey, string, string) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		serial++
-		c := &x509.Certificate{
-			SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(10*24*time.Hour + time.Hour),
-			IsCA: parent == nil, BasicConstraintsValid: true,
-			DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		}
-		if parent == nil {
-			parent, signer, c.KeyUsage = c, key, x509.KeyUsageCertSign
-		}
-		der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		made, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		der8, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files := []string{filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")}
-		for i, block := range []*pem.Block{{Type: "CERTIFICATE", Bytes: der}, {Type: "PRIVATE KEY", Bytes: der8}} {
-			if err := os.WriteFile(files[i], pem.EncodeToMemory(block), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return made, key, files[0], files[1]
-	}
-	c := &certificates{pool: x509.NewCertPool(), dir: t.TempDir()}
-	ca, caKey, caFile, _ := make("TestCA", nil, nil)
-	c.ca = caFile
-	c.pool.AddCert(ca)
-	_, _, c.server, c.serverKey = make("server", ca, caKey)
-	_, _, c.client, c.clientKey = make("client", ca, caKey)
-	var err error
-	if c.pair, err = tls.LoadX509KeyPair(c.server, c.serverKey); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(caFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(c.dir, "hashed.0"), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	ca := testkit.Authority("TestCA")
+	server := testkit.Sign(testkit.Host("server", "localhost"), ca)
+	c := &certificates{pair: server.TLS(), pool: ca.Pool(), dir: t.TempDir()}
+	files := t.TempDir()
+	c.ca, _ = ca.Save(files, "TestCA")
+	c.server, c.serverKey = server.Save(files, "server")
+	c.client, c.clientKey = testkit.Sign(testkit.Host("client", "localhost"), ca).Save(files, "client")
+	testkit.WritePEM(filepath.Join(c.dir, "hashed.0"), "CERTIFICATE", ca.Raw)
 	return c
 }
 
@@ -201,11 +149,11 @@ func doors(t *testing.T, port string, certs *certificates, login string) []door 
 func TestDoors(t *testing.T) {
 	certs := makeCertificates(t)
 	passwords := filepath.Join(t.TempDir(), "passwords")
-	if r := run(t, "", program(t, "mosquitto_passwd"), "-c", "-b", passwords, "me@home", "p:/w"); r.status != 0 {
+	if r := run(t, "", testkit.Program(t, "mosquitto_passwd"), "-c", "-b", passwords, "me@home", "p:/w"); r.status != 0 {
 		t.Fatal(r.err)
 	}
 	ours, urls := startBrokerAt(t, "ws://127.0.0.1:0/mqtt", "unix://"+filepath.Join(t.TempDir(), "own.sock"))
-	theirs := startMosquitto(t, "user root\nallow_anonymous false\npassword_file "+passwords)
+	theirs := startMosquitto(t, "allow_anonymous false\npassword_file "+passwords)
 	answer := func(port string, login ...string) { // who answers rr
 		cmd, out, errs := startSub(t, append([]string{"-V", "5", "-t", "ask/#", "-d", "-F", "%R", "-h", "127.0.0.1", "-p", port}, login...)...)
 		_ = cmd
@@ -324,7 +272,7 @@ func TestHostAndPort(t *testing.T) {
 // clients.
 func TestMosquittoTLS(t *testing.T) {
 	certs := makeCertificates(t)
-	listener := "user root\ncafile " + certs.ca + "\ncertfile " + certs.server + "\nkeyfile " + certs.serverKey + "\nallow_anonymous true\n"
+	listener := "cafile " + certs.ca + "\ncertfile " + certs.server + "\nkeyfile " + certs.serverKey + "\nallow_anonymous true\n"
 	open := startMosquitto(t, listener)
 	mutual := startMosquitto(t, listener+"require_certificate true\nuse_identity_as_username true\n")
 	ca, cert := "--cafile "+certs.ca, " --cert "+certs.client+" --key "+certs.clientKey

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // TestPasswdForMosquitto makes a file that Debian's Mosquitto lets users in by.
@@ -20,7 +22,7 @@ func TestPasswdForMosquitto(t *testing.T) {
 			t.Fatalf("%d: %+v", i, r)
 		}
 	}
-	port := startMosquitto(t, "user root\nallow_anonymous false\npassword_file "+path)
+	port := startMosquitto(t, "allow_anonymous false\npassword_file "+path)
 	for _, row := range []struct {
 		user, secret string
 		status       int
@@ -30,7 +32,7 @@ func TestPasswdForMosquitto(t *testing.T) {
 		{"amy", "s3cret too", 5},
 		{"gone", "x", 5},
 	} {
-		r := run(t, "", program(t, "mosquitto_pub"), "-p", port, "-u", row.user, "-P", row.secret, "-t", "t", "-m", "m", "-q", "1")
+		r := run(t, "", testkit.Program(t, "mosquitto_pub"), "-p", port, "-u", row.user, "-P", row.secret, "-t", "t", "-m", "m", "-q", "1")
 		if r.status != row.status {
 			t.Errorf("%s %q: %+v, want %d", row.user, row.secret, r, row.status)
 		}

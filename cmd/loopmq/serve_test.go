@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // startServe runs `loopmq serve` and returns its log, line by line.
@@ -233,12 +235,7 @@ func waitInFile(t *testing.T, path, want string) string {
 func TestServeFromAMosquittoConf(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "mosquitto.conf")
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(free.Addr().String())
-	free.Close()
+	_, port, _ := net.SplitHostPort(testkit.FreeAddr(t))
 	if err := os.WriteFile(path, []byte("listener "+port+" 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 5\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // TestTorture kills a broker with SIGKILL under load, again and again. Nothing
@@ -34,7 +35,7 @@ func TestTorture(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
-	addr := lowAddr(t, rng)
+	addr := testkit.FreeAddr(t)
 	args := []string{
 		"--listen", "mqtt://" + addr, "--state-dir", filepath.Join(t.TempDir(), "state"), "--log-level", "warn",
 		"--queued-messages-max", "1000000", "--queued-bytes-max", "1000000000", "--queued-window-max", "30",
@@ -404,21 +405,6 @@ func number(payload []byte) int {
 		return -1
 	}
 	return n
-}
-
-// lowAddr is an address that nobody listens on now, with a port that the system
-// gives to nobody by itself. A client that dials a port of the others while
-// nobody listens may be given that very port, and is then connected to itself.
-func lowAddr(t *testing.T, rng *rand.Rand) string {
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rng.IntN(20_000)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 func waitListening(t *testing.T, addr string) {

@@ -2,7 +2,6 @@ package mosquitto
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -14,18 +13,14 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/config"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // TestSameAsMosquitto starts the real mosquitto with files, and holds what it
 // opens and whom it lets in against what we read out of them. PORT is a free
 // port, DIR a directory with an empty file of passwords, pw.
 func TestSameAsMosquitto(t *testing.T) {
-	program, err := exec.LookPath("mosquitto")
-	if err != nil {
-		if program, err = exec.LookPath("/usr/sbin/mosquitto"); err != nil {
-			t.Fatal("the peer of this test is missing; run: make test-deps: ", err)
-		}
-	}
+	program := testkit.Program(t, "mosquitto")
 	for _, text := range []string{
 		"listener PORT",
 		"listener PORT 127.0.0.1\nallow_anonymous true",
@@ -49,7 +44,8 @@ func TestSameAsMosquitto(t *testing.T) {
 	} {
 		t.Run(text, func(t *testing.T) {
 			dir := t.TempDir()
-			port := freePort(t)
+			addr := testkit.FreeAddr(t)
+			_, port, _ := net.SplitHostPort(addr)
 			put := func(name, text string) string {
 				path := filepath.Join(dir, name)
 				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -68,7 +64,7 @@ func TestSameAsMosquitto(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			code, starts := connect(t, program, conf, "127.0.0.1:"+port)
+			code, starts := connect(t, program, conf, addr)
 			if refused := r.Refused(); (len(refused) == 0) != starts {
 				t.Fatalf("mosquitto starts: %t; refused: %v", starts, refused)
 			}
@@ -87,17 +83,6 @@ func TestSameAsMosquitto(t *testing.T) {
 			}
 		})
 	}
-}
-
-// freePort is one that nobody has, after this.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 }
 
 // connect starts mosquitto and connects without a user: the return code of

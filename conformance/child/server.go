@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -73,24 +71,6 @@ func (s *Server) Restart(by syscall.Signal) (*Server, error) {
 		return nil, fmt.Errorf("the broker ended badly by %v: %w", by, err)
 	}
 	return Start(s.o)
-}
-
-// FreeAddrs are addresses of loopback that nobody listens at. Their ports are below those that systems choose for
-// connections: who tries to connect while the broker is away must not be given its port.
-func FreeAddrs(n int) (addrs []string, err error) {
-	const first, ports = 20_000, 12_000
-	for range 1000 {
-		l, failed := net.Listen("tcp", fmt.Sprint("127.0.0.1:", first+rand.IntN(ports)))
-		if failed != nil {
-			err = failed
-			continue
-		}
-		defer l.Close()
-		if addrs = append(addrs, l.Addr().String()); len(addrs) == n {
-			return addrs, nil
-		}
-	}
-	return nil, err
 }
 
 // Stop ends the broker and returns how it ended.

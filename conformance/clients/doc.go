@@ -8,8 +8,8 @@
 //
 // Imports: broker and Eclipse Paho, in the tests.
 //
-// Start with: each (a broker per engine), running (a child process whose lines
-// are expected one after the other).
+// Start with: each (a broker per engine), testkit.Run (a child process whose
+// lines are expected one after the other).
 //
 // Caveats: nothing sleeps. A mosquitto_sub prints nothing when it is
 // subscribed, so each is given a retained message that it must print first.

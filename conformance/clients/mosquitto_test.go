@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 const v31, v311, v5 = "mqttv31", "mqttv311", "mqttv5"
@@ -29,10 +31,10 @@ func TestMosquittoVersions(t *testing.T) {
 	eachVersion(t, func(t *testing.T, addr, from string) {
 		ready, topic, will := from+"/ready", from+"/t", from+"/will"
 		pub(t, addr, from, "-r", "-q", "1", "-t", ready, "-m", "ready")
-		var subs []*running
+		var subs []*testkit.Process
 		for _, to := range []string{v31, v311, v5} {
 			s := sub(t, addr, to, "-q", "2", "-t", topic, "-t", will, "-t", ready, "-F", "%t %q %r %l %p", "-C", "5")
-			s.prints(ready + " 1 1 5 ready")
+			s.Prints(ready + " 1 1 5 ready")
 			subs = append(subs, s)
 		}
 		for _, qos := range []string{"0", "1", "2"} {
@@ -40,12 +42,12 @@ func TestMosquittoVersions(t *testing.T) {
 		}
 		dying := sub(t, addr, from, "-t", ready, "--will-topic", will, "--will-payload", "gone",
 			"--will-qos", "2", "--will-retain")
-		dying.prints("ready")
-		dying.kill()
+		dying.Prints("ready")
+		dying.Kill()
 		for _, s := range subs {
-			s.printsAndEnds(topic+" 0 0 2 m0", topic+" 1 0 2 m1", topic+" 2 0 2 m2", will+" 2 0 4 gone")
+			s.PrintsAndEnds(topic+" 0 0 2 m0", topic+" 1 0 2 m1", topic+" 2 0 2 m2", will+" 2 0 4 gone")
 		}
-		sub(t, addr, from, "-t", will, "-F", "%r %p", "-C", "1").printsAndEnds("1 gone")
+		sub(t, addr, from, "-t", will, "-F", "%r %p", "-C", "1").PrintsAndEnds("1 gone")
 	})
 }
 
@@ -56,11 +58,11 @@ func TestMosquittoRetained(t *testing.T) {
 		pub(t, addr, version, "-r", "-q", "1", "-t", one, "-m", "second")
 		pub(t, addr, version, "-q", "1", "-t", one, "-m", "not retained")
 		for _, to := range []string{v31, v311, v5} {
-			sub(t, addr, to, "-q", "1", "-t", version+"/#", "-F", "%t %r %p", "-C", "1").printsAndEnds(one + " 1 second")
+			sub(t, addr, to, "-q", "1", "-t", version+"/#", "-F", "%t %r %p", "-C", "1").PrintsAndEnds(one + " 1 second")
 		}
 		pub(t, addr, version, "-r", "-n", "-q", "1", "-t", one) // without a payload it is removed
 		pub(t, addr, version, "-r", "-q", "1", "-t", two, "-m", "the only one")
-		sub(t, addr, version, "-v", "-t", version+"/#", "-C", "1").printsAndEnds(two + " the only one")
+		sub(t, addr, version, "-v", "-t", version+"/#", "-C", "1").PrintsAndEnds(two + " the only one")
 	})
 }
 
@@ -70,7 +72,7 @@ func TestMosquittoPersistentSession(t *testing.T) {
 		if version == v5 {
 			args = append(args, "-x", "100")
 		}
-		sub(t, addr, version, append(args, "-E")...).printsAndEnds() // subscribes and disconnects
+		sub(t, addr, version, append(args, "-E")...).PrintsAndEnds() // subscribes and disconnects
 		for _, from := range []string{v31, v311, v5} {
 			pub(t, addr, from, "-q", "1", "-t", version+"/1", "-m", from+" kept")
 			pub(t, addr, from, "-q", "2", "-t", version+"/2", "-m", from+" kept too")
@@ -80,13 +82,13 @@ func TestMosquittoPersistentSession(t *testing.T) {
 		for _, from := range []string{v31, v311, v5} {
 			want = append(want, "1 "+from+" kept", "2 "+from+" kept too")
 		}
-		for line, more := again.next(); more; line, more = again.next() {
+		for line, more := again.Next(); more; line, more = again.Next() {
 			got = append(got, line)
 		}
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
-			t.Errorf("%s: want %q in any order, got %q", again.name, want, got)
+			t.Errorf("%s: want %q in any order, got %q", again.Name, want, got)
 		}
 	})
 }
@@ -96,10 +98,10 @@ func TestMosquittoPersistentSession(t *testing.T) {
 func TestMosquittoSessionExpires(t *testing.T) {
 	each(t, func(t *testing.T, addr string) {
 		args := []string{"-c", "-i", "id", "-q", "1", "-x", "0", "-t", "t"}
-		sub(t, addr, v5, append(args, "-E")...).printsAndEnds()
+		sub(t, addr, v5, append(args, "-E")...).PrintsAndEnds()
 		pub(t, addr, v5, "-q", "1", "-t", "t", "-m", "lost")
 		pub(t, addr, v5, "-q", "1", "-r", "-t", "t", "-m", "retained")
-		sub(t, addr, v5, append(args, "-C", "1")...).printsAndEnds("retained")
+		sub(t, addr, v5, append(args, "-C", "1")...).PrintsAndEnds("retained")
 	})
 }
 
@@ -111,18 +113,18 @@ func TestMosquittoProperties(t *testing.T) {
 		five := sub(t, addr, v5, "-q", "1", "-t", "ready", "-t", "t", "-F", "%C|%R|%D|%F|%P|%p", "-C", "2",
 			"-D", "subscribe", "subscription-identifier", "7")
 		old := sub(t, addr, v311, "-q", "1", "-t", "ready", "-t", "t", "-F", "%C|%R|%D|%p", "-C", "2")
-		five.prints("|||||ready")
-		old.prints("|||ready")
+		five.Prints("|||||ready")
+		old.Prints("|||ready")
 		id := sub(t, addr, v5, "-t", "ready", "-t", "t", "-F", "%S %p", "-C", "2",
 			"-D", "subscribe", "subscription-identifier", "268435455")
-		id.prints("268435455 ready")
+		id.Prints("268435455 ready")
 		pub(t, addr, v5, "-q", "1", "-t", "t", "-m", "m", "-D", "publish", "user-property", "a", "b",
 			"-D", "publish", "user-property", "a", "c", "-D", "publish", "content-type", "text/plain",
 			"-D", "publish", "response-topic", "answers/1", "-D", "publish", "correlation-data", "corr",
 			"-D", "publish", "payload-format-indicator", "1")
-		five.printsAndEnds("text/plain|answers/1|corr|1|a:b a:c|m")
-		old.printsAndEnds("|||m")
-		id.printsAndEnds("268435455 m")
+		five.PrintsAndEnds("text/plain|answers/1|corr|1|a:b a:c|m")
+		old.PrintsAndEnds("|||m")
+		id.PrintsAndEnds("268435455 m")
 	})
 }
 
@@ -131,14 +133,14 @@ func TestMosquittoWillProperties(t *testing.T) {
 	each(t, func(t *testing.T, addr string) {
 		pub(t, addr, v5, "-r", "-q", "1", "-t", "ready", "-m", "ready")
 		watch := sub(t, addr, v5, "-t", "ready", "-t", "will", "-F", "%C|%R|%D|%F|%P|%p", "-C", "2")
-		watch.prints("|||||ready")
+		watch.Prints("|||||ready")
 		dying := sub(t, addr, v5, "-t", "ready", "--will-topic", "will", "--will-payload", "gone",
 			"-D", "will", "content-type", "text/plain", "-D", "will", "response-topic", "answers",
 			"-D", "will", "correlation-data", "c1", "-D", "will", "payload-format-indicator", "1",
 			"-D", "will", "user-property", "a", "b")
-		dying.prints("ready")
-		dying.kill()
-		watch.printsAndEnds("text/plain|answers|c1|1|a:b|gone")
+		dying.Prints("ready")
+		dying.Kill()
+		watch.PrintsAndEnds("text/plain|answers|c1|1|a:b|gone")
 	})
 }
 
@@ -149,10 +151,10 @@ func TestMosquittoJSON(t *testing.T) {
 			"-D", "publish", "response-topic", "answers", "-D", "publish", "correlation-data", "c1",
 			"-D", "publish", "user-property", "a", "b", "-D", "publish", "message-expiry-interval", "3600")
 		s := sub(t, addr, v5, "-q", "1", "-t", "t", "-F", "%j", "-C", "1")
-		line, _ := s.next()
+		line, _ := s.Next()
 		var got map[string]any
 		if err := json.Unmarshal([]byte(line), &got); err != nil {
-			t.Fatalf("%s: want JSON, got %q: %v; errors: %q", s.name, line, err, s.stderr.String())
+			t.Fatalf("%s: want JSON, got %q: %v; errors: %q", s.Name, line, err, s.Errors())
 		}
 		properties, _ := got["properties"].(map[string]any)
 		left, _ := properties["message-expiry-interval"].(float64)
@@ -169,7 +171,7 @@ func TestMosquittoJSON(t *testing.T) {
 			},
 		}
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s:\nwant %v\n got %v", s.name, want, got)
+			t.Errorf("%s:\nwant %v\n got %v", s.Name, want, got)
 		}
 	})
 }
@@ -181,7 +183,7 @@ func TestMosquittoRequestResponse(t *testing.T) {
 		question, answers := version+"/question", version+"/answers"
 		pub(t, addr, version, "-r", "-q", "1", "-t", version+"/ready", "-m", "ready")
 		responder := sub(t, addr, version, "-t", version+"/ready", "-t", question, "-F", "%R|%D|%p", "-C", "2")
-		responder.prints("||ready")
+		responder.Prints("||ready")
 		args := []string{"-q", "1", "-t", question, "-e", answers, "-m", "how are you?"}
 		want, answer := "||how are you?", []string{"-q", "1", "-t", answers, "-m", "well"}
 		if version == v5 {
@@ -190,9 +192,9 @@ func TestMosquittoRequestResponse(t *testing.T) {
 			answer = append(answer, "-D", "publish", "correlation-data", "c1")
 		}
 		rr := mosquitto(t, "mosquitto_rr", addr, version, args...)
-		responder.printsAndEnds(want)
+		responder.PrintsAndEnds(want)
 		pub(t, addr, version, answer...)
-		rr.printsAndEnds("well")
+		rr.PrintsAndEnds("well")
 	})
 }
 
@@ -201,10 +203,10 @@ func TestMosquittoRequestResponse(t *testing.T) {
 func TestMosquittoShared(t *testing.T) {
 	each(t, func(t *testing.T, addr string) {
 		pub(t, addr, v5, "-r", "-q", "1", "-t", "ready", "-m", "ready")
-		var members []*running
+		var members []*testkit.Process
 		for range 2 {
 			m := sub(t, addr, v5, "-q", "1", "-t", "$share/g/t", "-t", "ready", "-t", "end")
-			m.prints("ready")
+			m.Prints("ready")
 			members = append(members, m)
 		}
 		sent := []string{"1", "2", "3", "4", "5", "6"}
@@ -215,15 +217,15 @@ func TestMosquittoShared(t *testing.T) {
 		var got []string
 		for _, m := range members {
 			part := 0
-			for line, more := m.next(); line != "end"; line, more = m.next() {
+			for line, more := m.Next(); line != "end"; line, more = m.Next() {
 				if !more {
-					t.Fatalf("%s ended: %s", m.name, strings.TrimSpace(m.stderr.String()))
+					t.Fatalf("%s ended: %s", m.Name, strings.TrimSpace(m.Errors()))
 				}
 				got = append(got, line)
 				part++
 			}
 			if part == 0 {
-				t.Errorf("%s got nothing of what it shares", m.name)
+				t.Errorf("%s got nothing of what it shares", m.Name)
 			}
 		}
 		slices.Sort(got)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/paho"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // message is what a test compares of a PUBLISH.
@@ -319,12 +321,7 @@ func TestAutopahoResumes(t *testing.T) {
 
 func await[T comparable](t *testing.T, c chan T, want T, what string) {
 	t.Helper()
-	select {
-	case got := <-c:
-		if got != want {
-			t.Fatalf("autopaho: its %s: want %v, got %v", what, want, got)
-		}
-	case <-time.After(patience):
-		t.Fatalf("autopaho: want its %s, got nothing for %v", what, patience)
+	if got := testkit.Receive(t, c, "autopaho's "+what); got != want {
+		t.Fatalf("autopaho: its %s: want %v, got %v", what, want, got)
 	}
 }

@@ -3,8 +3,11 @@ package clients
 import (
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
 	"testing"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // python is Debian's, for which python3-paho-mqtt is installed; another may be
@@ -36,20 +39,18 @@ func TestMQTTjs(t *testing.T) {
 		t.Fatal("MQTT.js is not installed, and this test needs it; type: make test-deps")
 	}
 	eachLevel(t, func(t *testing.T, addr string, level int) {
-		s := run(t, "node", "testdata/mqttjs/checks.js", "mqtt://"+addr, strconv.Itoa(level))
-		s.prints("qos t m0 0", "qos t m1 1", "qos t m2 2", "retained kept true", "will gone 1")
-		s.prints(sessionLines(level, "false", "true")...)
+		s := testkit.Run(t, "node", "testdata/mqttjs/checks.js", "mqtt://"+addr, strconv.Itoa(level))
+		s.Prints("qos t m0 0", "qos t m1 1", "qos t m2 2", "retained kept true", "will gone 1")
+		s.Prints(sessionLines(level, "false", "true")...)
 		if level == 5 {
-			s.prints(`properties text/plain answers c1 true {"a":["b","c"]} 9`)
+			s.Prints(`properties text/plain answers c1 true {"a":["b","c"]} 9`)
 		}
-		s.printsAndEnds("done")
+		s.PrintsAndEnds("done")
 	})
 }
 
 func TestPahoPython(t *testing.T) {
-	found := run(t, python, "-c", "import paho.mqtt.client")
-	found.printsAndEnds()
-	if err := found.cmd.Wait(); err != nil {
+	if err := exec.Command(python, "-c", "import paho.mqtt.client").Run(); err != nil {
 		t.Fatal("python3-paho-mqtt is not installed, and this test needs it; type: make test-deps")
 	}
 	eachLevel(t, func(t *testing.T, addr string, level int) {
@@ -57,12 +58,12 @@ func TestPahoPython(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := run(t, python, "testdata/pahopython.py", host, port, strconv.Itoa(level))
-		s.prints("granted [2]", "qos t m0 0", "qos t m1 1", "qos t m2 2", "retained kept 1", "will gone 1")
-		s.prints(sessionLines(level, "0", "1")...)
+		s := testkit.Run(t, python, "testdata/pahopython.py", host, port, strconv.Itoa(level))
+		s.Prints("granted [2]", "qos t m0 0", "qos t m1 1", "qos t m2 2", "retained kept 1", "will gone 1")
+		s.Prints(sessionLines(level, "0", "1")...)
 		if level == 5 {
-			s.prints("properties text/plain answers c1 1 [('a', 'b'), ('a', 'c')] [9]")
+			s.Prints("properties text/plain answers c1 1 [('a', 'b'), ('a', 'c')] [9]")
 		}
-		s.printsAndEnds("done")
+		s.PrintsAndEnds("done")
 	})
 }

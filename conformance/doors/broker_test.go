@@ -2,8 +2,6 @@ package doors
 
 import (
 	"bytes"
-	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,27 +13,16 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // patience is how long a test waits for what must come.
 const patience = 30 * time.Second
 
 // atEnd stops the brokers when all tests are over.
-var atEnd struct { // table: of the test process
-	sync.Mutex
-	stops []func() error
-}
+var atEnd testkit.AtEnd // table: of the test process
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for _, stop := range atEnd.stops {
-		if err := stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(atEnd.Run(m)) }
 
 // each runs f over both engines.
 func each(t *testing.T, f func(t *testing.T, engine string)) {
@@ -82,30 +69,7 @@ func serveConfig(t *testing.T, cfg broker.Config, listeners ...string) *served {
 	if s.Broker, err = broker.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(context.Background()) }()
-	select {
-	case <-s.Ready():
-	case err := <-ended:
-		t.Fatalf("broker did not start: %v", err)
-	case <-time.After(patience):
-		t.Fatal("the broker does not get ready")
-	}
-	atEnd.Lock()
-	defer atEnd.Unlock()
-	name := t.Name()
-	atEnd.stops = append(atEnd.stops, func() error {
-		s.Shutdown()
-		select {
-		case err := <-ended:
-			if err != nil {
-				return fmt.Errorf("broker of %s ended with: %w", name, err)
-			}
-			return nil
-		case <-time.After(patience):
-			return fmt.Errorf("broker of %s still runs %v after Shutdown", name, patience)
-		}
-	})
+	atEnd.Add(testkit.Start(t, s))
 	return s
 }
 
@@ -215,20 +179,8 @@ func shortPath(t *testing.T) string {
 	return filepath.Join(dir, "s")
 }
 
-// freePort is a port of the loopback interface for a program of others.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 // accepting waits until somebody listens, who ends not before that.
-func accepting(t *testing.T, addr string, by *running) {
+func accepting(t *testing.T, addr string, by *testkit.Process) {
 	t.Helper()
 	for until := time.Now().Add(patience); ; {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
@@ -237,12 +189,12 @@ func accepting(t *testing.T, addr string, by *running) {
 			return
 		}
 		if time.Now().After(until) {
-			by.kill()
-			t.Fatalf("%s: nobody accepts connections at %s: %v; errors: %s", by.name, addr, err, by.errors())
+			by.Kill()
+			t.Fatalf("%s: nobody accepts connections at %s: %v; errors: %s", by.Name, addr, err, by.Errors())
 		}
 		select {
-		case <-by.ended:
-			t.Fatalf("%s ended; errors: %s", by.name, by.errors())
+		case <-by.Ended:
+			t.Fatalf("%s ended; errors: %s", by.Name, by.Errors())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

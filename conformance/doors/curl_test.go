@@ -3,6 +3,8 @@ package doors
 import (
 	"os/exec"
 	"testing"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // curl runs it and returns what it printed, headers first. That a connection
@@ -10,7 +12,7 @@ import (
 func curl(t *testing.T, args ...string) string {
 	t.Helper()
 	base := []string{"-s", "-S", "-i", "--max-time", "20", "--http1.1"}
-	out, _ := exec.Command(program(t, "curl"), append(base, args...)...).CombinedOutput()
+	out, _ := exec.Command(testkit.Program(t, "curl"), append(base, args...)...).CombinedOutput()
 	return string(out)
 }
 

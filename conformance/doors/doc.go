@@ -9,8 +9,8 @@
 //
 // Imports: broker and client, in the tests.
 //
-// Start with: each and serve (a broker), newAuthority (certificates), run (a
-// child process whose lines are expected one after the other).
+// Start with: each and serve (a broker), newAuthority (certificates),
+// testkit.Run (a child process whose lines are expected one after the other).
 //
 // Caveats: nothing sleeps. Brokers are stopped when all tests are over: evio
 // closes its listeners' descriptors twice, by then perhaps those of another

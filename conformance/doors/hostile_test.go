@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // hostileConns is how many connections each attack opens at the same time.
@@ -193,7 +195,7 @@ func attacks(t *testing.T, v *victim) []attack {
 
 // victim is the broker as a process of its own, so that its memory is.
 type victim struct {
-	*running
+	*testkit.Process
 	urls []string
 	a    *authority
 }
@@ -202,18 +204,19 @@ func newVictim(t *testing.T, loopmq, engine string, a *authority) *victim {
 	t.Helper()
 	v := &victim{a: a}
 	args := []string{"serve", "--state-dir", "none", "--engine", engine, "--connect-timeout", "1s", "--log-level", "info"}
+	free := testkit.FreeAddrs(t, 5)
 	for _, url := range []string{
-		"mqtt://127.0.0.1:" + freePort(t), a.listener("mqtts://127.0.0.1:"+freePort(t), "server"),
-		"ws://127.0.0.1:" + freePort(t) + "/mqtt", a.listener("wss://127.0.0.1:"+freePort(t)+"/mqtt", "server"),
-		"unix://" + shortPath(t), "mqtt://127.0.0.1:" + freePort(t) + "?name=proxy&proxy=any&trust=127.0.0.1",
+		"mqtt://" + free[0], a.listener("mqtts://"+free[1], "server"),
+		"ws://" + free[2] + "/mqtt", a.listener("wss://"+free[3]+"/mqtt", "server"),
+		"unix://" + shortPath(t), "mqtt://" + free[4] + "?name=proxy&proxy=any&trust=127.0.0.1",
 	} {
 		args = append(args, "--listen", url)
 		url, _, _ = strings.Cut(url, "?")
 		v.urls = append(v.urls, url)
 	}
-	v.running = run(t, loopmq, args...)
+	v.Process = testkit.Run(t, loopmq, args...)
 	_, plain := v.address(plainDoor)
-	accepting(t, plain, v.running)
+	accepting(t, plain, v.Process)
 	return v
 }
 
@@ -238,7 +241,7 @@ func (v *victim) dial(door int) (net.Conn, error) {
 // resident is the memory of the broker that is no file.
 func (v *victim) resident(t *testing.T) int {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.PID))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +256,7 @@ func (v *victim) resident(t *testing.T) int {
 // files is the number of descriptors that the broker has open.
 func (v *victim) files(t *testing.T) int {
 	t.Helper()
-	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", v.cmd.Process.Pid))
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", v.PID))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +393,7 @@ func TestHostilePeers(t *testing.T) {
 			}
 			close(attacked)
 			if err := <-said; err != nil {
-				t.Fatalf("%s: the healthy client: %v; the broker: %s", name, err, v.errors())
+				t.Fatalf("%s: the healthy client: %v; the broker: %s", name, err, v.Errors())
 			}
 			now := v.resident(t)
 			t.Logf("%-45s %v, memory %+.1f MB", name, h, float64(now-memory)/1e6)
@@ -399,10 +402,6 @@ func TestHostilePeers(t *testing.T) {
 			}
 		}
 		v.counted(t)
-		for until := time.Now().Add(patience); v.files(t) > files; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(until) {
-				t.Fatalf("%d descriptors are open, %d before", v.files(t), files)
-			}
-		}
+		testkit.Until(t, "as few descriptors are open as before", func() bool { return v.files(t) <= files })
 	})
 }

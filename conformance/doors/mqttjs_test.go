@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"os"
 	"testing"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // scripts is where the scripts are and, once npm has installed it, MQTT.js.
@@ -40,7 +42,7 @@ func TestMQTTjs(t *testing.T) {
 		want = append(want, "web to web: doors/large 200000 bytes 1", "web to plain: doors/large 200000 bytes 1", "done")
 		for _, version := range []string{"4", "5"} {
 			for i := range 2 {
-				run(t, "node", scripts+"node.js", s.URLs()[i], s.URLs()[2], version, a.path("ca.pem")).printsAndEnds(want...)
+				testkit.Run(t, "node", scripts+"node.js", s.URLs()[i], s.URLs()[2], version, a.path("ca.pem")).PrintsAndEnds(want...)
 			}
 		}
 	})
@@ -65,13 +67,13 @@ func TestChromium(t *testing.T) {
 	site := website(t)
 	a := newAuthority(t)
 	a.sign("server", year)
-	browser := run(t, "node", scripts+"browser.js", program(t, "chromium"))
-	browser.prints("ready")
+	browser := testkit.Run(t, "node", scripts+"browser.js", testkit.Program(t, "chromium"))
+	browser.Prints("ready")
 	each(t, func(t *testing.T, engine string) {
 		s := serve(t, engine, "ws://127.0.0.1:0/mqtt?origin="+site.URL, a.listener("wss://127.0.0.1:0/mqtt", "server")+"&origin="+site.URL,
 			"ws://127.0.0.1:0/mqtt?origin=https://app.example.org", "mqtt://127.0.0.1:0")
 		page := func(i int, version, shows string) {
-			browser.say(site.URL + "/page.html?version=" + version + "&url=" + url.QueryEscape(s.URLs()[i]) + " " + shows + "\n")
+			browser.Say(site.URL + "/page.html?version=" + version + "&url=" + url.QueryEscape(s.URLs()[i]) + " " + shows + "\n")
 		}
 		plain := s.dial(t, 3)
 		expect(t, plain, connect('p')+"\x82\x0b\x00\x01\x00\x06page/#\x00", connackOK+"\x90\x03\x00\x01\x00")
@@ -82,13 +84,13 @@ func TestChromium(t *testing.T) {
 				page(i, version, "subscribed 2")
 				expect(t, plain, "", hello)
 				expect(t, plain, answer, answer)
-				browser.prints(`["page/hello: published by the page","page/answer: from here"]`)
+				browser.Prints(`["page/hello: published by the page","page/answer: from here"]`)
 			}
 		}
 		page(2, "5", "closed 0")
-		browser.prints("[]")
+		browser.Prints("[]")
 		s.log.wait(t, `msg="connection refused"`, "pages of this origin may not connect (403)")
 	})
-	browser.say("\n")
-	browser.printsAndEnds()
+	browser.Say("\n")
+	browser.PrintsAndEnds()
 }

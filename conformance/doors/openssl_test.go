@@ -7,13 +7,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // typed runs openssl s_client, types text through it and returns what it
 // printed when want has come; what is received is printed as it came.
 func typed(t *testing.T, s *served, text, want string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(program(t, "openssl"), append([]string{"s_client", "-connect", s.addr(0), "-nocommands"}, args...)...)
+	cmd := exec.Command(testkit.Program(t, "openssl"), append([]string{"s_client", "-connect", s.addr(0), "-nocommands"}, args...)...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // build makes a program out of a package.
@@ -30,10 +32,10 @@ func talk(t *testing.T, loopmq, url string, more ...string) {
 	for _, version := range []string{"mqttv311", "mqttv5"} {
 		args := append([]string{"-L", url, "-V", version, "-q", "1", "-t", "t/" + version}, more...)
 		output(t, false, loopmq, append(append([]string{"pub"}, args...), "-r", "-m", "through "+version)...)
-		sub := run(t, loopmq, append(append([]string{"sub"}, args...), "-C", "2")...)
-		sub.prints("through " + version)
+		sub := testkit.Run(t, loopmq, append(append([]string{"sub"}, args...), "-C", "2")...)
+		sub.Prints("through " + version)
 		output(t, false, loopmq, append(append([]string{"pub"}, args...), "-m", "second")...)
-		sub.printsAndEnds("second")
+		sub.PrintsAndEnds("second")
 	}
 }
 
@@ -55,8 +57,9 @@ func TestOurClient(t *testing.T) {
 		}
 	})
 	t.Run("mochi", func(t *testing.T) {
-		ws, tcp := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
-		mochi := run(t, build(t, "testdata/mochi", "."), ws, tcp)
+		addrs := testkit.FreeAddrs(t, 2)
+		ws, tcp := addrs[0], addrs[1]
+		mochi := testkit.Run(t, build(t, "testdata/mochi", "."), ws, tcp)
 		accepting(t, ws, mochi)
 		talk(t, loopmq, "ws://"+ws+"/mqtt")
 		talk(t, loopmq, "mqtt://"+tcp)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // The configurations are those of docs/doors.md, with addresses filled in.
@@ -84,13 +86,12 @@ func behind(t *testing.T, engine string) *served {
 }
 
 // fill puts addresses into a configuration, and chooses the ports in front.
-func fill(t *testing.T, a *authority, s *served, conf string) (path string, fronts [3]string) {
+func fill(t *testing.T, a *authority, s *served, conf string) (path string, fronts []string) {
 	t.Helper()
 	words := []string{"{{dir}}", t.TempDir(), "{{cert}}", a.path("server.pem"), "{{key}}", a.path("server.key"), "{{bundle}}", a.path("bundle.pem")}
+	fronts = testkit.FreeAddrs(t, 3)
 	for i, n := range []string{"0", "1", "2"} {
-		port := freePort(t)
-		fronts[i] = "127.0.0.1:" + port
-		words = append(words, "{{front"+n+"}}", port, "{{broker"+n+"}}", s.addr(i))
+		words = append(words, "127.0.0.1:{{front"+n+"}}", fronts[i], "{{broker"+n+"}}", s.addr(i))
 	}
 	return file(t, "conf", strings.NewReplacer(words...).Replace(conf)), fronts
 }
@@ -131,7 +132,7 @@ func TestHAProxy(t *testing.T) {
 	each(t, func(t *testing.T, engine string) {
 		s := behind(t, engine)
 		conf, fronts := fill(t, a, s, haproxyConf)
-		proxy := run(t, "haproxy", "-db", "-f", conf)
+		proxy := testkit.Run(t, "haproxy", "-db", "-f", conf)
 		accepting(t, fronts[0], proxy)
 		c := fromAfar(t, "127.0.0.77", fronts[0])
 		expect(t, c, connect('2')+pingreq, connackOK+pingresp)
@@ -140,8 +141,8 @@ func TestHAProxy(t *testing.T) {
 		output(t, false, "mosquitto_pub", "-h", host, "-p", port, "-A", "127.0.0.78", "--cafile", a.path("ca.pem"),
 			"--tls-alpn", "mqtt", "-i", "one", "-q", "1", "-t", "t", "-m", "m")
 		s.log.wait(t, "msg=connected", "client=one", "addr=127.0.0.78:")
-		checks := run(t, "node", scripts+"node.js", "wss://"+fronts[2]+"/mqtt", s.URLs()[3], "5", a.path("ca.pem"))
-		checks.prints("web to web: doors/web from web 0")
+		checks := testkit.Run(t, "node", scripts+"node.js", "wss://"+fronts[2]+"/mqtt", s.URLs()[3], "5", a.path("ca.pem"))
+		checks.Prints("web to web: doors/web from web 0")
 		s.log.wait(t, "msg=connected", "client=web", "addr=127.0.0.1", "listener=ws")
 		// Who comes past the proxy is not believed to be one.
 		direct := fromAfar(t, "127.0.0.77", s.addr(1))
@@ -160,9 +161,9 @@ func TestNginx(t *testing.T) {
 	each(t, func(t *testing.T, engine string) {
 		s := behind(t, engine)
 		conf, fronts := fill(t, a, s, nginxConf)
-		accepting(t, fronts[0], run(t, "nginx", "-c", conf, "-e", "stderr"))
-		checks := run(t, "node", scripts+"node.js", "wss://"+fronts[0]+"/mqtt", s.URLs()[3], "4", a.path("ca.pem"))
-		checks.prints("web to web: doors/web from web 0")
+		accepting(t, fronts[0], testkit.Run(t, "nginx", "-c", conf, "-e", "stderr"))
+		checks := testkit.Run(t, "node", scripts+"node.js", "wss://"+fronts[0]+"/mqtt", s.URLs()[3], "4", a.path("ca.pem"))
+		checks.Prints("web to web: doors/web from web 0")
 		s.log.wait(t, "msg=connected", "client=web", "addr=127.0.0.1", "listener=ws")
 		said := curl(t, append([]string{"https://" + fronts[0] + "/forgotten", "--cacert", a.path("ca.pem")}, upgradeArgs("13", "mqtt")...)...)
 		contains(t, said, "400 Bad Request", "nginx, for one, wants proxy_http_version 1.1")

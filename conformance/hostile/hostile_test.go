@@ -108,7 +108,8 @@ func TestHostile(t *testing.T) {
 	}
 	before := s.holds(child.Thorough)
 	residentBefore := s.Resident()
-	t.Logf("priority of the attackers: %s; load of the machine: %s", lowly(), load()) // children have theirs already
+	t.Logf("priority of the witness: %s; of the attackers: %s; load of the machine: %s",
+		strings.TrimSpace(w.prio), lowly(), load()) // children have theirs already
 	knocks, rows, failed := s.run(t, groups, before.Conns)
 	said, err := w.end()
 	if err != nil || said.Lost != "" {

@@ -1,15 +1,8 @@
 package hostile
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +10,7 @@ import (
 
 	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/conformance/child"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -35,7 +29,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	cert, key := writeCertificate(dir)
+	cert, key := testkit.Sign(testkit.Host("", "localhost"), nil).Save(dir, "broker")
 	var urls []string
 	for _, d := range doors {
 		urls = append(urls, strings.NewReplacer("CERT", cert, "KEY", key).Replace(d.listen))
@@ -58,31 +52,6 @@ const (
 	memoryLimit = 1 << 30
 	residentMax = 256 << 20
 )
-
-// writeCertificate makes one that signs itself.
-func writeCertificate(dir string) (cert, key string) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), DNSNames: []string{"localhost"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		panic(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		panic(err)
-	}
-	write := func(name, kind string, der []byte) string {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			panic(err)
-		}
-		return file
-	}
-	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret)
-}
 
 // server is the broker's process and what is done to it.
 type server struct {

@@ -37,6 +37,7 @@ type testimony struct {
 // never miss a message. It has a process of its own, so that it competes with nobody for anything but the broker.
 type witness struct {
 	cmd  *exec.Cmd
+	prio string // what it says of its priority
 	stop io.Closer
 	out  *bufio.Reader
 }
@@ -57,7 +58,7 @@ func newWitness(addr string) (*witness, error) {
 		return nil, err
 	}
 	w := &witness{cmd: cmd, stop: stop, out: bufio.NewReader(out)}
-	if _, err := w.out.ReadString('\n'); err != nil { // it is subscribed
+	if w.prio, err = w.out.ReadString('\n'); err != nil { // it is subscribed
 		stop.Close()
 		return nil, errors.Join(errors.New("the witness did not start"), err, cmd.Wait())
 	}
@@ -86,7 +87,7 @@ func testify(addr string) error {
 			return fmt.Errorf("witness: got % x, %w", k, err)
 		}
 	}
-	fmt.Println("listening")
+	fmt.Println(prompt())
 	ended := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/conformance/child"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 var (
@@ -59,11 +60,7 @@ func TestSoak(t *testing.T) { soak(t, child.Options{Listeners: 2}, "soak.svg", n
 
 // TestSoakState: neither does it with one, and what it has acknowledged outlives it, whatever its end.
 func TestSoakState(t *testing.T) {
-	addrs, err := child.FreeAddrs(2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	soak(t, child.Options{Listeners: 2, StateDir: t.TempDir(), Addrs: addrs}, "soak-state.svg", []ending{
+	soak(t, child.Options{Listeners: 2, StateDir: t.TempDir(), Addrs: testkit.FreeAddrs(t, 2)}, "soak-state.svg", []ending{
 		{.3, syscall.SIGTERM}, {.5, syscall.SIGKILL},
 	})
 }

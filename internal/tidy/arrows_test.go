@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"internal/timer":      {"internal/invariant"},
 	"internal/invariant":  {},
 	"internal/leak":       {},
+	"internal/testkit":    {},
 	"internal/sim":        {"router", "internal/buf", "store"},
 	"internal/tidy":       {},
 	"bench/mqttbench":     {"client", "codec"},
@@ -52,20 +53,28 @@ var arrows = map[string][]string{
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
-	"auth/acl":        {"client", "codec"},
-	"auth/callout":    {"internal/leak"},
-	"auth/certs":      {"internal/leak"},
-	"broker/record":   {"internal/leak"},
-	"client":          {"internal/leak"},
-	"loop/transport":  {"internal/leak"},
-	"store":           {"internal/leak"},
-	"bench":           {"broker"},
-	"bench/mqttbench": {"broker"},
-	"broker":          {"client", "internal/leak"},
-	"cmd/loopmq":      {"codec"},
-	"conformance":     {"internal/leak"},
-	"loop":            {"internal/leak"},
-	"router":          {"store"},
+	"auth/acl":            {"client", "codec", "internal/testkit"},
+	"auth/callout":        {"internal/leak"},
+	"auth/certs":          {"internal/leak", "internal/testkit"},
+	"broker/record":       {"internal/leak", "internal/testkit"},
+	"client":              {"internal/leak", "internal/testkit"},
+	"loop/transport":      {"internal/leak", "internal/testkit"},
+	"store":               {"internal/leak"},
+	"bench":               {"broker"},
+	"bench/mqttbench":     {"broker", "internal/testkit"},
+	"config":              {"internal/testkit"},
+	"codec":               {"internal/testkit"},
+	"config/mosquitto":    {"internal/testkit"},
+	"auth/password":       {"internal/testkit"},
+	"conformance/soak":    {"internal/testkit"},
+	"broker":              {"client", "internal/leak", "internal/testkit"},
+	"cmd/loopmq":          {"codec", "internal/testkit"},
+	"conformance":         {"internal/leak", "internal/testkit"},
+	"conformance/clients": {"internal/testkit"},
+	"conformance/doors":   {"internal/testkit"},
+	"conformance/hostile": {"internal/testkit"},
+	"loop":                {"internal/leak", "internal/testkit"},
+	"router":              {"store", "internal/testkit"},
 }
 
 // modules are the modules of others that each package may import; who is not
@@ -119,10 +128,13 @@ var starters = []string{
 	"bench/doorbench/ceiling.go",   // the other side of a handshake
 	"cmd/loopmq/publines.go",       // waits for standard input
 	"cmd/loopmq/serve.go",
-	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
-	"store/writer.go",            // commits and reads, both of which wait for the disk
-	"loop/evio.go",               // evio accepts work on its own goroutines
-	"cmd/loopmq/service.go",      // waits for SIGHUP
+	"loop/transport/tlsshake.go",  // handshakes calculate for a millisecond
+	"internal/testkit/process.go", // reads what processes say
+	"internal/testkit/mosquitto.go",
+	"internal/testkit/serve.go", // a broker for a test
+	"store/writer.go",           // commits and reads, both of which wait for the disk
+	"loop/evio.go",              // evio accepts work on its own goroutines
+	"cmd/loopmq/service.go",     // waits for SIGHUP
 }
 
 // importRule: arrows of ours, and modules of others.

@@ -16,6 +16,7 @@ import (
 	"github.com/pires/go-proxyproto"
 
 	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/loop/transport"
 )
@@ -98,24 +99,15 @@ func (s *server) on(f func()) {
 // until polls a condition on the loop.
 func (s *server) until(what string, cond func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		var ok bool
-		if s.on(func() { ok = cond() }); ok {
-			return
-		}
-	}
-	s.t.Fatal("never came true:", what)
+	testkit.Until(s.t, what, func() (ok bool) {
+		s.on(func() { ok = cond() })
+		return ok
+	})
 }
 
 func wait[T any](t *testing.T, ch <-chan T, what string) T {
 	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		t.Fatal("waited in vain for", what)
-		panic("unreachable")
-	}
+	return testkit.Receive(t, ch, what)
 }
 
 // dial connects a client that others use.

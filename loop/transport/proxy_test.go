@@ -2,7 +2,6 @@ package transport_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"io"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"github.com/pires/go-proxyproto"
 	"github.com/pires/go-proxyproto/tlvparse"
 
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/loop/transport"
 )
@@ -100,16 +100,7 @@ func wire(t testing.TB, text, digits string) []byte {
 	if digits == "" {
 		return []byte(text)
 	}
-	return unhex(t, digits)
-}
-
-func unhex(t testing.TB, digits string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return testkit.Bytes(digits)
 }
 
 // versioned is a header with the version that its bytes have.

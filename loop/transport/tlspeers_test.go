@@ -23,6 +23,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/pires/go-proxyproto"
 
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/loop/transport"
 )
@@ -39,13 +40,10 @@ type openssl struct {
 // sClient starts one; it must be ended.
 func (s *secured) sClient(args ...string) *openssl {
 	s.t.Helper()
-	path, err := exec.LookPath("openssl")
-	if err != nil {
-		s.t.Fatal("no openssl here; make test-deps installs it")
-	}
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	s.t.Cleanup(cancel)
-	o := &openssl{s: s, cmd: exec.CommandContext(ctx, path, append([]string{"s_client", "-connect", s.addr}, args...)...)}
+	o := &openssl{s: s, cmd: exec.CommandContext(ctx, testkit.Program(s.t, "openssl"), append([]string{"s_client", "-connect", s.addr}, args...)...)}
+	var err error
 	if o.in, err = o.cmd.StdinPipe(); err != nil {
 		s.t.Fatal(err)
 	}

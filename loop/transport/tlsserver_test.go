@@ -2,21 +2,17 @@ package transport_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	mathrand "math/rand"
 	"net"
 	"testing"
 	"time"
 
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/loop/transport"
 )
@@ -29,28 +25,10 @@ type identity struct {
 
 func newIdentity(t testing.TB) *identity {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "broker.example"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"broker.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := &identity{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, x509.NewCertPool()}
-	id.pool.AddCert(leaf)
-	return id
+	like := testkit.Host("broker.example", "broker.example")
+	like.IsCA, like.KeyUsage = true, like.KeyUsage|x509.KeyUsageCertSign
+	c := testkit.Sign(like, nil)
+	return &identity{c.TLS(), c.Pool()}
 }
 
 func (id *identity) server() *tls.Config {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/loop"
 	"github.com/loopmq/loopmq/loop/transport"
 )
@@ -153,7 +154,7 @@ func TestConversations(t *testing.T) {
 				if !slices.Equal(p.got, row.want) {
 					t.Fatalf("chunks of %d: packets %.80q, want %.80q", chunk, p.got, row.want)
 				}
-				if got, want := c.take(), unhex(t, row.out); !bytes.Equal(got, want) {
+				if got, want := c.take(), testkit.Bytes(row.out); !bytes.Equal(got, want) {
 					t.Fatalf("chunks of %d: sent\n%x, want\n%x", chunk, got, want)
 				}
 				if c.closed != (row.why != "") || c.closed && !strings.Contains(c.why.Error(), row.why) {
@@ -265,7 +266,7 @@ func TestEverySendIsOneFrame(t *testing.T) {
 		{65_536, "827f0000000000010000"},
 	} {
 		frame := bytes.Repeat([]byte("f"), row.n)
-		want := append(unhex(t, row.head), frame...)
+		want := append(testkit.Bytes(row.head), frame...)
 		half := row.n / 2
 		body := pool.NewRef(frame[half:])
 		for name, send := range map[string]func() bool{
@@ -320,7 +321,7 @@ func TestCloseSaysWhy(t *testing.T) {
 		c, p := opened(t, transport.Options{CloseCode: codes})
 		p.c.Close(row.why)
 		p.c.Close(errors.New("again"))
-		if got := c.take(); !bytes.Equal(got, unhex(t, row.out)) || !c.closed || c.why != row.why {
+		if got := c.take(); !bytes.Equal(got, testkit.Bytes(row.out)) || !c.closed || c.why != row.why {
 			t.Errorf("%s: sent %x, closed=%v: %v", row.name, got, c.closed, c.why)
 		}
 		c.closed = false // even if the connection would take it
@@ -339,7 +340,7 @@ func TestErrorOfTheHandlerClosesWithProtocolError(t *testing.T) {
 	p.err = errors.New("malformed packet")
 	p.echo = true // last words come first
 	c.feed(join(masked(binaryFrame, packet("x")), masked(binaryFrame, packet("y")), masked(pingFrame, nil)))
-	if got, want := c.take(), unhex(t, "8203 000178 8802 03ea"); !bytes.Equal(got, want) || c.why != p.err {
+	if got, want := c.take(), testkit.Bytes("8203 000178 8802 03ea"); !bytes.Equal(got, want) || c.why != p.err {
 		t.Fatalf("sent %x, want %x; closed because of %v", got, want, c.why)
 	}
 	if !slices.Equal(p.got, []string{"x"}) {
