@@ -9,6 +9,7 @@ import (
 
 	"github.com/loopmq/loopmq/broker/record"
 	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -277,7 +278,7 @@ func TestUsersThatAreKeptAreForgotten(t *testing.T) {
 				c := &conn{w: w, n: len(w.tap) + 1}
 				id := user[:min(len(user), 100)]
 				w.tap[c] = w.rec.Attach(w.r, c, router.Peer{Identity: &router.Identity{User: user}})
-				_, _ = w.tap[c].Data(append(bytesOf(t, fmt.Sprintf("10 %02x 0004 'MQTT' 04 00 0000 00 %02x", 12+len(id), len(id))), id...))
+				_, _ = w.tap[c].Data(append(testkit.Bytes(fmt.Sprintf("10 %02x 0004 'MQTT' 04 00 0000 00 %02x", 12+len(id), len(id))), id...))
 				w.tap[c].Closed(nil)
 			}
 		})
