@@ -25,7 +25,7 @@ const (
 	placeBytes    = 32
 	flightBytes   = 48
 	originBytes   = 48
-	flowBytes     = 208
+	flowBytes     = 192
 	setBytes      = 576
 	setPageBytes  = 128
 	retainedBytes = 48
