@@ -80,7 +80,9 @@ func (r *Report) WriteMarkdown(w io.Writer, base string) error {
 		r.sheet(&b, &sheets[i], base)
 	}
 	fmt.Fprintf(&b, "\n× is how much better than %s. † the generator was busy %.0f %% of its time or more: the broker may be faster.\n", base, 100*generatorFull)
-	fmt.Fprintf(&b, "\nWhat did not run, and why:\n\n")
+	if len(r.missing) > 0 {
+		fmt.Fprintf(&b, "\nWhat did not run, and why:\n\n")
+	}
 	for _, broker := range r.brokers {
 		for _, s := range r.scenarios {
 			if why, is := r.missing[[2]string{s, broker}]; is {

@@ -144,7 +144,7 @@ func TestRecordingWithState(t *testing.T) {
 			dir := t.TempDir()
 			cfg := broker.Config{
 				StateDir: filepath.Join(dir, "state"), ACLFile: file(t, "acl", "topic #\ntopic read $SYS/#\npattern read dev/%c\n"),
-				Limits: broker.Limits{QueuedWindowMax: 10, InflightMax: 7, SysInterval: 10 * time.Millisecond},
+				Limits: broker.Limits{QueuedWindowMax: 10, InflightMax: 7, SysInterval: 10 * time.Millisecond, MemoryBytesMax: 1 << 30},
 				Record: &broker.Recording{File: filepath.Join(dir, "first"), Redact: redact},
 			}
 			b, stop := run(t, cfg)
@@ -173,9 +173,9 @@ func TestRecordingWithState(t *testing.T) {
 			l.drain(s, 220)
 			p = l.dial()
 			expect(t, p, clean3+"\x82\x06\x00\x01\x00\x01r\x00", "\x20\x02\x00\x00\x90\x03\x00\x01\x00\x31\x04\x00\x01rc")
-			sys := l.dial() // hears what the store has done, too
+			sys := l.dial() // hears what the store and the memory limit have done, too
 			expect(t, sys, "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01y\x82\x0b\x00\x01\x00\x06$SYS/#\x00", "\x20\x02\x00\x00\x90\x03\x00\x01\x00")
-			for !bytes.Contains(sys.heard, []byte("state/bytes/today")) {
+			for !bytes.Contains(sys.heard, []byte("state/bytes/today")) || !bytes.Contains(sys.heard, []byte("memory/held/turns")) {
 				if _, err := sys.Read(make([]byte, 1000)); err != nil {
 					t.Fatal(err)
 				}

@@ -45,8 +45,8 @@ const outBytesMax = 256 << 10
 // readBytes is the size of a read, and of the buffer while packets are small.
 const readBytes = 32 << 10
 
-// closeTimeout bounds what Close waits for its last bytes to leave, and any
-// one write.
+// closeTimeout bounds what Close waits for its last bytes to leave. Nothing bounds
+// other writes: a server that is full may read nothing for a while.
 const closeTimeout = 5 * time.Second
 
 // Dial connects and waits for CONNACK. A refusal is a *ConnectError.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -65,16 +64,13 @@ func parseSize(s string) (int, error) {
 	return 0, errUnit
 }
 
-// ReadSize reads the size of a flag, which may be a plain number as well.
-func ReadSize(s string) (int, error) {
-	if n, err := strconv.Atoi(s); err == nil && n >= 0 {
+// ParseSize reads a size from a command line: with a unit, or a bare number of bytes.
+func ParseSize(s string) (int64, error) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n, nil
 	}
 	n, err := parseSize(s)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no size (write a whole number, with B, kB, MB, GB, KiB, MiB or GiB behind it): %w", s, err)
-	}
-	return n, nil
+	return int64(n), err
 }
 
 func formatSize(n int) string {

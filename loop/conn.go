@@ -82,9 +82,6 @@ func (c *conn) Pause() {
 		return
 	}
 	c.paused = true
-	if c.failed { // what was received before will not be read any more
-		c.Close(c.cause)
-	}
 	c.touch()
 }
 
@@ -196,7 +193,8 @@ func (l *epoll) attach(fd int) *conn {
 // A stop closes all at once, and nobody has to wait for the end of the pass any more.
 func (l *epoll) reap() bool {
 	n := 0
-	for due, from := len(l.closing), l.clock(); n < due; {
+	l.at = l.clock()
+	for due, from := len(l.closing), l.at; n < due; {
 		n++
 		l.bury(l.closing[n-1])
 		if l.spent(from) && !l.stopping {

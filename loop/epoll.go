@@ -211,6 +211,9 @@ func (l *epoll) begin() {
 	l.holding = l.swollen && l.late.n > 0
 	l.sendsThen, l.gathering = l.sends, false
 	last := l.now
+	if l.rested {
+		last = l.at // its end: to read and write everything may have taken as long as a rest
+	}
 	l.now = l.clock()
 	l.at = l.now
 	l.rested = l.now-last > restNanos

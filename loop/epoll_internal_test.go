@@ -106,6 +106,38 @@ func TestPauseAfterAFailedWriteCloses(t *testing.T) {
 	}
 }
 
+// Who has gone without waiting for its answers is handed over to the end, also in several turns: for MQTT it matters
+// whether there is a DISCONNECT among it. Where the socket itself is well, the end is that nothing more is there.
+func TestWhatCameBeforeAFailedWriteIsHandedOver(t *testing.T) {
+	for _, want := range []error{unix.EPIPE, unix.ENOBUFS} {
+		l := stepped(t)
+		s, c, peer := pair(t, l)
+		c.h = pieces{s, 1}
+		unix.Write(peer, []byte("bye"))
+		if want == unix.EPIPE {
+			s.data = func(view []byte) {
+				s.got = append(s.got, view...)
+				if !c.SendControl(view) {
+					t.Error("an answer was refused: its reader is gone, not slow")
+				}
+			}
+			unix.Close(peer)
+		} else {
+			defer unix.Close(peer)
+		}
+		l.pass()
+		if want == unix.ENOBUFS {
+			c.writeFailed(unix.ENOBUFS)
+		}
+		for l.busy() {
+			l.pass()
+		}
+		if string(s.got) != "bye" || len(s.closed) != 1 || s.closed[0] != want {
+			t.Errorf("%v: got %q, closed with %v", want, s.got, s.closed)
+		}
+	}
+}
+
 func TestIdleConnectionHoldsNoMemory(t *testing.T) {
 	l := stepped(t)
 	s, c, peer := pair(t, l)

@@ -129,7 +129,11 @@ func (l *epoll) flushNext(q *connList) (bytes int) {
 	c.dirty = false
 	queued := int(c.queued)
 	c.flush()
-	if !c.closed {
+	switch {
+	case c.closed:
+	case c.failed && c.paused: // what was received before will not be read any more
+		c.Close(c.cause)
+	default:
 		c.watch()
 	}
 	return queued - int(c.queued)

@@ -167,6 +167,81 @@ func TestReadingWaitsForWriting(t *testing.T) {
 	}
 }
 
+// One who does not read holds nobody up: what he has gathered does not wait for us.
+func TestReadingWaitsForNoSlowReader(t *testing.T) {
+	const size, messages = 1000, 30
+	x := newFanOut(t, 40, size, 1, (*conn).SendView)
+	x.l.lim.FlushConns, x.l.lim.OutputBytesMax, x.l.lim.OutputLowBytes = 2, 64<<20, 2*messages*size
+	x.l.slots.conns[1].Send(make([]byte, 4<<20))
+	defer unix.Close(x.readers[0])
+	x.readers = x.readers[1:]
+	for pass := range messages {
+		unix.Write(x.source, x.message)
+		x.l.pass()
+		x.arrived()
+		if n := x.l.slots.conns[0].h.(*scripted).datas; n != pass+1 {
+			t.Fatalf("pass %d: the sender was read from %d times", pass, n)
+		}
+	}
+	if x.l.late.n == 0 || x.l.blocked != 1 {
+		t.Errorf("%d wait for us, %d for the kernel: not the case to test", x.l.late.n, x.l.blocked)
+	}
+	for x.l.busy() {
+		x.l.pass()
+		x.arrived()
+	}
+}
+
+// large takes what comes when it is there as a whole.
+type large struct {
+	*scripted
+	size int
+}
+
+func (p large) Data(view []byte) (int, error) {
+	if len(view) < p.size {
+		return 0, nil
+	}
+	return p.scripted.Data(view[:p.size])
+}
+
+// Large packets have memory of their own, which is held as long as their output waits, and counts.
+func TestMemoryOfLargePacketsIsHeldUpToTheLimit(t *testing.T) {
+	const size, messages = 40_000, 10
+	for _, limit := range []int{1 << 30, 2 * size} {
+		x := newFanOut(t, 20, size, 1, (*conn).SendView)
+		x.l.lim.FlushConns, x.l.lim.FlushBytes, x.l.lim.ViewBytesMax = 1, 1, limit
+		x.l.lim.OutputBytesMax, x.l.lim.OutputLowBytes = 64<<20, 32<<20
+		x.l.slots.conns[0].h = large{x.l.slots.conns[0].h.(*scripted), size}
+		var want []byte
+		got, most := make([][]byte, 20), 0
+		for i := 0; i < messages || x.l.busy(); i++ {
+			if i < messages {
+				for k := range x.message {
+					x.message[k] = byte(i + k)
+				}
+				want = append(want, x.message...)
+				unix.Write(x.source, x.message[:size/2])
+				x.l.pass()
+				unix.Write(x.source, x.message[size/2:])
+			}
+			x.l.pass()
+			most = max(most, x.l.heldBytes)
+			for k, b := range x.arrived() {
+				got[k] = append(got[k], b...)
+			}
+		}
+		for k, b := range got {
+			if !bytes.Equal(b, want) {
+				t.Fatalf("limit %d: reader %d got %d bytes, or others; want %d", limit, k, len(b), len(want))
+			}
+		}
+		if whole := x.l.stats.WholeFlushes > 0; whole != (limit < most) || most < size || x.l.heldBytes != 0 {
+			t.Errorf("limit %d: %d bytes held at most, %d flushes of everything, %d held at the end", limit, most, x.l.stats.WholeFlushes, x.l.heldBytes)
+		}
+	}
+}
+
 // What views point into is held in more than one arena, up to the limit; beyond that everything is written. Idle, one
 // arena is left.
 func TestViewsAreHeldUpToTheLimit(t *testing.T) {

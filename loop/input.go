@@ -38,6 +38,9 @@ func (l *epoll) readable(c *conn) {
 	case c.retry && len(c.tail) > 0:
 		c.retry = false // without reading: a handler that takes little at a time must not gather more and more
 		l.deliverOwn(c)
+		if c.failed {
+			c.visitAgain() // there may be more to read, or nothing: that closes it
+		}
 	case len(c.tail) > min(tailCopyMax, l.lim.ReadBytes): // so that the arena always has room for both
 		l.readOwn(c)
 	default:

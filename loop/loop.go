@@ -46,7 +46,7 @@ type Conn interface {
 	// SendShared queues a copy of head, then body, which is retained until it is written.
 	SendShared(head []byte, body *buf.Ref) bool
 	// SendControl is Send that may exceed the output limit by Limits.ControlBytesMax, for acknowledgements and last
-	// words.
+	// words. After a failed write it takes what nobody gets: the rest of the input is still handed over.
 	SendControl(frame []byte) bool
 	// Room tells whether Send would queue n bytes now. As a send does, it asks the kernel before it says no; after false,
 	// Drained is called once there is room. For filters, whose output depends on what was sent before.

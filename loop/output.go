@@ -39,7 +39,12 @@ func (c *conn) Send(frame []byte) bool { return c.send(frame, 0) }
 // SendControl implements Conn.
 //
 // hot: no allocation once the pool is warm.
-func (c *conn) SendControl(frame []byte) bool { return c.send(frame, c.l.lim.ControlBytesMax) }
+func (c *conn) SendControl(frame []byte) bool {
+	if c.failed && !c.closed { // nobody is there to refuse it, and what came before is still handed over
+		return true
+	}
+	return c.send(frame, c.l.lim.ControlBytesMax)
+}
 
 // Room implements Conn.
 //
@@ -326,10 +331,6 @@ func (c *conn) writeFailed(errno unix.Errno) {
 	c.failed = true
 	if !c.closed {
 		c.cause = errno
-	}
-	if c.paused {
-		c.Close(errno)
-		return
 	}
 	c.visitAgain()
 }

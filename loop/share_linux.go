@@ -11,7 +11,7 @@ import "time"
 // they can, and has its answer before they go on.
 //
 // After a rest, of the loop or of the whole machine, all that waits is read in one pass: timers run behind it, and a keep
-// alive must not end a connection whose PINGREQ is there.
+// alive must not end a connection whose PINGREQ is there. How long that pass takes is no rest, or the next would be like it.
 //
 // Functions are not inlined where copies would only make the program larger.
 const (

@@ -74,6 +74,32 @@ func TestHeavyConnectionsTakeTurns(t *testing.T) {
 	}
 }
 
+// Who has more to say is heavy, and whose much took long; not whose little did: it may be others who took the time.
+func TestWhoIsHeavy(t *testing.T) {
+	l := hurried(t)
+	l.long = 0
+	for _, test := range []struct {
+		bytes        int
+		yields, want bool
+	}{{longBytes, false, true}, {longBytes - 1, false, false}, {1, true, true}} {
+		s, c, peer := pair(t, l)
+		defer unix.Close(peer)
+		s.data = func([]byte) {
+			if test.yields {
+				c.Pause()
+				c.Resume()
+			}
+		}
+		unix.Write(peer, make([]byte, test.bytes))
+		for s.datas == 0 {
+			l.pass()
+		}
+		if is := c.load&heavy != 0; is != test.want {
+			t.Errorf("%d bytes, more to say %v: heavy %v", test.bytes, test.yields, is)
+		}
+	}
+}
+
 // A machine may have slept: what has arrived meanwhile is read before timers run, also if that is more than the kernel
 // tells at one go, or if events of before are left.
 func TestEverythingIsReadAfterARest(t *testing.T) {
@@ -104,6 +130,44 @@ func TestEverythingIsReadAfterARest(t *testing.T) {
 	}
 	l.pass()
 	l.hooks.EndPass = Hooks{}.withDefaults().EndPass
+}
+
+// A pass that reads everything is long where many send much. That is no rest: otherwise the next one would read everything
+// too, and so on for ever, and who sends little would wait behind all of them.
+func TestReadingAfterARestIsWork(t *testing.T) {
+	for _, at := range []string{"reading", "writing"} {
+		l := hurried(t)
+		l.now = l.clock()
+		var peers []int
+		goOn := func(by int64) { l.start = l.start.Add(-time.Duration(by)) } // the clock
+		for range 2 {
+			s, _, peer := pair(t, l)
+			defer unix.Close(peer)
+			s.data = func([]byte) {
+				if at == "reading" {
+					goOn(restNanos)
+				}
+			}
+			peers = append(peers, peer)
+		}
+		l.hooks.ViewsAge = func() { // which is called when all is written
+			if at == "writing" {
+				goOn(restNanos)
+			}
+		}
+		for n, rest := range []bool{true, false, true, false} {
+			if rest {
+				goOn(time.Hour.Nanoseconds())
+			}
+			for _, fd := range peers {
+				unix.Write(fd, []byte("more"))
+			}
+			l.pass()
+			if l.rested != rest {
+				t.Errorf("%s: pass %d behind a rest: %v, want %v", at, n, l.rested, rest)
+			}
+		}
+	}
 }
 
 // Each answer is a system call: not more than so many are made before the kernel is asked who else is there.
@@ -188,6 +252,29 @@ type closing struct {
 }
 
 func (c *closing) Closed(why error) { c.do(); c.scripted.Closed(why) }
+
+func TestReadsComeInPieces(t *testing.T) {
+	for _, heavies := range []bool{false, true} {
+		l := hurried(t)
+		l.now = l.clock()
+		read := 0
+		for range 3 {
+			s, c, peer := pair(t, l)
+			defer unix.Close(peer)
+			s.data = func([]byte) { read++ }
+			c.setLoad(heavy, heavies)
+			unix.Write(peer, []byte("ping"))
+		}
+		if heavies {
+			l.pass() // in which they are put off
+		}
+		for n := 1; n <= 3; n++ {
+			if l.pass(); read != n {
+				t.Fatalf("heavy: %v, pass %d: %d are read", heavies, n, read)
+			}
+		}
+	}
+}
 
 func TestAcceptsAndPostsComeInPieces(t *testing.T) {
 	l := hurried(t)

@@ -13,12 +13,11 @@ func (c *Client) resolveAlias(p *codec.Publish) error {
 	if !p.Props.Has.Has(codec.PropTopicAlias) {
 		return nil
 	}
-	n := int(p.Props.TopicAlias)
-	if most := c.limits().TopicAliasMax; n > most { // [MQTT-3.3.2-9]
+	n, v := int(p.Props.TopicAlias), c.v5
+	if most := int(v.aliasMax); n > most { // [MQTT-3.3.2-9]
 		c.r.hit(LimitTopicAlias)
 		return &refusal{codec.TopicAliasInvalid, fmt.Sprintf("Topic Alias %d; topic-alias-max is %d", n, most)}
 	}
-	v := c.v5
 	if len(p.Topic) > 0 {
 		used := &c.r.memory.aliases
 		for len(v.aliasesIn) < n {

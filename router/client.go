@@ -80,6 +80,9 @@ type peer5 struct {
 	problem   bool     // Request Problem Information: reason strings are welcome
 	crowded   bool     // went over our Receive Maximum, which is told once
 
+	// What CONNACK said: it holds for the connection, whatever a reload does.
+	receiveMax, aliasMax uint16
+
 	auth    *authentication // nil where none was asked for
 	pending []byte          // CONNECT that waits for the end of its authentication
 }

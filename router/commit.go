@@ -200,8 +200,11 @@ func (k *keeper) seal() {
 	k.lazy = k.writeDirty(k.lazy)
 	k.noteWear(wearEvery)
 	n := k.open
-	empty := k.lotIsEmpty()
-	if empty { // as when a full store is tried again, for days
+	// While a full store is tried again, for days, there are not more and more lots:
+	// the last one goes on gathering, and its answers with the next commit.
+	crowded := k.err != nil && len(k.lots) >= lotsMax
+	stays := crowded || k.lotIsEmpty()
+	if stays {
 		n--
 	}
 	for _, l := range k.lots {
@@ -216,8 +219,11 @@ func (k *keeper) seal() {
 	}
 	k.inFlight = true
 	k.sealed, k.enlisted, k.estateDone = k.entries, k.sessions, 0
-	if !empty {
+	if !stays {
 		k.closeLot()
+	}
+	if crowded {
+		k.lastNeed = k.open
 	}
 	k.sealedLot, k.patience.sealedAt = n, k.r.now
 	k.patience.begin(k.messages)
@@ -310,6 +316,19 @@ func (c *Client) awaitSince(mark uint64) {
 	if k := c.r.keep; k != nil && k.needs != mark {
 		c.await()
 	}
+}
+
+// awaitFiled is awaitSince for a packet that was handled in pieces: what came since
+// mark may be durable by now, or the store may have failed.
+func (c *Client) awaitFiled(mark uint64) error {
+	switch {
+	case c.r.keep.mark() == mark:
+	case c.undurable():
+		return errStoreFailed
+	default:
+		c.awaitOpen()
+	}
+	return nil
 }
 
 // awaitAll has the following answers of a durable session wait until nothing

@@ -151,6 +151,9 @@ func (c *Client) accept(p *codec.Connect, id string, assigned bool) error {
 	if id := s.identity; c.will != nil && id != nil && id.Access != nil {
 		c.will.writer, c.will.id = id, s.id
 	}
+	if q := s.quota(); c.will != nil && q != nil {
+		c.will.by, c.will.most = s.identity, q.Retained
+	}
 	r.attachSession(s, c, c.sessionExpiry(p))
 	c.id, c.connected = s.id, true
 	c.packetMax = int32(c.packetBytesMax())
@@ -213,11 +216,12 @@ func (c *Client) announce(a *codec.Properties, p *codec.Connect, s *Session, ass
 		a.SessionExpirySeconds = granted
 		set(codec.PropSessionExpiry)
 	}
-	a.ReceiveMaximum = uint16(l.ReceiveMaximum)
+	c.v5.receiveMax, c.v5.aliasMax = uint16(l.ReceiveMaximum), uint16(l.TopicAliasMax)
+	a.ReceiveMaximum = c.v5.receiveMax
 	set(codec.PropReceiveMaximum)
 	a.MaximumPacketBytes = uint32(c.packetBytesMax())
 	set(codec.PropMaximumPacket)
-	a.TopicAliasMaximum = uint16(l.TopicAliasMax)
+	a.TopicAliasMaximum = c.v5.aliasMax
 	set(codec.PropTopicAliasMaximum)
 	a.WildcardAvailable, a.SubscriptionIDAvailable, a.SharedAvailable, a.RetainAvailable = 1, 1, 1, 1
 	set(codec.PropWildcardAvailable)

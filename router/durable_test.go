@@ -18,6 +18,14 @@ import (
 type memStore struct {
 	*store.Mem
 	fails func(store.Key) error // of a read; nil: none does
+	asked *int                  // calls of Room; nil: nobody counts
+}
+
+func (m memStore) Room(n int) bool {
+	if m.asked != nil {
+		*m.asked++
+	}
+	return m.Mem.Room(n)
 }
 
 func (m memStore) Put(key uint64, head, body []byte) { m.Mem.Put(store.Key(key), head, body) }
@@ -101,6 +109,7 @@ type durable struct {
 	cfg  router.Config
 
 	spoils func(store.Key) bool // which reads fail; nil: none
+	asked  int                  // for room
 }
 
 func newDurable(t *testing.T, l router.Limits) *durable {
@@ -111,7 +120,7 @@ func newDurable(t *testing.T, l router.Limits) *durable {
 func startDurable(t *testing.T, cfg router.Config, mem *store.Mem, wall int64) *durable {
 	t.Helper()
 	d := &durable{mem: mem, wall: wall, cfg: cfg}
-	cfg.Store, cfg.Wall = memStore{mem, d.spoilt}, func() int64 { return d.wall + d.now }
+	cfg.Store, cfg.Wall = memStore{mem, d.spoilt, &d.asked}, func() int64 { return d.wall + d.now }
 	d.world = &world{now: 1} // for the clock
 	d.world = newWorldOf(t, cfg)
 	if _, err := d.r.Restore(d.now); err != nil {

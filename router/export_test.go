@@ -30,12 +30,18 @@ func (r *Router) Picture() string {
 	return b.String()
 }
 
-// Lists is how long those lists are that grow while the store is full.
-func (r *Router) Lists() (lots, waiting, held int) {
+// Lists is how long those lists are that must not grow while the store is full, or
+// has failed, or its disk takes long.
+type Lists struct{ Lots, Waiting, Shelves, Held, Dirty int }
+
+// Lists tells how long they are.
+func (r *Router) Lists() Lists {
+	n := Lists{Lots: len(r.keep.lots), Held: len(r.memory.heldBack), Dirty: len(r.keep.dirty) + len(r.keep.lazy)}
 	for _, l := range r.keep.lots {
-		waiting += len(l.clients)
+		n.Waiting += len(l.clients)
+		n.Shelves += len(l.shelves)
 	}
-	return len(r.keep.lots), waiting, len(r.memory.heldBack)
+	return n
 }
 
 // EndsAtRestart tells whether a session ends with its connection that has not

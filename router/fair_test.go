@@ -62,3 +62,25 @@ func TestMessagesThatNearlyMeetManyFiltersComeInPieces(t *testing.T) {
 	topic := strings.Repeat("a/", levels) + "c"
 	inPieces(t, p, bytesOf(t, fmt.Sprintf("30 %02x %04x '%s'", 2+len(topic), len(topic), topic)), messages)
 }
+
+// TestSubscribesThatLookForRetainedMessagesComeInPieces: each of many packets has the first piece of what is retained
+// looked through at once, and all of them together are no more than a turn.
+func TestSubscribesThatLookForRetainedMessagesComeInPieces(t *testing.T) {
+	const topics, packets = 300, 50
+	w := newWorld(t, router.Limits{})
+	p := w.join("p")
+	for i := range topics {
+		p.feed(packet(0x31, str(fmt.Sprint("a/", i, "/b")), "x"))
+	}
+	c := w.join("c")
+	c.feed(bytes.Repeat(bytesOf(t, "82 0a 0001 0005 '+/+/c' 00"), packets))
+	if got := len(c.take()) / 5; got == 0 || got > 4 || c.resumed != 1 {
+		t.Errorf("%d of %d are answered in one turn", got, packets)
+	}
+	for range packets {
+		c.feed(nil)
+	}
+	if got := len(c.take()) / 5; got < packets-4 || len(c.tail) > 0 {
+		t.Errorf("%d of %d are answered afterwards", got, packets)
+	}
+}

@@ -3,6 +3,7 @@ package router_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -170,4 +171,49 @@ func TestRetainedAgainAndAgain(t *testing.T) {
 	if got := a.take(); bytes.Count(got, []byte("\x31\x04\x00\x01t1")) > 1 || bytes.Count(got, []byte("\x31\x04\x00\x01u2")) != 1 {
 		t.Errorf("got % x", got)
 	}
+}
+
+// TestLongSubscribeWhileOthersCommit: what others wrote between its pieces is on
+// the disk by the time of its answer, or is not yet.
+func TestLongSubscribeWhileOthersCommit(t *testing.T) {
+	for _, lasts := range []bool{false, true} {
+		for _, commits := range []bool{false, true} {
+			d := newDurable(t, router.Limits{})
+			s, q := d.session("s"), d.connect("q", !lasts)
+			d.flush()
+			q.take()
+			run := func(packet []byte, between string, answer string) {
+				t.Helper()
+				q.send(hexOf(packet))
+				s.send(between)
+				if commits {
+					d.commit()
+				}
+				d.settle()
+				d.flush()
+				q.expect(answer)
+			}
+			run(longPacket(0x82, []byte{0, 9}, filters(0, 1000, "\x01")), "82 06 0001 0001 't' 01",
+				hexOf(longPacket(0x90, []byte{0, 9}, bytes.Repeat([]byte{1}, 1000))))
+			run(longPacket(0xa2, []byte{0, 10}, filters(5000, 1000, "")), "82 06 0002 0001 'u' 01", "b0 02 000a")
+		}
+	}
+}
+
+// TestLongSubscribeWhileTheStoreFails: what was granted before is not promised any
+// more; who wants no more than this connection is not concerned.
+func TestLongSubscribeWhileTheStoreFails(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s, q, p := d.session("s"), d.connect("q", true), d.connect("p", true)
+	s.take()
+	q.take()
+	for _, c := range []*fakeConn{s, q} {
+		c.send(hexOf(longPacket(0x82, []byte{0, 9}, filters(0, 1000, "\x01"))))
+	}
+	p.send("33 06 0001 'r' 0001 '1'")
+	d.pass(func() { d.mem.Complete(errors.New("input/output error")) })
+	d.settle()
+	s.expect("")
+	s.expectClosed()
+	q.expect(hexOf(longPacket(0x90, []byte{0, 9}, bytes.Repeat([]byte{1}, 1000))))
 }

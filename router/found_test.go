@@ -232,3 +232,15 @@ func TestSlowReaderThatIsAnswered(t *testing.T) {
 		}
 	}
 }
+
+// TestBackAfterAStartIntoAFullDisk: what a start has found is on the disk, and its
+// clients come back though nothing new finds room.
+func TestBackAfterAStartIntoAFullDisk(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	d.session("s")
+	d = d.crash(store.FlightLost, 1)
+	d.pass(func() {})
+	d.pass(func() { d.mem.Complete(store.ErrFull) })
+	d.connect("s", false).expect("20 02 01 00")
+	d.connect("n", false).expect("20 02 00 03")
+}

@@ -7,7 +7,8 @@ import "fmt"
 type QueueFull byte
 
 // The policies. An absent client can only lose the oldest, so that is what
-// QueueDisconnect comes to for it.
+// QueueDisconnect comes to for it, and for one whose CONNACK waits for the disk:
+// what waited while it was away must not keep it away.
 const (
 	QueueDropOldest QueueFull = iota // what has waited longest is dropped
 	QueueDropNewest                  // what comes is dropped, with QoS 0 and a client that reads slowly, too
@@ -50,7 +51,7 @@ func (r *Router) admits(s *Session, d *delivery, size int) bool {
 // s ends with it.
 func (r *Router) throwOut(s *Session) (ends bool) {
 	c := s.client
-	if r.queueFull != QueueDisconnect || c == nil {
+	if r.queueFull != QueueDisconnect || c == nil || c.muted() {
 		return false
 	}
 	if !c.closing {

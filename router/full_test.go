@@ -107,6 +107,36 @@ func TestQueueFullDisconnects(t *testing.T) {
 	self.expectClosed()
 }
 
+// Who has not been told yet that he is in, because his session is being written
+// down, is not thrown out for what waited while he was away: he would never come in.
+func TestQueueFullWhileConnackWaits(t *testing.T) {
+	d := startDurable(t, router.Config{QueueFull: router.QueueDisconnect, Limits: router.Limits{
+		QueuedMessagesMax: 2, InflightMax: 1,
+	}}, store.NewMem(), 1_700_000_000e9)
+	d.away("s", "t")
+	p := d.connect("p", true)
+	publish := func(payload string) { p.feed(packet(0x32, str("t"), "\x00\x01", payload)) }
+	for i := range 3 {
+		publish(strconv.Itoa(i))
+	}
+	d.flush()
+	s := d.connect("s", false)
+	s.expect("")
+	publish("3")
+	if s.closing {
+		t.Fatalf("closed before CONNACK: %v", s.why)
+	}
+	d.flush()
+	s.expect("20 02 01 00 32 06 0001 't' 0001 '2'")
+	publish("4") // there is room for one more
+	publish("5")
+	d.flush()
+	s.expectClosed()
+	if n := d.r.Stats().ThrownOut; n != 1 {
+		t.Errorf("%d thrown out", n)
+	}
+}
+
 // The policy is live.
 func TestQueueFullChanges(t *testing.T) {
 	w := full(t, router.QueueDropOldest)

@@ -203,7 +203,7 @@ func TestHeldByTheStoreAreToldInOrder(t *testing.T) {
 	for id := range 6 { // no commit ends
 		p.feed(longPacket(0x32, lengthed("t"), []byte{0, byte(id + 1), 0}, make([]byte, 400)))
 	}
-	if _, _, held := d.r.Lists(); held != 1 {
+	if held := d.r.Lists().Held; held != 1 {
 		t.Fatal("nobody is held back")
 	}
 	d.sleep(21)

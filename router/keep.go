@@ -1,5 +1,7 @@
 package router
 
+import "slices"
+
 // keeper writes down what must outlive the process: sessions that outlive
 // their connection and what they hold, and retained messages. There is none
 // without Config.Store, and sessions that end with their connection have
@@ -398,7 +400,7 @@ func (k *keeper) forget(n uint64) (last bool) {
 // QoS 0 promises nothing: the last of a row is enough, when there is room.
 func (r *Router) keepRetained(m *retainedMessage) {
 	k := r.keep
-	if k == nil || m.msg.Topic()[0] == '$' {
+	if k == nil || k.failed || m.msg.Topic()[0] == '$' {
 		return
 	}
 	switch class := k.class(m.msg); {
@@ -412,11 +414,11 @@ func (r *Router) keepRetained(m *retainedMessage) {
 	case m.dirty:
 	case class == DurabilityLazy:
 		m.dirty = true
-		k.lazy = append(k.lazy, dirtyRetained{m, k.publisher(m.msg)})
+		k.lazy = addDirty(k.lazy, dirtyRetained{m, k.publisher(m.msg)})
 		k.changed(later, m.msg.bytes())
 	default:
 		m.dirty = true
-		k.dirty = append(k.dirty, dirtyRetained{m, k.publisher(m.msg)})
+		k.dirty = addDirty(k.dirty, dirtyRetained{m, k.publisher(m.msg)})
 	}
 }
 
@@ -447,11 +449,24 @@ type dirtyRetained struct {
 	by string
 }
 
+// addDirty adds d to list. While the disk takes long, messages come and go: those
+// that are gone leave the list before it grows.
+func addDirty(list []dirtyRetained, d dirtyRetained) []dirtyRetained {
+	if n := len(list); n >= lotsMax && n == cap(list) {
+		list = slices.DeleteFunc(list, func(d dirtyRetained) bool { return !d.dirty })
+		list = slices.Grow(list, n/2)
+	}
+	return append(list, d)
+}
+
 // writeDirty puts those of list that are not written yet, as far as there is
 // room, and returns the others.
 func (k *keeper) writeDirty(list []dirtyRetained) []dirtyRetained {
-	if len(list) == 0 || k.failed {
+	switch {
+	case len(list) == 0 || k.failed:
 		return nil
+	case !k.store.Room(0): // for none of them, however many
+		return list
 	}
 	kept := list[:0]
 	for _, d := range list {

@@ -84,6 +84,20 @@ func TestListenerLimitsOfPackets(t *testing.T) {
 	slow.expect("32 06 0001 't' 0003 '2'")
 }
 
+// TestAnnouncedLimitsHold: who was told a Receive Maximum and a Topic Alias Maximum
+// may use them to the end of the connection, also after a reload that lowers them.
+func TestAnnouncedLimitsHold(t *testing.T) {
+	w := newWorld(t, router.Limits{ReceiveMaximum: 4, TopicAliasMax: 4})
+	c := w.join5("c", "")
+	w.pass(func() { w.r.Change(router.Config{Limits: router.Limits{ReceiveMaximum: 1, TopicAliasMax: 1}}) })
+	c.send("34 09 0001 't' 0001 03 23 0004 34 08 0000 0002 03 23 0004 34 08 0000 0003 03 23 0004")
+	c.expect("50 03 0001 10 50 03 0002 10 50 03 0003 10")
+	late := w.join5("d", "")
+	late.send("34 09 0001 't' 0001 03 23 0002")
+	late.expect("e0 28 94 26 1f 0023 'Topic Alias 2; topic-alias-max is 1'")
+	late.expectClosed()
+}
+
 // TestListenerLimitsOfSessions: filters and what waits, also while the client
 // is away, and until it comes through another listener.
 func TestListenerLimitsOfSessions(t *testing.T) {

@@ -33,13 +33,21 @@ func (l *batchList) reset() {
 }
 
 // addClient adds c. While the store is full, connections come and go: those who
-// wait no more leave the list before it grows.
+// wait no more leave the list before it grows, and so do shelves that are empty.
 func (l *batchList) addClient(c *Client) {
 	if n := len(l.clients); n >= lotsMax && n == cap(l.clients) {
 		l.clients = slices.DeleteFunc(l.clients, func(c *Client) bool { return c.waits == nil })
 		l.clients = slices.Grow(l.clients, n/2)
 	}
 	l.clients = append(l.clients, c)
+}
+
+func (l *batchList) addShelf(t *shelf) {
+	if n := len(l.shelves); n >= lotsMax && n == cap(l.shelves) {
+		l.shelves = slices.DeleteFunc(l.shelves, func(t *shelf) bool { return t.s.onShelf() != t })
+		l.shelves = slices.Grow(l.shelves, n/2)
+	}
+	l.shelves = append(l.shelves, t)
 }
 
 const (

@@ -147,6 +147,8 @@ func TestBatchDoesNotWaitForLong(t *testing.T) {
 func TestBatchOfWhatWaitsInAQueueLeavesAtOnce(t *testing.T) {
 	d, p, _, b := lots(t)
 	b.reset()
+	d.settle()
+	d.sleep(0.001) // so long takes the last commit
 	d.flush()
 	p.flow(1, 8)
 	if !d.mem.Committing() {
@@ -159,7 +161,39 @@ func TestBatchThatIsFullDoesNotWait(t *testing.T) {
 	d, p, _, _ := lots(t)
 	d.mem.BatchBytes = 300
 	p.flow(1, 8)
-	if _, _, held := d.r.Lists(); !d.mem.Committing() || held != 0 {
+	if held := d.r.Lists().Held; !d.mem.Committing() || held != 0 {
 		t.Errorf("on its way: %v; %d publishers are held back", d.mem.Committing(), held)
+	}
+}
+
+// TestAcknowledgementsOfTheBatchBefore are nothing that the next has waited for.
+func TestAcknowledgementsOfTheBatchBefore(t *testing.T) {
+	d, p, a, b := lots(t)
+	p.flow(1, 3) // leaves at once
+	p.flow(4, 8)
+	for _, c := range []*fakeConn{a, b} {
+		c.send(acks(1, 3))
+	}
+	d.sleep(0.001)
+	d.commit()
+	d.settle()
+	if d.mem.Committing() {
+		t.Fatal("eight messages do not wait")
+	}
+	d.sleep(0.0201)
+	if !d.mem.Committing() {
+		t.Fatal("the batch waits for more than 20 milliseconds")
+	}
+	d.sleep(0.001)
+	d.flush()
+	for _, c := range []*fakeConn{a, b} {
+		c.send(acks(4, 8))
+	}
+	d.sleep(1.1) // the removals
+	d.sleep(0.001)
+	d.flush()
+	p.flow(12, 8)
+	if !d.mem.Committing() {
+		t.Error("the wait was in vain, and the next batch waits all the same")
 	}
 }

@@ -66,6 +66,20 @@ func TestMemoryOfFilters(t *testing.T) {
 	}
 }
 
+// endAll ends all connections. No session outlives them, so nothing is counted then.
+func (w *world) endAll() {
+	w.t.Helper()
+	for _, c := range w.conns {
+		if !c.closing {
+			c.reset()
+		}
+	}
+	w.settle()
+	if n := w.r.MemoryUsed(); n != 0 {
+		w.t.Errorf("%d bytes are counted when all are gone", n)
+	}
+}
+
 // lengthed is a string with its length.
 func lengthed(s string) []byte { return append([]byte{byte(len(s) >> 8), byte(len(s))}, s...) }
 

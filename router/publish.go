@@ -123,7 +123,7 @@ func (c *Client) check5(p *codec.Publish) error {
 			return &refusal{codec.PayloadFormatInvalid, "payload is said to be UTF-8 and is not"}
 		}
 	}
-	if set := c.session.received; p.QoS == 2 && set != nil && set.n >= c.limits().ReceiveMaximum {
+	if set := c.session.received; p.QoS == 2 && set != nil && set.n >= int(c.v5.receiveMax) {
 		return c.checkReceiveMaximum(p, set)
 	}
 	return nil
@@ -133,7 +133,7 @@ func (c *Client) check5(p *codec.Publish) error {
 // with a word to the operator, and ends a connection that is far beyond it
 // [MQTT-3.3.4-7].
 func (c *Client) checkReceiveMaximum(p *codec.Publish, set *packetSet) error {
-	most := c.limits().ReceiveMaximum
+	most := int(c.v5.receiveMax)
 	if set.has(p.PacketID) {
 		return nil
 	}

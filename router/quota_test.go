@@ -143,6 +143,36 @@ func TestQuotaOfRetainedMessages(t *testing.T) {
 	s.settled("90 03 0001 00", "31 04 0001 '1' 'y'", "31 04 0001 '3' 'x'")
 }
 
+// TestQuotaOfRetainedWills: a will that is retained counts like what its user has
+// published, also when its session has ended.
+func TestQuotaOfRetainedWills(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"u": {Retained: 2}}
+	for i := range 5 {
+		c := w.dial()
+		c.send(fmt.Sprintf("10 16 0004 'MQTT' 04 a6 0000 0001 'c' 0001 '%d' 0001 'x' 0001 'u'", i)) // a will with RETAIN
+		c.expect("20 02 00 00")
+		c.reset()
+	}
+	if s := w.r.Stats(); s.WillsSent != 5 || s.Retained != 2 || s.OverQuota != 3 {
+		t.Errorf("%d wills, %d are retained, %d times over the quota", s.WillsSent, s.Retained, s.OverQuota)
+	}
+	five := w.dial() // its will is published when its session ends
+	five.send(frame5(t, "10", "0004 'MQTT' 05 a6 0000 05 11 00000001 0001 'd' 05 18 00000009 0001 '6' 0001 'x' 0001 'u'"))
+	five.take()
+	five.reset()
+	w.sleep(1.1)
+	if s := w.r.Stats(); s.WillsSent != 6 || s.Retained != 2 || s.OverQuota != 4 {
+		t.Errorf("%d wills, %d are retained, %d times over the quota", s.WillsSent, s.Retained, s.OverQuota)
+	}
+	a := w.as("u", "a", true)
+	a.expect("20 02 00 00")
+	a.send("31 03 0001 '0' 31 04 0001 '7' 'x' 31 04 0001 '8' 'x'") // one goes, one comes
+	if n := w.r.Stats().Retained; n != 2 {
+		t.Errorf("%d retained, want 2", n)
+	}
+}
+
 func TestQuotaTightens(t *testing.T) {
 	q := router.Quota{MessagesIn: 5, Connections: 1}
 	q.Tighten(router.Quota{MessagesIn: 3, BytesOut: 7, Connections: 2})

@@ -72,6 +72,26 @@ func TestReadAgain(t *testing.T) {
 	}
 }
 
+// TestReadAgainIsToldAgain: it is said when it begins, each time.
+func TestReadAgainIsToldAgain(t *testing.T) {
+	d := newDurable(t, router.Limits{QueuedWindowMax: 1})
+	d.away("s", "t")
+	d.fill("t", 1, 1, 6)
+	s := d.connect("s", false)
+	for _, one := range []struct {
+		fails uint64
+		want  string
+	}{{2, "1:1:1"}, {4, "1:2:2 1:3:3"}, {99, "1:4:4 1:5:5 1:6:6"}} {
+		d.spoil(one.fails)
+		if got := d.drain(s); got != one.want {
+			t.Errorf("got %s, want %s", got, one.want)
+		}
+	}
+	if e := d.lastEvent(router.EventReadAgain); e.Count != 2 {
+		t.Errorf("told %d times", e.Count)
+	}
+}
+
 // TestReadAgainMeanwhile: while a read is to be tried again what waits is
 // dropped, or its session ends.
 func TestReadAgainMeanwhile(t *testing.T) {

@@ -267,7 +267,7 @@ func (r *Router) advance(s *Session, max int) (more bool) {
 			s.replays = s.replays[1:]
 			continue
 		}
-		blocked, done := false, false
+		blocked, done, left := false, false, max
 		max, done = p.cursor.Walk(max, func(m *retainedMessage) bool {
 			if m.stamp >= p.before || m.msg.expired(r.now) {
 				return true
@@ -275,6 +275,7 @@ func (r *Router) advance(s *Session, max int) (more bool) {
 			blocked = !r.deliverRetained(s, m, min(m.qos, p.qos), p.from)
 			return !blocked
 		})
+		r.toil += uint64(toilOfLook * (left - max))
 		if blocked {
 			return false
 		}

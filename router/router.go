@@ -118,12 +118,19 @@ func New(cfg Config) *Router {
 // settings, Durability and LazyInterval among them, but not Rand, Events, Pool, AuthMethods and Identify. Connections
 // keep what they were told in CONNACK.
 func (r *Router) Change(cfg Config) {
+	old := r.limits
 	r.limits = cfg.Limits.withDefaults()
 	r.topicShort = min(r.limits.TopicBytesMax+1, r.limits.TopicLevelsMax)
 	r.serverReference, r.moved = cfg.ServerReference, cfg.ServerMoved
 	r.responsePrefix, r.validatePayloads, r.denyCloses = cfg.ResponsePrefix, cfg.ValidatePayloads, cfg.DenyCloses
 	r.queueFull = cfg.QueueFull
 	r.keep.change(&cfg)
+	if r.sys.timer.Armed() && r.limits.SysInterval != old.SysInterval {
+		r.sys.wait()
+	}
+	if r.stuck.timer.Armed() && (r.limits.SlowTimeout != old.SlowTimeout || r.limits.AckTimeout != old.AckTimeout) {
+		r.stuck.wait()
+	}
 }
 
 // CloseWhere closes the connections of clients that would not be let in again.

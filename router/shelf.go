@@ -104,7 +104,8 @@ func (s *Session) wait(d delivery) {
 	if t.listed != r.keep.open {
 		t.listed = r.keep.open
 		l := r.keep.lot()
-		l.shelves, l.firm = append(l.shelves, t), true
+		l.addShelf(t)
+		l.firm = true
 	}
 }
 

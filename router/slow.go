@@ -130,14 +130,17 @@ func (r *Router) watch(c *Client) *stuck {
 		l.clients = append(l.clients, c)
 		if len(l.clients) == 1 {
 			l.r = r
-			r.timers.Set(&l.timer, l, r.after(r.stuckInterval()))
+			l.wait()
 		}
 	}
 	return k.stuck
 }
 
-func (r *Router) stuckInterval() int64 {
-	return max(int64(time.Millisecond), min(r.limits.SlowTimeout, r.limits.AckTimeout).Nanoseconds()/stuckLooks)
+// wait has the list looked through in an interval.
+func (l *stuckList) wait() {
+	r := l.r
+	every := min(r.limits.SlowTimeout, r.limits.AckTimeout).Nanoseconds() / stuckLooks
+	r.timers.Set(&l.timer, l, r.after(max(int64(time.Millisecond), every)))
 }
 
 // Due looks who has moved.
@@ -153,7 +156,7 @@ func (l *stuckList) Due(int64) {
 	clear(l.clients[len(kept):])
 	l.clients = kept
 	if len(kept) > 0 {
-		l.r.timers.Set(&l.timer, l, l.r.after(l.r.stuckInterval()))
+		l.wait()
 	}
 }
 

@@ -205,6 +205,22 @@ func TestDuel(t *testing.T) {
 	impatient := w.connect("d", true)
 	impatient.reset() // before its turn
 	w.sleep(1)
+	w.endAll()
+}
+
+// TestSlowTimeoutLowered: a shorter one also ends who is stuck already.
+func TestSlowTimeoutLowered(t *testing.T) {
+	w := newWorld(t, router.Limits{SlowTimeout: time.Hour, AckTimeout: time.Hour})
+	c, p := w.subscribed("c", "t", "00"), w.join("p")
+	c.limit = 1
+	for range 2 {
+		p.send("30 03 0001 't'")
+	}
+	w.pass(func() { w.r.Change(router.Config{Limits: router.Limits{SlowTimeout: time.Minute}}) })
+	for range 6 {
+		w.sleep(15)
+	}
+	c.expectClosed()
 }
 
 // memory-limit: first the largest backlog is cut, then publishers wait, then
@@ -246,12 +262,16 @@ func TestMemoryLimit(t *testing.T) {
 	if n := w.r.Stats().Held; n != 1 {
 		t.Errorf("%d publishers held, want 1", n)
 	}
+	hits := w.r.Stats().LimitHits[router.LimitMemory]
 	w.pass(func() { w.r.SetMemoryElsewhere(95_000) })
 	late := w.connect("late", true)
 	late.expect("20 02 00 03")
 	late5 := w.connect5("late5", true, "")
 	if out := late5.take(); len(out) < 4 || out[3] != 0x89 {
 		t.Errorf("CONNACK % x, want reason 89", out)
+	}
+	if n := w.r.Stats().LimitHits[router.LimitMemory] - hits; n != 2 { // both who are not let in
+		t.Errorf("the limit counts %d more, want 2", n)
 	}
 	w.pass(func() { w.r.SetMemoryElsewhere(0) })
 	p.feed(nil) // the loop hands over what waited

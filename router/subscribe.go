@@ -113,7 +113,9 @@ func (f *subscribing) finish(c *Client) error {
 		text = f.refused.Error()
 	}
 	c.awaitRoom(f.mark)
-	c.awaitSince(f.mark)
+	if err := c.awaitFiled(f.mark); err != nil {
+		return err
+	}
 	err := c.answerFitting(&f.ack.Props, text, func(dst []byte) []byte { return codec.AppendSuback(dst, c.version, &f.ack) })
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -30,6 +31,21 @@ type Traffic struct {
 	Heap              uint64        // bytes in use now
 	State             *StateTraffic // nil: there is no store
 	Listeners         []Fact        // what is known of each
+	Memory            *MemoryState  // of a router that had a memory limit; nil: the router's own, if it has one
+}
+
+// MemoryState is what Limits.MemoryBytesMax does.
+type MemoryState struct{ Limit, Used, Level, Trims, Held, HeldTurns, HeldTooLong uint64 }
+
+// MemoryState is that of now; nil: there is no limit, and was none that the tree tells of.
+func (r *Router) MemoryState() *MemoryState {
+	if r.limits.MemoryBytesMax == 0 && r.sys.last["memory/limit"] == "" {
+		return nil
+	}
+	return &MemoryState{
+		Limit: uint64(r.limits.MemoryBytesMax), Used: uint64(r.MemoryUsed()), Level: uint64(r.memory.level),
+		Trims: r.stats.Trims, Held: r.stats.Held, HeldTurns: r.stats.HeldTurns, HeldTooLong: r.stats.HeldTooLong,
+	}
 }
 
 // StateTraffic is what a store has done since the start, and holds.
@@ -110,10 +126,13 @@ func (s *sys) unlisten(filter string) {
 // Due brings the tree up to date.
 func (s *sys) Due(int64) { s.send() }
 
+// wait has send called again in an interval.
+func (s *sys) wait() { s.r.timers.Set(&s.timer, s, s.r.after(s.r.limits.SysInterval.Nanoseconds())) }
+
 // send publishes what has changed, and comes again.
 func (s *sys) send() {
 	r := s.r
-	r.timers.Set(&s.timer, s, r.after(r.limits.SysInterval.Nanoseconds()))
+	s.wait()
 	st := r.Stats()
 	var t Traffic
 	if r.traffic != nil {
@@ -171,14 +190,14 @@ func (s *sys) send() {
 	if t.State != nil && r.keep != nil {
 		s.putState(t.State, number)
 	}
-	s.putLimits(st, number)
+	s.putLimits(st, cmp.Or(t.Memory, r.MemoryState()), number)
 	s.putListeners(t.Listeners)
 	number("retained messages/count", uint64(r.retained.Len())) // last: the others are among them
 	s.sentAt = r.now
 }
 
 // putLimits tells which limits took effect, and of the memory if it has one.
-func (s *sys) putLimits(st *Stats, number func(name string, n uint64)) {
+func (s *sys) putLimits(st *Stats, m *MemoryState, number func(name string, n uint64)) {
 	for _, row := range LimitRows() {
 		if n := st.LimitHits[row.ID]; n > 0 {
 			number("limits/"+row.Name, n)
@@ -187,14 +206,14 @@ func (s *sys) putLimits(st *Stats, number func(name string, n uint64)) {
 	if st.ThrownOut > 0 {
 		number("limits/queue-full", st.ThrownOut)
 	}
-	if r := s.r; r.limits.MemoryBytesMax > 0 {
-		number("memory/limit", uint64(r.limits.MemoryBytesMax))
-		number("memory/used", uint64(r.MemoryUsed()))
-		number("memory/level", uint64(r.memory.level))
-		number("memory/trims", st.Trims)
-		number("memory/held", st.Held)
-		number("memory/held/turns", st.HeldTurns)
-		number("memory/held/told", st.HeldTooLong)
+	if m != nil {
+		number("memory/limit", m.Limit)
+		number("memory/used", m.Used)
+		number("memory/level", m.Level)
+		number("memory/trims", m.Trims)
+		number("memory/held", m.Held)
+		number("memory/held/turns", m.HeldTurns)
+		number("memory/held/told", m.HeldTooLong)
 	}
 }
 

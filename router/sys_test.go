@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/router"
 )
@@ -177,4 +178,16 @@ func TestSysOfLimits(t *testing.T) {
 	if fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
+}
+
+// TestSysAfterAReload: a shorter interval holds at once, and nothing goes on to tell
+// of a memory limit that was taken away.
+func TestSysAfterAReload(t *testing.T) {
+	w := newWorld(t, router.Limits{SysInterval: time.Hour, MemoryBytesMax: 1_000_000})
+	c := w.join("c")
+	c.send("82 1d 0001 0018 '$SYS/broker/memory/limit' 00")
+	c.expect("90 03 0001 00 31 21 0018 '$SYS/broker/memory/limit' '1000000'")
+	w.pass(func() { w.r.Change(router.Config{Limits: router.Limits{SysInterval: time.Second}}) })
+	w.sleep(1)
+	c.expect("30 1b 0018 '$SYS/broker/memory/limit' '0'")
 }

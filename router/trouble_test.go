@@ -3,6 +3,7 @@ package router_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/loopmq/loopmq/router"
@@ -96,21 +97,134 @@ func TestFullForLong(t *testing.T) {
 		d.sleep(1.1)
 		full()
 	}
-	if lots, _, _ := d.r.Lists(); lots > 5 {
-		t.Errorf("%d lots after 300 attempts", lots)
+	if n := d.r.Lists(); n.Lots > 5 {
+		t.Errorf("%d lots after 300 attempts", n.Lots)
 	}
 	for range 2000 {
 		c := d.connect("c", true)
 		c.send("32 06 00 01 't' 00 01 'b'")
 		c.reset()
 	}
-	if _, waiting, held := d.r.Lists(); waiting > 200 || held > 200 {
-		t.Errorf("%d connections wait for lots, %d for room", waiting, held)
+	if n := d.r.Lists(); n.Waiting > 200 || n.Held > 200 {
+		t.Errorf("%d connections wait for lots, %d for room", n.Waiting, n.Held)
 	}
 	p.take()
 	d.sleep(1.1)
 	d.flush()
 	p.expect("40 02 00 01")
+}
+
+// TestFullForLongWithSomethingToWrite: a session that lasts goes and comes at each
+// attempt. What is last in the row is answered by the commit behind the one that
+// finds room.
+func TestFullForLongWithSomethingToWrite(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s := d.session("s")
+	s.send("82 06 00 01 00 01 't' 01")
+	for range 150 {
+		d.pass(func() { d.mem.Complete(store.ErrFull) })
+		s.reset()
+		s = d.connect("s", false)
+		s.expect("20 02 01 00")
+		s.send("62 02 00 01") // of nothing: PUBCOMP waits for what came before
+		d.sleep(1.1)
+	}
+	if n := d.r.Lists(); n.Lots > 70 || n.Waiting > 200 {
+		t.Errorf("%d lots after 150 attempts, for which %d connections wait", n.Lots, n.Waiting)
+	}
+	s.expect("")
+	d.commit()
+	s.expect("")
+	d.commit()
+	s.expect("70 02 00 01")
+	if n := d.r.Lists(); n.Lots > 2 {
+		t.Errorf("%d lots where there is room", n.Lots)
+	}
+	p := d.connect("p", true)
+	p.send("32 06 00 01 't' 00 01 '1'")
+	d.flush()
+	p.expect("20 02 00 00 40 02 00 01")
+	s.expect("32 06 00 01 't' 00 01 '1'")
+}
+
+// TestRetainedForAMoment: what is retained with QoS 0 and taken away again leaves
+// nothing behind, however long the disk takes, nor when it has failed.
+func TestRetainedForAMoment(t *testing.T) {
+	for name, trouble := range map[string]error{"takes long": nil, "is full": store.ErrFull, "has failed": errors.New("input/output error")} {
+		d := narrow(t, router.Limits{})
+		p, q := d.connect("p", true), d.connect("q", true)
+		q.send("33 06 00 01 'r' 00 01 '1'")
+		if trouble != nil {
+			d.pass(func() { d.mem.Complete(trouble) })
+		}
+		for range 1000 {
+			p.send("31 04 00 01 't' '1' 31 03 00 01 't' 31 07 00 04 'lazy' '1' 31 06 00 04 'lazy'")
+		}
+		if n := d.r.Lists(); n.Dirty > 200 {
+			t.Errorf("the disk %s: %d messages are to be written", name, n.Dirty)
+		}
+		p.send("31 04 00 01 't' '2'")
+		if trouble == nil || errors.Is(trouble, store.ErrFull) {
+			d.sleep(1.1)
+			d.flush()
+			d.flush()
+			s := d.crash(store.FlightLost, 1).connect("s", true)
+			s.send("82 06 00 01 00 01 't' 00")
+			s.expect("20 02 00 00 90 03 00 01 00 31 04 00 01 't' '2'")
+		}
+	}
+}
+
+// TestManyRetainedWhileFull: those that wait for room are not gone through in each
+// pass.
+func TestManyRetainedWhileFull(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	p := d.connect("p", true)
+	p.send("33 06 00 01 'r' 00 01 '1'")
+	d.pass(func() { d.mem.Complete(store.ErrFull) })
+	for i := range 1000 {
+		p.feed(packet(0x31, str(fmt.Sprint(i)), "x"))
+	}
+	d.asked = 0
+	d.pass(func() {})
+	if d.asked > 10 {
+		t.Errorf("asked for room %d times in a pass", d.asked)
+	}
+	d.sleep(1.1)
+	d.flush()
+	d = d.crash(store.FlightLost, 1)
+	if n := d.r.Stats().Retained; n != 1001 {
+		t.Errorf("%d messages are retained", n)
+	}
+}
+
+// TestShelvesThatCameAndWent: what is kept in memory only goes on while nothing
+// can be committed, and what was behind a window leaves nothing behind.
+func TestShelvesThatCameAndWent(t *testing.T) {
+	for name, trouble := range map[string]error{"takes long": nil, "is full": store.ErrFull, "has failed": errors.New("input/output error")} {
+		d := narrow(t, router.Limits{QueuedWindowMax: 2, InflightMax: 2})
+		s, p, q := d.session("s"), d.connect("p", true), d.connect("q", true)
+		s.send("82 09 00 01 00 04 'none' 01")
+		d.flush()
+		s.take()
+		q.send("33 06 00 01 'r' 00 01 '1'")
+		if trouble != nil {
+			d.pass(func() { d.mem.Complete(trouble) })
+		}
+		for range 300 {
+			for range 5 {
+				p.send("32 09 00 04 'none' 00 01 'a'")
+			}
+			for range 5 {
+				for _, f := range frames(s.take()) {
+					s.feed([]byte{0x40, 2, f[8], f[9]})
+				}
+			}
+		}
+		if st, n := d.r.Stats(), d.r.Lists(); n.Shelves > 200 || st.Queued+st.Inflight > 0 {
+			t.Errorf("the disk %s: %d shelves wait, %d messages", name, n.Shelves, st.Queued+st.Inflight)
+		}
+	}
 }
 
 // TestHeldBackForLong: a 3.x publisher that is not read from is not silent, and to

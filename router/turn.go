@@ -21,6 +21,7 @@ const (
 	toilOfFilter  = 32 // to enter or take out a filter
 	bytesOfToil   = 64 // of a filter that is looked at, for one more
 	toilOfMessage = 2  // to let a message of a session go
+	toilOfLook    = 4  // at a topic that has a retained message
 	stepsOfToil   = 4  // steps on the ways through the filters, for one more
 	setsOfToil    = 2  // filters that one message matches, for one more
 )

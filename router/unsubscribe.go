@@ -72,7 +72,9 @@ func (f *unsubscribing) enter(c *Client) (more bool, err error) {
 
 func (f *unsubscribing) finish(c *Client) error {
 	c.awaitRoom(f.mark)
-	c.awaitSince(f.mark)
+	if err := c.awaitFiled(f.mark); err != nil {
+		return err
+	}
 	c.r.scratch = codec.AppendUnsuback(c.r.scratch[:0], c.version, &f.ack)
 	return c.answer(c.r.scratch)
 }

@@ -99,6 +99,8 @@ func TestConnack5(t *testing.T) {
 	three.send("c0 00")
 	three.expect("d0 00") // 3.x cannot be told
 	newWorld(t, router.Limits{KeepAliveMax: 24 * time.Hour}).connect5("a", true, "").expect(welcome)
+	short := newWorld(t, router.Limits{KeepAliveMax: time.Second / 2}).connect5("a", true, "") // a second is the shortest
+	short.expect("20 19 00 00 16 13 0001 21 0100 22 0020 25 01 27 001e8480 28 01 29 01 2a 01")
 }
 
 func TestConnectRefused5(t *testing.T) {
@@ -469,4 +471,5 @@ func TestEnhancedAuthentication(t *testing.T) {
 	if n := w.r.Stats().AuthFailures; n != 1 {
 		t.Errorf("%d failures counted, want 1", n)
 	}
+	w.endAll()
 }

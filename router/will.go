@@ -18,6 +18,8 @@ type will struct {
 	session *Session  // whose client it is of; for No Local
 	writer  *Identity // set where it has an Access
 	id      string    // of the client, for the log
+	by      *Identity // whose quota of retained messages counts it
+	most    int       // that quota; 0 = none
 	timer   timer.Timer
 	due     int64 // wall clock, while it is restored
 	qos     byte
@@ -83,7 +85,13 @@ func (r *Router) publishWill(w *will) {
 			Rule: w.writer.Access.MayPublish(p.topic).Rule, Peer: Peer{Identity: w.writer}, Count: 1,
 		})
 	default:
+		if w.most > 0 {
+			p.owner, p.most = r.use(w.by), w.most
+		}
 		r.route(&p)
+		if p.owner != nil {
+			r.forgetUse(w.by, p.owner) // where it left nothing
+		}
 	}
 	r.release(w.msg)
 }

@@ -96,3 +96,25 @@ func TestStartReadsTheLogOnce(t *testing.T) {
 		t.Error("what was collected is kept")
 	}
 }
+
+// TestEarlyIsBounded: a long log of records that are dead by now takes no more
+// memory than it may, and what is not there is not found.
+func TestEarlyIsBounded(t *testing.T) {
+	var records []byte
+	offs := []uint32{}
+	for i := range 10_000 {
+		offs = append(offs, uint32(len(records)))
+		records = appendPut(records, KeyOf(7, uint64(i)), fmt.Appendf(nil, "%0*d", 50+i%100, i), nil)
+	}
+	const most = 10 * earlyChunkBytes
+	e := early{chunks: map[uint32][]earlyChunk{}}
+	e.collect(1, 0, records, most)
+	if n := len(e.chunks[1]) * earlyChunkBytes; n != e.held || n > most {
+		t.Errorf("%d bytes, of which it knows %d, of %d", n, e.held, most)
+	}
+	for i, there := range map[int]bool{0: true, 9_999: false} {
+		if _, ok := e.find(location{seq: 1, off: offs[i]}); ok != there {
+			t.Errorf("record %d is there: %v", i, ok)
+		}
+	}
+}

@@ -102,8 +102,14 @@ func TestVoidBatchStaysSmall(t *testing.T) {
 	defer s.Close()
 	body := bytes.Repeat([]byte{'x'}, 100)
 	const behind = 50
+	held := 0
 	for n := uint64(1); n <= 100_000; n++ {
-		s.Put(KeyOf(1, n), body, nil)
+		if n%2 == 0 {
+			s.Put(KeyOf(1, n), body, nil)
+		} else {
+			held++
+			s.PutShared(KeyOf(1, n), body[:10], &lent{bytes.Clone(body[10:]), &held})
+		}
 		if n > behind && s.Delete(KeyOf(1, n-behind)) {
 			t.Fatalf("%d was in the batch, and its deletion is to be written", n-behind)
 		}
@@ -117,6 +123,9 @@ func TestVoidBatchStaysSmall(t *testing.T) {
 	if n := cap(s.open.row(KeyOf(1, 0)).places); n > 4*sweepBytes/encodedBytes(len(body)) {
 		t.Errorf("%d places are noted", n)
 	}
+	if held > behind/2 {
+		t.Errorf("%d bodies are held", held)
+	}
 	for n := uint64(100_000 - behind + 1); n <= 100_000; n++ {
 		s.Delete(KeyOf(1, n))
 	}
@@ -125,6 +134,83 @@ func TestVoidBatchStaysSmall(t *testing.T) {
 	}
 	if st := s.Stats(); st.Commits != 0 || st.Elided != 100_000 || st.BytesPut != 100_000*116 {
 		t.Errorf("%d commits, %d records elided, %d bytes put", st.Commits, st.Elided, st.BytesPut)
+	}
+	s.Delete(KeyOf(1, 100_001)) // never was
+	if err := o.commit(s); err != nil || s.Stats().Commits != 0 {
+		t.Errorf("the deletion of nothing is written: %v", err)
+	}
+}
+
+// TestSweptBatchIsWhole holds that what is left, where most of much is taken away
+// again, keeps its value and its place, and that keys far apart take no memory.
+func TestSweptBatchIsWhole(t *testing.T) {
+	s, o := open(t, t.TempDir(), Options{SegmentBytes: 64 << 10})
+	defer s.Close()
+	want, held := map[Key]string{}, 0
+	for n := uint64(1); n <= 3000; n++ {
+		k, v := KeyOf(1, n), fmt.Sprintf("%0100d", n)
+		if n%3 == 0 {
+			s.Put(k, []byte(v), nil)
+		} else {
+			held++
+			s.PutShared(k, []byte(v[:1]), &lent{[]byte(v[1:]), &held})
+		}
+		want[k] = v
+		if n%10 != 0 {
+			s.Delete(k)
+			delete(want, k)
+		}
+	}
+	if n := len(s.open.bodies); n > 1000 {
+		t.Errorf("%d bodies: nothing was swept", n)
+	}
+	for n := uint64(2700); n <= 3000; n += 30 { // some that stand elsewhere now
+		k := KeyOf(1, n)
+		s.Put(k, []byte("new"), nil)
+		want[k] = "new"
+		s.Delete(k + 10)
+		delete(want, k+10)
+	}
+	for n := range uint64(10) {
+		k := KeyOf(2, 1<<20*n+1)
+		s.Put(k, []byte("far"), nil)
+		want[k] = "far"
+	}
+	if n := cap(s.open.row(KeyOf(2, 0)).places); n > 10*rowGapMax {
+		t.Errorf("%d places are noted", n)
+	}
+	if err := o.commit(s); err != nil || held != 0 {
+		t.Fatalf("%v; %d bodies were not released", err, held)
+	}
+	for k, v := range want {
+		if got := o.read(s, k)[0]; string(got.Data) != v {
+			t.Errorf("%v is %q, %v; want %q", k, got.Data, got.Err, v)
+		}
+	}
+	if n := s.Stats().LiveRecords; n != int64(len(want)) {
+		t.Errorf("%d records, want %d", n, len(want))
+	}
+}
+
+// TestBuffersAreGivenBack: what a large batch took does not stay for ever.
+func TestBuffersAreGivenBack(t *testing.T) {
+	s, o := open(t, t.TempDir(), Options{SegmentBytes: 16 << 20})
+	defer s.Close()
+	commit := func(size int) {
+		s.Put(KeyOf(1, 1), make([]byte, size), nil)
+		if err := o.commit(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit(8 << 20)
+	if cap(s.spare.buf) < 8<<20 || cap(s.wal.out) < 8<<20 {
+		t.Error("the next large batch has to have memory of its own")
+	}
+	for range 2 * smallMost {
+		commit(10)
+	}
+	if cap(s.spare.buf) > bufferKept || cap(s.open.buf) > bufferKept || cap(s.wal.out) > bufferKept {
+		t.Errorf("%d and %d bytes for what gathers, %d for what is written", cap(s.spare.buf), cap(s.open.buf), cap(s.wal.out))
 	}
 }
 

@@ -57,15 +57,15 @@ func (r *reader) chunk(f *File) {
 	} else {
 		kind = uint32(r.u16("the type of a chunk"))
 	}
-	size := int(r.u32("the length of a chunk"))
+	size := r.u32("the length of a chunk")
 	if r.err != nil {
 		return
 	}
-	if size > len(r.data)-r.at {
+	if uint64(size) > uint64(len(r.data)-r.at) {
 		r.fail(start, fmt.Sprintf("a chunk of %d bytes, and the file has %d more: it is cut off", size, len(r.data)-r.at))
 		return
 	}
-	r.end = r.at + size
+	r.end = r.at + int(size)
 	switch kind {
 	case chunkConfig:
 		r.config(modern)
@@ -113,8 +113,8 @@ func (r *reader) client(version int) (c Client) {
 		nameLen = r.u16("the length of a user name")
 		r.take(4, "the gap behind a client")
 	}
-	c.ID = r.take(int(idLen), "a client identifier")
-	c.Username = r.take(int(nameLen), "a user name")
+	c.ID = r.take(uint32(idLen), "a client identifier")
+	c.Username = r.take(uint32(nameLen), "a user name")
 	return c
 }
 
@@ -129,8 +129,8 @@ func (r *reader) subscription(modern bool) (s Subscription) {
 	options := r.byte("the options of a subscription")
 	s.NoLocal, s.RetainAsPublished = options&4 != 0, options&8 != 0
 	r.take(2, "the gap behind a subscription")
-	s.ClientID = r.take(int(idLen), "a client identifier")
-	s.Filter = r.take(int(filterLen), "a filter")
+	s.ClientID = r.take(uint32(idLen), "a client identifier")
+	s.Filter = r.take(uint32(filterLen), "a filter")
 	return s
 }
 
@@ -146,7 +146,7 @@ func (r *reader) message(version int) (m Message) {
 		r.u16("a PacketID")
 		m.Topic = r.text("a topic")
 		m.QoS, m.Retain = r.qos(), r.byte("the mark of a retained message") != 0
-		m.Payload = r.take(int(r.u32("the length of a payload")), "a payload")
+		m.Payload = r.take(r.u32("the length of a payload"), "a payload")
 		return m
 	}
 	m.ExpiresAt = int64(r.number("the time of expiry"))
@@ -155,10 +155,10 @@ func (r *reader) message(version int) (m Message) {
 	idLen, nameLen, topicLen := r.u16("the length of a client identifier"), r.u16("the length of a user name"), r.u16("the length of a topic")
 	r.u16("the port of a listener")
 	m.QoS, m.Retain = r.qos(), r.byte("the mark of a retained message") != 0
-	m.SourceID = r.take(int(idLen), "a client identifier")
-	r.take(int(nameLen), "a user name")
-	m.Topic = r.take(int(topicLen), "a topic")
-	m.Payload = r.take(int(size), "a payload")
+	m.SourceID = r.take(uint32(idLen), "a client identifier")
+	r.take(uint32(nameLen), "a user name")
+	m.Topic = r.take(uint32(topicLen), "a topic")
+	m.Payload = r.take(size, "a payload")
 	m.Props = r.rest()
 	return m
 }
@@ -181,7 +181,7 @@ func (r *reader) entry(modern bool) (e Entry) {
 	e.State = State(r.byte("the state of a message"))
 	e.Retain = r.byte("the mark of a retained message")&0xf0 != 0
 	e.FromClient = r.byte("the direction") == 0
-	e.ClientID = r.take(int(idLen), "a client identifier")
+	e.ClientID = r.take(uint32(idLen), "a client identifier")
 	e.Props = r.rest()
 	return e
 }
@@ -200,9 +200,10 @@ func (r *reader) fail(at int, what string) {
 	}
 }
 
-func (r *reader) take(n int, what string) []byte {
-	if r.err == nil && n > r.end-r.at {
-		r.fail(r.at, fmt.Sprintf("%s has %d bytes, and there are %d more", what, n, r.end-r.at))
+func (r *reader) take(size uint32, what string) []byte {
+	n := int(size)
+	if r.err == nil && uint64(size) > uint64(r.end-r.at) {
+		r.fail(r.at, fmt.Sprintf("%s has %d bytes, and there are %d more", what, size, r.end-r.at))
 	}
 	if r.err != nil {
 		return nil
@@ -215,7 +216,7 @@ func (r *reader) rest() []byte {
 	if r.err != nil || r.at == r.end {
 		return nil
 	}
-	return r.take(r.end-r.at, "what is left")
+	return r.take(uint32(r.end-r.at), "what is left")
 }
 
 func (r *reader) byte(what string) byte {
@@ -257,4 +258,4 @@ func (r *reader) number(what string) uint64 {
 }
 
 // text has its length in front.
-func (r *reader) text(what string) []byte { return r.take(int(r.u16("the length of "+what)), what) }
+func (r *reader) text(what string) []byte { return r.take(uint32(r.u16("the length of "+what)), what) }

@@ -100,10 +100,13 @@ func TestEachVersion(t *testing.T) {
 func TestWhatIsWrongAndWhere(t *testing.T) {
 	whole := modern(6)
 	for want, text := range map[string]string{
-		"byte 0: this is no mosquitto.db: it does not begin like one":                     "hello",
-		"byte 15: the checksum has 4 bytes, and there are 2 more":                         whole[:17],
-		"byte 19: version 7 of the format; 2 to 6 are read":                               db(7),
-		"byte 23: a chunk of 16 bytes, and the file has 3 more: it is cut off":            whole[:34],
+		"byte 0: this is no mosquitto.db: it does not begin like one":                  "hello",
+		"byte 15: the checksum has 4 bytes, and there are 2 more":                      whole[:17],
+		"byte 19: version 7 of the format; 2 to 6 are read":                            db(7),
+		"byte 23: a chunk of 16 bytes, and the file has 3 more: it is cut off":         whole[:34],
+		"byte 23: a chunk of 4294967288 bytes, and the file has 0 more: it is cut off": db(6) + "\x00\x00\x00\x09\xff\xff\xff\xf8",
+		"byte 55: a payload has 4294967295 bytes, and there are 2 more": db(2) + chunk(2, 2, "\x05\x00\x00\x00\x00\x00\x00\x00",
+			"\x00\x01p", "\x00\x03\x00\x04", "\x00\x03a/b", "\x01\x01", "\xff\xff\xff\xffhi"),
 		"byte 40: identifiers of 4 bytes; only 8 are read":                                db(6) + chunk(6, 1, "\x09\x00\x00\x00\x00\x00\x00\x00", "\x01\x04", "\x00\x00\x00\x00\x00\x00"),
 		"byte 31: the identifier of a retained message has 8 bytes, and there are 2 more": db(6) + chunk(6, 4, "\x05\x00"),
 		"byte 31: a client identifier has 9 bytes, and there are 1 more":                  db(4) + chunk(4, 6, "\x00\x09s"),

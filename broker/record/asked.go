@@ -26,6 +26,7 @@ func (r *Recorder) listenIn(rc *router.Config) {
 	if traffic := rc.Traffic; traffic != nil {
 		rc.Traffic = func() router.Traffic {
 			now := traffic()
+			now.Memory = r.rt.MemoryState() // a replay has no limit
 			if r.on {
 				r.put(kindTraffic)
 				r.json(now)

@@ -11,5 +11,5 @@
 // Caveats: a recording begins with the broker and ends at its bound, since a router cannot be entered in mid-life. What
 // is asked through Broker.Do is not in it, nor the content of access lists; a reload that changes these is noted, and
 // what follows may differ. Passwords are left out unless that is switched off; payloads on request, also of what is kept.
-// The memory limit is not replayed, since what the loop held is not known.
+// The memory limit is not replayed, since what the loop held is not known; what $SYS told of it is.
 package record

@@ -233,6 +233,29 @@ func TestReplayOfVerdicts(t *testing.T) {
 	}
 }
 
+// Neither is that of a second CONNECT, which is an error, nor what an AUTH has that nobody asked for; what else is one
+// stays as it is, so that it is one again.
+func TestPasswordOfASecondConnect(t *testing.T) {
+	w := newWorld(t, record.Options{Redact: record.Passwords}, router.Config{})
+	for _, packets := range []string{
+		"c0 00 10 1a 0004 'MQTT' 04 c2 003c 0001 'a' 0005 'quick' 0004 'geh8'",
+		"c0 00 10 1a 0004 'MQTT' 04 c2 003c 0001 'a' 0009 'quick' 0004 'geh8'", // and cannot be read
+		"32 0b 0006 'topic' ff 0001 'x'",
+	} {
+		a := w.dial(nil)
+		a.send(connectA)
+		a.send(packets)
+		a.close(errors.New("it is wrong"))
+	}
+	b := w.dial(nil)
+	b.send(connectB5)
+	b.send("f0 0f 18 0d 15 0002 'mm' 16 0005 'geh8!'")
+	w.same()
+	if file := w.file.Bytes(); bytes.Contains(file, []byte("geh8")) || !bytes.Contains(file, []byte("topic")) {
+		t.Errorf("%q", file)
+	}
+}
+
 func TestPayloadsAreLeftOut(t *testing.T) {
 	w := newWorld(t, record.Options{Redact: record.Payloads}, router.Config{})
 	a := w.dial(nil)

@@ -63,7 +63,7 @@ func (t *Tap) Data(view []byte) (used int, err error) {
 	t.r.put(kindData, t.n, flag(err != nil, flagFailed), uint64(len(taken)))
 	from := len(t.r.buf)
 	t.r.buf = append(t.r.buf, taken...)
-	t.redact(t.r.buf[from:], t.r.opts.Redact)
+	t.redact(t.r.buf[from:], t.r.opts.Redact, err != nil)
 	t.r.flushLong() // not only when the pass ends: it may have read megabytes
 	return used, err
 }
@@ -101,12 +101,19 @@ type redactor struct {
 	auth    bool          // it uses enhanced authentication
 }
 
-// redact replaces secrets in b, which begins with a packet.
-func (d *redactor) redact(b []byte, what Redact) {
-	for len(b) > 0 && (what == Payloads || what == Passwords && (d.version == 0 || d.auth)) {
+// redact replaces secrets in b, which begins with a packet. failed: one of them was an error, and may be a second CONNECT.
+func (d *redactor) redact(b []byte, what Redact, failed bool) {
+	for len(b) > 0 && what != Nothing {
+		due := what == Payloads || d.version == 0 || d.auth
+		if !due && !failed {
+			return
+		}
 		k, n, err := codec.Next(b, codec.MaxPacketBytes)
-		if err != nil || n == 0 || !d.packet(&k, what) {
-			cross(b[min(errorBytes, len(b)):]) // who knows what it is
+		due = due || k.Type == codec.TypeConnect || k.Type == codec.TypeAuth
+		if err != nil || n == 0 || due && !d.packet(&k, what) {
+			if due {
+				cross(b[min(errorBytes, len(b)):]) // who knows what it is
+			}
 			return
 		}
 		b = b[n:]

@@ -29,20 +29,20 @@ func recordFlags() []cli.Flag {
 // readRecording reads them; nil: nothing is recorded.
 func readRecording(c *cli.Context) (*broker.Recording, error) {
 	redact, ok := record.ParseRedact(c.String("record-redact"))
-	most, err := config.ReadSize(c.String("record-bytes-max"))
+	most, err := config.ParseSize(c.String("record-bytes-max"))
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("--record-redact %q: use passwords, payloads or none", c.String("record-redact"))
 	case err != nil:
-		return nil, fmt.Errorf("--record-bytes-max: %w", err)
+		return nil, fmt.Errorf("--record-bytes-max %q: %w; write a whole number and a unit: \"2GB\"", c.String("record-bytes-max"), err)
 	case most < 1<<10:
-		return nil, fmt.Errorf("--record-bytes-max %d: must be at least 1024", most)
+		return nil, fmt.Errorf("--record-bytes-max %s: must be at least 1024", c.String("record-bytes-max"))
 	case c.String("record") == "" && (c.IsSet("record-redact") || c.IsSet("record-bytes-max")):
 		return nil, errors.New("--record-redact and --record-bytes-max go with --record FILE")
 	case c.String("record") == "":
 		return nil, nil
 	}
-	return &broker.Recording{File: c.String("record"), BytesMax: int64(most), Redact: redact}, nil
+	return &broker.Recording{File: c.String("record"), BytesMax: most, Redact: redact}, nil
 }
 
 func replayCommand() *cli.Command {

@@ -38,14 +38,15 @@ func TestServeRecordsAndReplayPlays(t *testing.T) {
 
 func TestRecordFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"--record x --record-redact all":                           `--record-redact "all": use passwords, payloads or none`,
-		"--record-redact none":                                     "go with --record FILE",
-		"--record x --record-bytes-max 10":                         "--record-bytes-max 10: must be at least 1024",
-		"--record x --record-bytes-max 1kB":                        "--record-bytes-max 1000: must be at least 1024",
-		"--record x --record-bytes-max 9Mb":                        `--record-bytes-max: "9Mb" is no size (write a whole number, with B, kB, MB, GB, KiB, MiB or GiB behind it): no such unit`,
-		"--record x --record-bytes-max -3":                         `--record-bytes-max: "-3" is no size`,
-		"--record /nowhere/at/all --port 0 --record-bytes-max 3MB": "recording: ",
-		"--record /nowhere/at/all --port 0":                        "recording: ",
+		"--record x --record-redact all":    `--record-redact "all": use passwords, payloads or none`,
+		"--record-redact none":              "go with --record FILE",
+		"--record x --record-bytes-max 10":  "--record-bytes-max 10: must be at least 1024",
+		"--record x --record-bytes-max 1B":  "--record-bytes-max 1B: must be at least 1024",
+		"--record x --record-bytes-max 1QB": `--record-bytes-max "1QB": no such unit; write a whole number and a unit: "2GB"`,
+		"--record /nowhere/at/all --port 0": "recording: ",
+		// has a unit, and what is wrong is only the place
+		"--record /nowhere/at/all --record-bytes-max 3GB --port 0":     "recording: ",
+		"--record /nowhere/at/all --record-bytes-max 5000000 --port 0": "recording: ",
 	} {
 		out, err := exec.Command(loopmq, append([]string{"serve"}, strings.Fields(args)...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), want) {

@@ -88,6 +88,7 @@ func (c *converter) absolute(file string) {
 
 // defaults are those of Mosquitto where ours mean something else.
 func (c *converter) defaults() {
+	c.f.QueueFull = "drop-newest"
 	if !c.expirySet {
 		c.f.Limits.SessionExpiry = forEver
 	}

@@ -229,7 +229,7 @@ func limitOptions() map[string]option {
 			case n > 0 && n < 16<<20:
 				c.note("left out: less than the 16 MiB that this broker needs")
 			case n > 0:
-				c.note("became a bound of what clients make the broker hold; backlogs are cut first, then publishers wait")
+				c.note("became a bound of what clients make the broker hold; backlogs are cut first, then publishers slowed down")
 				c.f.Limits.MemoryBytesMax = n
 			}
 		}),
