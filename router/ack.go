@@ -112,6 +112,7 @@ func (r *Router) finish(s *Session, e *flight) {
 		r.release(e.msg)
 	}
 	r.stats.Inflight--
+	r.memory.origins -= e.originMemory()
 	s.out.finish(e)
 }
 

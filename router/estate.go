@@ -33,6 +33,8 @@ func (k *keeper) settleEstates() {
 		budget = k.settleEstate(t, budget)
 		if t.reading || t.cold.n+t.fresh.n > 0 {
 			kept = append(kept, t)
+		} else {
+			t.giveUp()
 		}
 	}
 	clear(k.estates[len(kept):])

@@ -210,10 +210,7 @@ func (g *restoring) received(n uint64) error {
 		return g.lose(tableReceived, n)
 	}
 	s.own()
-	if s.received == nil {
-		s.received = new(packetSet)
-	}
-	s.received.add(uint16(n))
+	s.received = s.r.addTo(s.received, uint16(n))
 	return nil
 }
 
@@ -334,8 +331,9 @@ func (g *restoring) joinFlights() {
 func (g *restoring) join(s *Session, m *Message, e *restoredEntry) {
 	s.own()
 	s.out.next = e.flight - 1
-	f := s.out.add()
+	f := s.addFlight()
 	f.delivery = delivery{msg: m, key: e.key, qos: e.qos, retain: e.retain, from: g.k.origin(s, &e.entryRecord)}
+	s.r.memory.origins += f.originMemory()
 	f.sent = true
 	switch {
 	case m == nil:

@@ -27,7 +27,7 @@ func (r *Router) refill(s *Session) bool {
 	}
 	for t.cold.n == 0 && t.fresh.n > 0 && s.fits(s.queue.n, s.queue.bytes, t.fresh.front().msg.bytes()) {
 		s.own()
-		s.queue.push(t.fresh.pop())
+		s.queue.push(r, t.fresh.pop(r))
 	}
 	s.clearShelf()
 	return before == 0 && s.queue.n > 0
@@ -128,7 +128,7 @@ func (t *shelf) arrived(list []stub, values []StoreValue) {
 			continue
 		}
 		s.own()
-		s.queue.push(d)
+		s.queue.push(r, d)
 		r.stats.Queued++
 		r.stats.QueuedBytes += int64(d.msg.bytes())
 	}
@@ -229,7 +229,7 @@ func (k *keeper) origin(s *Session, e *entryRecord) *origin {
 	if sub := s.subs.find(e.group); sub != nil && len(e.group) > 0 && slices.Equal(sub.opts.ids, e.ids) {
 		return sub.origin()
 	}
-	o := &origin{ids: e.ids}
+	o := &origin{ids: e.ids, own: true}
 	if len(e.group) > 0 {
 		if o.group = k.r.shares[string(e.group)]; o.group == nil { // it may come again
 			o.group = &shareGroup{key: string(e.group)}
