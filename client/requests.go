@@ -21,6 +21,9 @@ func (c *Client) register(w *waiter) (uint16, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
+		if c.err != nil {
+			return 0, c.err // fail sets it
+		}
 		return 0, ErrClosed
 	}
 	for range 65535 {
