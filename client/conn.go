@@ -19,6 +19,8 @@ type Client struct {
 	conn    net.Conn
 	web     *wsConn // conn, if it is a WebSocket
 	connack codec.Connack
+	// packetMax is the largest packet that may be sent.
+	packetMax int
 
 	mu       sync.Mutex
 	out      []byte             // what the writer sends next
@@ -63,7 +65,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	c := &Client{
 		opts: o, server: server, conn: conn, room: make(chan struct{}), kick: make(chan struct{}, 1), done: make(chan struct{}),
-		waiting: make(map[uint16]*waiter), received: make(map[uint16]bool), aliases: make(map[uint16]string),
+		packetMax: codec.MaxPacketBytes, waiting: make(map[uint16]*waiter), received: make(map[uint16]bool), aliases: make(map[uint16]string),
 	}
 	if w, ok := conn.(*wsConn); ok {
 		c.web, w.wake = w, c.wake
@@ -253,11 +255,15 @@ func (c *Client) queue(ctx context.Context, encode func(dst []byte) []byte) erro
 			c.mu.Unlock()
 			return c.ended()
 		}
-		if len(c.out) < outBytesMax {
+		if begin := len(c.out); begin < outBytesMax {
 			c.out = encode(c.out)
+			err := c.tooLarge(len(c.out) - begin)
+			if err != nil {
+				c.out = c.out[:begin]
+			}
 			c.mu.Unlock()
 			c.wake()
-			return nil
+			return err
 		}
 		room := c.room
 		c.mu.Unlock()

@@ -3,7 +3,9 @@ package client_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/client"
 	"github.com/loopmq/loopmq/codec"
@@ -27,4 +29,45 @@ func TestWhyIsKept(t *testing.T) {
 			t.Fatalf("SUBSCRIBE: got %v", err)
 		}
 	}
+}
+
+// TestTooLongToSend: lengths that two bytes do not hold are refused; they would make another packet of what follows.
+func TestTooLongToSend(t *testing.T) {
+	long := strings.Repeat("x", 65536)
+	for what, o := range map[string]client.Options{
+		"payload of a will":  {Will: &client.Message{Topic: "w", Payload: []byte(long)}},
+		"property of a will": {Will: &client.Message{Topic: "w", Props: contentType(long)}},
+		"property of CONNECT": {Props: codec.Properties{
+			AuthMethod: []byte(long), Has: codec.PropertySet(0).Add(codec.PropAuthMethod),
+		}},
+	} {
+		o.Version = codec.V5
+		_, o = listen(t, o)
+		o.ConnectTimeout = 50 * time.Millisecond
+		if _, err := client.Dial(context.Background(), o); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+	c, p := meet(t, options(codec.V5), connect5, connack5)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, subscribed := c.Subscribe(ctx, codec.Filter{Name: []byte("a")}, codec.Filter{Name: []byte(long)})
+	_, unsubscribed := c.Unsubscribe(ctx, long)
+	_, empty := c.Subscribe(ctx, codec.Filter{})
+	for what, err := range map[string]error{
+		"SUBSCRIBE": subscribed, "UNSUBSCRIBE": unsubscribed, "an empty filter": empty,
+		"property": c.Publish(ctx, &client.Message{Topic: "t", Props: contentType(long)}),
+	} {
+		if err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	p.expect("e0 00").expectEnd()
+}
+
+func contentType(text string) codec.Properties {
+	return codec.Properties{ContentType: []byte(text), Has: codec.PropertySet(0).Add(codec.PropContentType)}
 }

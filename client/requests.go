@@ -136,6 +136,14 @@ func (c *Client) Subscribe(ctx context.Context, filters ...codec.Filter) ([]code
 
 // SubscribeWith is Subscribe with properties of 5.0.
 func (c *Client) SubscribeWith(ctx context.Context, props codec.Properties, filters ...codec.Filter) ([]codec.Reason, error) {
+	for i := range filters {
+		if err := checkFilter(filters[i].Name); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkProps(&props); err != nil {
+		return nil, err
+	}
 	return c.request(ctx, codec.TypeSuback, len(filters), func(dst []byte, id uint16) []byte {
 		return codec.AppendSubscribe(dst, c.opts.Version, &codec.Subscribe{PacketID: id, Props: props}, filters)
 	})
@@ -151,6 +159,12 @@ func (c *Client) UnsubscribeWith(ctx context.Context, props codec.Properties, fi
 	names := make([][]byte, len(filters))
 	for i, f := range filters {
 		names[i] = []byte(f)
+		if err := checkFilter(names[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkProps(&props); err != nil {
+		return nil, err
 	}
 	return c.request(ctx, codec.TypeUnsuback, len(filters), func(dst []byte, id uint16) []byte {
 		return codec.AppendUnsubscribe(dst, c.opts.Version, &codec.Unsubscribe{PacketID: id, Props: props}, names)
