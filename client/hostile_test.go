@@ -71,3 +71,29 @@ func TestTooLongToSend(t *testing.T) {
 func contentType(text string) codec.Properties {
 	return codec.Properties{ContentType: []byte(text), Has: codec.PropertySet(0).Add(codec.PropContentType)}
 }
+
+// TestAliasesAskedFor: a server may set as many as CONNECT asked for, and none unasked [MQTT-3.3.2-8].
+func TestAliasesAskedFor(t *testing.T) {
+	for _, row := range []struct {
+		most             uint16
+		connect, publish string
+		want             string
+	}{
+		{0, connect5, "30 07 0001 't' 03 23 0001", "Topic Alias 1"},
+		{2, "10 11 0004 'MQTT' 05 02 003c 03 22 0002 0001 'c'", "30 07 0001 't' 03 23 0002 30 07 0001 't' 03 23 0003", "Topic Alias 3"},
+	} {
+		o := options(codec.V5)
+		if row.most > 0 {
+			o.Props.TopicAliasMaximum, o.Props.Has = row.most, o.Props.Has.Add(codec.PropTopicAliasMaximum)
+		}
+		c, p := meet(t, o, row.connect, connack5)
+		p.send(row.publish)
+		select {
+		case <-c.Done():
+		case <-time.After(patience):
+		}
+		if err := c.Err(); err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%d asked for: got %v", row.most, err)
+		}
+	}
+}

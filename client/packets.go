@@ -51,6 +51,9 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	}
 	topic := string(p.Topic)
 	if p.Props.Has.Has(codec.PropTopicAlias) {
+		if p.Props.TopicAlias > c.opts.Props.TopicAliasMaximum {
+			return fmt.Errorf("server sent Topic Alias %d, and %d was the most that was asked for", p.Props.TopicAlias, c.opts.Props.TopicAliasMaximum)
+		}
 		if topic != "" {
 			c.aliases[p.Props.TopicAlias] = topic
 		} else if topic = c.aliases[p.Props.TopicAlias]; topic == "" {
