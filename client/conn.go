@@ -24,6 +24,7 @@ type Client struct {
 
 	mu       sync.Mutex
 	out      []byte             // what the writer sends next
+	answers  int                // bytes of out that answer the server
 	room     chan struct{}      // closed and replaced when the writer took out
 	kick     chan struct{}      // wakes the writer; holds one
 	window   chan struct{}      // a token for each message in flight
@@ -43,6 +44,11 @@ type Client struct {
 
 // outBytesMax is how much may wait for the writer before senders wait too.
 const outBytesMax = 256 << 10
+
+// answersBytesMax is how much of that may be answers. There are 65535 PacketIDs
+// each way, and at most two answers of four bytes to each before the server must
+// have read one.
+const answersBytesMax = 1 << 20
 
 // readBytes is the size of a read, and of the buffer while packets are small.
 const readBytes = 32 << 10
@@ -276,14 +282,21 @@ func (c *Client) queue(ctx context.Context, encode func(dst []byte) []byte) erro
 	}
 }
 
-// answer queues a packet from the reading goroutine, which must not wait.
-func (c *Client) answer(encode func(dst []byte) []byte) {
+// answer queues an acknowledgement from the reading goroutine, which must not
+// wait: a server that waits for it to read would wait for ever.
+func (c *Client) answer(t codec.Type, id uint16) error {
 	c.mu.Lock()
-	if !c.closing {
-		c.out = encode(c.out)
+	defer c.mu.Unlock()
+	if c.closing {
+		return nil
 	}
-	c.mu.Unlock()
+	begin := len(c.out)
+	c.out = codec.AppendAckID(c.out, t, id)
+	if c.answers += len(c.out) - begin; c.answers > answersBytesMax {
+		return ErrAnswersUnread
+	}
 	c.wake()
+	return nil
 }
 
 // lost is why reading came to its end: a server may be faster in closing after
@@ -327,7 +340,7 @@ func (c *Client) write() {
 		c.mu.Lock()
 		buf, last := c.out, c.closing
 		c.parting = last
-		c.out = spare[:0]
+		c.out, c.answers = spare[:0], 0
 		close(c.room)
 		c.room = make(chan struct{})
 		c.mu.Unlock()

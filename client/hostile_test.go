@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/loopmq/loopmq/client"
 	"github.com/loopmq/loopmq/codec"
+	"github.com/loopmq/loopmq/internal/testkit"
 )
 
 // TestWhyIsKept: who comes after the end of the connection is told why it ended, with every QoS and with SUBSCRIBE.
@@ -95,5 +97,24 @@ func TestAliasesAskedFor(t *testing.T) {
 		if err := c.Err(); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%d asked for: got %v", row.most, err)
 		}
+	}
+}
+
+// TestAnswersPileUp: a server that sends on and reads nothing that it is answered does not fill the memory.
+func TestAnswersPileUp(t *testing.T) {
+	c, p := meet(t, options(codec.V311), connect3, connack3)
+	many := bytes.Repeat(testkit.Bytes("62 02 0007"), 16<<10)
+	for range 4096 { // a quarter of a GiB of PUBREL; what the kernel holds of the answers is less
+		if _, err := p.Write(many); err != nil {
+			break
+		}
+	}
+	select {
+	case <-c.Done():
+	default:
+		t.Fatal("it went on for ever")
+	}
+	if err := c.Err(); !errors.Is(err, client.ErrAnswersUnread) {
+		t.Errorf("ended with %v", err)
 	}
 }
