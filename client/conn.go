@@ -31,6 +31,7 @@ type Client struct {
 	waiting  map[uint16]*waiter // by PacketID
 	nextID   uint16
 	received map[uint16]bool // QoS 2 messages handed over, their PUBREL not seen
+	over     bool            // OnMessage wants no more; the reading goroutine's
 	aliases  map[uint16]string
 	pinging  bool // a PINGREQ is not answered
 	closing  bool // Close was called; nothing more may be queued
@@ -316,6 +317,13 @@ func (c *Client) lost(err error) error {
 		return e
 	}
 	return fmt.Errorf("receive: %w", err)
+}
+
+// leaving reports whether DISCONNECT is queued already.
+func (c *Client) leaving() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
 }
 
 // ended is the error of a call that came too late.

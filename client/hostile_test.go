@@ -118,3 +118,21 @@ func TestAnswersPileUp(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 }
+
+// TestNothingAfterTheLast: what comes behind the message that was to be the last is neither handed over nor
+// acknowledged, so that a session that lasts brings it again.
+func TestNothingAfterTheLast(t *testing.T) {
+	o := options(codec.V311)
+	var got []string
+	o.OnMessage = func(m *client.Message) bool {
+		got = append(got, string(m.Payload))
+		return false
+	}
+	c, p := meet(t, o, connect3, connack3)
+	p.send("34 06 0001 't' 0007 '1' 34 06 0001 't' 0008 '2' 32 06 0001 't' 0009 '3' 30 04 0001 't' '4'").
+		expect("50 02 0007 e0 00").expectEnd()
+	c.Abort()
+	if strings.Join(got, " ") != "1" {
+		t.Errorf("handed over: %q", got)
+	}
+}

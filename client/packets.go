@@ -60,6 +60,9 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 			return fmt.Errorf("server sent Topic Alias %d, which it never set", p.Props.TopicAlias)
 		}
 	}
+	if c.over || p.QoS > 0 && c.leaving() {
+		return nil // it could not be acknowledged any more
+	}
 	more := true
 	if c.opts.OnMessage != nil && !(p.QoS == 2 && c.received[p.PacketID]) {
 		more = c.opts.OnMessage(&Message{
@@ -75,6 +78,7 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		err = c.answer(codec.TypePubrec, p.PacketID)
 	}
 	if !more {
+		c.over = true
 		c.finishWriting(&codec.Disconnect{})
 	}
 	return err
