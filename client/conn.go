@@ -89,6 +89,9 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if p := &c.connack.Props; p.Has.Has(codec.PropReceiveMaximum) {
 		window = min(window, int(p.ReceiveMaximum))
 	}
+	if p := &c.connack.Props; p.Has.Has(codec.PropMaximumPacket) && p.MaximumPacketBytes < codec.MaxPacketBytes {
+		c.packetMax = int(p.MaximumPacketBytes)
+	}
 	c.window = make(chan struct{}, window)
 	c.gone.Add(2)
 	go c.read(rest)

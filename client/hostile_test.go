@@ -136,3 +136,32 @@ func TestNothingAfterTheLast(t *testing.T) {
 		t.Errorf("handed over: %q", got)
 	}
 }
+
+// TestServerLimits: what CONNACK rules out is not sent [MQTT-3.2.2-11] [MQTT-3.2.2-14] [MQTT-3.2.2-15] [MQTT-3.2.2-17].
+func TestServerLimits(t *testing.T) {
+	c, p := meet(t, options(codec.V5), connect5, "20 0f 00 00 0c 24 01 25 00 27 00000010 22 0002")
+	ctx := context.Background()
+	alias := codec.Properties{TopicAlias: 3, Has: codec.PropertySet(0).Add(codec.PropTopicAlias)}
+	for _, row := range []struct {
+		m    client.Message
+		want codec.Reason
+	}{
+		{client.Message{Topic: "t", QoS: 2}, codec.QoSNotSupported},
+		{client.Message{Topic: "t", Retain: true}, codec.RetainNotSupported},
+		{client.Message{Topic: "t", Payload: []byte("0123456789a")}, codec.PacketTooLarge}, // 17 bytes
+		{client.Message{Topic: "t", QoS: 1, Payload: []byte("012345678")}, codec.PacketTooLarge},
+		{client.Message{Topic: "t", Props: alias}, codec.TopicAliasInvalid},
+	} {
+		err := c.PublishAsync(ctx, &row.m, nil)
+		if e, ok := errors.AsType[*client.ReasonError](err); !ok || e.Reason != row.want {
+			t.Errorf("QoS %d, retain %v, %d bytes: got %v, want %v", row.m.QoS, row.m.Retain, len(row.m.Payload), err, row.want)
+		}
+	}
+	if _, err := c.Subscribe(ctx, codec.Filter{Name: []byte("0123456789a")}); err == nil {
+		t.Error("a SUBSCRIBE of 19 bytes was sent")
+	}
+	if err := c.Publish(ctx, &client.Message{Topic: "t", Payload: []byte("0123456789")}); err != nil {
+		t.Error(err)
+	}
+	p.expect("30 0e 0001 't' 00 '0123456789'")
+}

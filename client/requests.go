@@ -71,7 +71,8 @@ func (c *Client) forget(id uint16, w *waiter) bool {
 }
 
 // Publish sends a message and returns when its handshake is complete, with QoS
-// 0 when it is queued. A *ReasonError says that a 5.0 server refused it.
+// 0 when it is queued. A *ReasonError says that a 5.0 server refused it, with
+// CONNACK already if that is its Packet: then nothing was sent.
 func (c *Client) Publish(ctx context.Context, m *Message) error {
 	result := make(chan error, 1)
 	if err := c.PublishAsync(ctx, m, func(err error) { result <- err }); err != nil {
@@ -91,6 +92,9 @@ func (c *Client) Publish(ctx context.Context, m *Message) error {
 // once. It must not block.
 func (c *Client) PublishAsync(ctx context.Context, m *Message, done func(error)) error {
 	if err := m.check(); err != nil {
+		return err
+	}
+	if err := c.allowed(m); err != nil {
 		return err
 	}
 	p := codec.Publish{QoS: m.QoS, Retain: m.Retain, Topic: []byte(m.Topic), Payload: m.Payload, Props: m.Props}

@@ -33,10 +33,30 @@ func checkFilter(name []byte) error {
 	return nil
 }
 
+// allowed says what the server has ruled out in CONNACK.
+func (c *Client) allowed(m *Message) error {
+	p := &c.connack.Props
+	switch {
+	case c.opts.Version != codec.V5 && m.Topic == "":
+		return errors.New("topic is empty")
+	case p.Has.Has(codec.PropMaximumQoS) && m.QoS > p.MaximumQoS:
+		return ruledOut(codec.QoSNotSupported, "Maximum QoS %d", p.MaximumQoS)
+	case p.Has.Has(codec.PropRetainAvailable) && m.Retain && p.RetainAvailable == 0:
+		return ruledOut(codec.RetainNotSupported, "Retain Available 0")
+	case c.opts.Version == codec.V5 && m.Props.Has.Has(codec.PropTopicAlias) && m.Props.TopicAlias > p.TopicAliasMaximum:
+		return ruledOut(codec.TopicAliasInvalid, "Topic Alias Maximum %d", p.TopicAliasMaximum)
+	}
+	return nil
+}
+
 // tooLarge is an encoded packet that may not be sent.
 func (c *Client) tooLarge(packetBytes int) error {
 	if packetBytes > c.packetMax {
-		return fmt.Errorf("a packet of %d bytes: the server takes %d at most", packetBytes, c.packetMax)
+		return ruledOut(codec.PacketTooLarge, "%d bytes of %d", packetBytes, c.packetMax)
 	}
 	return nil
+}
+
+func ruledOut(reason codec.Reason, text string, args ...any) error {
+	return &ReasonError{Packet: codec.TypeConnack, Reason: reason, Text: fmt.Sprintf(text, args...)}
 }
