@@ -68,6 +68,9 @@ func replaceDir(dir string, fill func(fresh string) error) error {
 		return err
 	}
 	defer os.RemoveAll(fresh)
+	if err := movable(dir, fresh+".was"); err != nil {
+		return err
+	}
 	if err := fill(fresh); err != nil {
 		return err
 	}
@@ -78,6 +81,19 @@ func replaceDir(dir string, fill func(fresh string) error) error {
 		return err
 	}
 	return syncDir(parent)
+}
+
+// movable finds out, before all the work, whether something else can take the place of dir: of the working directory
+// or of a file system it cannot.
+func movable(dir, aside string) error {
+	err := os.Rename(dir, aside)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		return os.Rename(aside, dir)
+	}
+	return fmt.Errorf("it cannot be replaced, name a directory that is not there yet: %w", err)
 }
 
 // syncDir makes the names in dir durable.
