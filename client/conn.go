@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/loopmq/loopmq/codec"
@@ -37,6 +38,11 @@ type Client struct {
 	closing  bool // Close was called; nothing more may be queued
 	parting  bool // the writer has begun to send the last bytes
 	err      error
+
+	// heard is set while something has come since the last PINGREQ, or is worked
+	// on: then PINGRESP may only wait its turn.
+	heard atomic.Bool
+	busy  atomic.Bool
 
 	end  sync.Once
 	done chan struct{} // closed with err set
@@ -379,7 +385,7 @@ func (c *Client) write() {
 		case <-c.done:
 			return
 		case <-timer.C:
-			if c.unanswered() {
+			if c.unanswered() && !c.heard.Load() && !c.busy.Load() {
 				c.fail(ErrPingTimeout)
 				return
 			}
@@ -398,6 +404,7 @@ func (c *Client) unanswered() bool {
 func (c *Client) ping() {
 	c.mu.Lock()
 	c.pinging = true
+	c.heard.Store(false)
 	c.out = append(c.out, codec.PingreqFrame...)
 	c.mu.Unlock()
 	c.wake()
@@ -408,6 +415,7 @@ func (c *Client) ping() {
 func (c *Client) read(buf []byte) {
 	defer c.gone.Done()
 	for {
+		c.busy.Store(true)
 		for {
 			k, n, err := codec.Next(buf, c.opts.PacketBytesMax)
 			if err == nil && n > 0 {
@@ -425,7 +433,9 @@ func (c *Client) read(buf []byte) {
 		if cap(buf)-len(buf) < readBytes/4 {
 			buf = append(make([]byte, 0, max(readBytes, 2*len(buf))), buf...)
 		}
+		c.busy.Store(false)
 		n, err := c.conn.Read(buf[len(buf):cap(buf)])
+		c.heard.Store(true)
 		buf = buf[:len(buf)+n]
 		if err != nil && n == 0 {
 			c.fail(c.lost(err))

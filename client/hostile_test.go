@@ -165,3 +165,19 @@ func TestServerLimits(t *testing.T) {
 	}
 	p.expect("30 0e 0001 't' 00 '0123456789'")
 }
+
+// TestPingWhileBusy: PINGRESP cannot be read while OnMessage works; the server is not taken for dead then.
+func TestPingWhileBusy(t *testing.T) {
+	o := options(codec.V311)
+	o.KeepAlive = time.Second
+	busy := make(chan struct{})
+	o.OnMessage = func(*client.Message) bool { <-busy; return true }
+	c, p := meet(t, o, "10 0d 0004 'MQTT' 04 02 0001 0001 'c'", connack3)
+	p.send("30 03 0001 't'").expect("c0 00").send("d0 00").expect("c0 00").send("d0 00").expect("c0 00")
+	close(busy)
+	p.expect("c0 00") // and now nothing
+	<-c.Done()
+	if !errors.Is(c.Err(), client.ErrPingTimeout) {
+		t.Errorf("ended with %v", c.Err())
+	}
+}
