@@ -83,7 +83,11 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if w, ok := conn.(*wsConn); ok {
 		c.web, w.wake = w, c.wake
 	}
-	rest, err := c.handshake(ctx)
+	stop := interrupted(ctx, conn)
+	rest, err := c.handshake()
+	if !stop() && err == nil {
+		err = context.Cause(ctx) // the deadline is set that ends all reads
+	}
 	if err != nil {
 		conn.Close()
 		if ctx.Err() != nil {
@@ -106,9 +110,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 }
 
 // handshake sends CONNECT and reads CONNACK. rest is what came behind it.
-func (c *Client) handshake(ctx context.Context) (rest []byte, err error) {
-	stop := interrupted(ctx, c.conn)
-	defer stop()
+func (c *Client) handshake() (rest []byte, err error) {
 	if _, err := c.conn.Write(c.opts.connect()); err != nil {
 		switch alert := lastAlert(c.conn, err); {
 		case alert != nil:

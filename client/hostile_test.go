@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,11 +175,47 @@ func TestPingWhileBusy(t *testing.T) {
 	busy := make(chan struct{})
 	o.OnMessage = func(*client.Message) bool { <-busy; return true }
 	c, p := meet(t, o, "10 0d 0004 'MQTT' 04 02 0001 0001 'c'", connack3)
+	free := sync.OnceFunc(func() { close(busy) })
+	t.Cleanup(free) // before Abort, which waits for OnMessage
 	p.send("30 03 0001 't'").expect("c0 00").send("d0 00").expect("c0 00").send("d0 00").expect("c0 00")
-	close(busy)
+	free()
 	p.expect("c0 00") // and now nothing
 	<-c.Done()
 	if !errors.Is(c.Err(), client.ErrPingTimeout) {
 		t.Errorf("ended with %v", c.Err())
+	}
+}
+
+// lateConn ends the context just when CONNACK has been read.
+type lateConn struct {
+	net.Conn
+	cancel context.CancelFunc
+	ended  chan struct{} // by SetDeadline
+}
+
+func (c *lateConn) SetDeadline(at time.Time) error {
+	defer close(c.ended)
+	return c.Conn.SetDeadline(at)
+}
+
+func (c *lateConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.cancel()
+	<-c.ended
+	return n, err
+}
+
+// TestTimeIsOverAtCONNACK: a client that Dial returns is not cut off by the end of the context that Dial had.
+func TestTimeIsOverAtCONNACK(t *testing.T) {
+	p, o := listen(t, options(codec.V311))
+	ctx, cancel := context.WithCancel(context.Background())
+	late := &lateConn{cancel: cancel, ended: make(chan struct{})}
+	late.Conn, _ = o.Dial(ctx, "", "")
+	o.Dial = func(context.Context, string, string) (net.Conn, error) { return late, nil }
+	if err := p.say(connack3); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Dial(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }
