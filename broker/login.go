@@ -126,7 +126,8 @@ func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
 		return
 	}
 	now := b.monotonic()
-	attempt, wait, ok := b.guard.Begin(now, cr.Peer.Remote.Addr(), cr.Username)
+	begun := b.guard // a reload may bring another, which knows nothing of this attempt
+	attempt, wait, ok := begun.Begin(now, cr.Peer.Remote.Addr(), cr.Username)
 	if !ok {
 		done(router.Verdict{
 			Reason: codec.BadUserNameOrPassword,
@@ -147,9 +148,9 @@ func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
 	generation := b.generation
 	job.done = func() {
 		if job.err != nil {
-			b.guard.Abandon(&attempt)
+			begun.Abandon(&attempt)
 		} else {
-			b.guard.End(b.monotonic(), &attempt, job.answer.Decision == auth.Allow)
+			begun.End(b.monotonic(), &attempt, job.answer.Decision == auth.Allow)
 		}
 		if job.answer.Decision == auth.Allow && job.remember && generation == b.generation {
 			b.logins.learn(key)
@@ -157,7 +158,7 @@ func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
 		done(l.verdict(cr, job))
 	}
 	if !b.logins.submit(job) {
-		b.guard.Abandon(&attempt)
+		begun.Abandon(&attempt)
 		b.logins.refused++
 		done(router.Verdict{Reason: codec.ServerBusy, Text: whyBusy})
 	}

@@ -1,0 +1,42 @@
+package broker_test
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/guard"
+	"github.com/loopmq/loopmq/broker"
+)
+
+// A reload with another guard while a login is being checked: the outcome is
+// told to the guard that began it.
+func TestReloadOfTheGuardDuringALogin(t *testing.T) {
+	entered, leave := make(chan struct{}, 4), make(chan struct{})
+	slow := &backend{check: func(ctx context.Context, r *auth.Request) (auth.Answer, error) {
+		if string(r.Password) == "guess" {
+			return auth.Answer{Decision: auth.Deny}, nil
+		}
+		entered <- struct{}{}
+		select {
+		case <-leave:
+		case <-ctx.Done():
+		}
+		return auth.Answer{Decision: auth.Allow}, nil
+	}}
+	cfg := broker.Config{Backends: []auth.Backend{slow}, Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}}
+	b := start(t, cfg)
+	refused(t, b, login("x", "alice", "guess"), 4) // the guard has a row for the address now
+	c := dial(t, b, 0)
+	if _, err := io.WriteString(c, login("a", "alice", "right")); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	cfg.Guard = guard.Config{AddressBurst: 3, Refill: time.Minute}
+	reload(t, b, cfg)
+	close(leave)
+	expect(t, c, "", connack3)
+	expect(t, dial(t, b, 0), login("b", "alice", "right"), connack3)
+}
