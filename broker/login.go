@@ -120,7 +120,7 @@ func (b *Broker) identify(user, clientID string, from router.Peer) router.Verdic
 // check has the backends look at a user name and password.
 func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
 	b := l.broker
-	key := b.logins.key(cr)
+	key := b.logins.key(l.users.ways, cr)
 	if b.logins.knows(key) {
 		done(l.letIn(cr.Username, true, cr))
 		return
@@ -227,14 +227,11 @@ func (j *loginJob) run(ctx context.Context) {
 // loginKey stands for a user name and password that were found right.
 type loginKey [sha256.Size]byte
 
-// key hashes what a client shows, with a secret of this process.
-func (p *loginPool) key(cr *router.Credentials) (k loginKey) {
+// key hashes what a client shows to the ways of a listener, with a secret of this
+// process. Two listeners may have one name, and users of their own.
+func (p *loginPool) key(ways string, cr *router.Credentials) (k loginKey) {
 	h := hmac.New(sha256.New, p.secret[:])
-	name := ""
-	if l := cr.Peer.Listener; l != nil {
-		name = l.Name
-	}
-	fmt.Fprintf(h, "%q %q ", name, cr.Username) // a listener may have users of its own
+	fmt.Fprintf(h, "%q %q ", ways, cr.Username)
 	h.Write(cr.Password)
 	h.Sum(k[:0])
 	return k

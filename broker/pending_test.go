@@ -40,3 +40,16 @@ func TestReloadOfTheGuardDuringALogin(t *testing.T) {
 	expect(t, c, "", connack3)
 	expect(t, dial(t, b, 0), login("b", "alice", "right"), connack3)
 }
+
+// A password that is right at one listener is none at another with users of its
+// own, also where both have no name.
+func TestListenersWithUsersOfTheirOwn(t *testing.T) {
+	ours, theirs := mosquittoPasswd(t, "alice", "a"), mosquittoPasswd(t, "bob", "b")
+	b := start(t, broker.Config{Listeners: []broker.Listener{
+		{URL: "mqtt://127.0.0.1:0", PasswordFile: theirs}, {URL: "mqtt://127.0.0.1:0", PasswordFile: ours},
+	}})
+	refused(t, b, login("a", "alice", "a"), 4)
+	expect(t, dial(t, b, 1), login("a", "alice", "a"), connack3)
+	refused(t, b, login("a", "alice", "a"), 4)
+	expect(t, dial(t, b, 0), login("b", "bob", "b"), connack3)
+}
