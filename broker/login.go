@@ -40,15 +40,21 @@ const (
 		"(loopmq passwd FILE USER makes one, --password-file FILE uses it), or let everyone in with --anonymous"
 	whyAnonymous = "no user name, and anonymous clients are not let in; see --anonymous"
 	whyBusy      = "too many logins are being checked"
+	whyGone      = "the listener was taken away by a reload meanwhile"
 	whyWrong     = "wrong user name or password"
 )
 
 // Authenticate implements router.Authenticator.
 func (l *login) Authenticate(cr *router.Credentials, done func(router.Verdict)) {
-	b := l.broker
-	if b.recording != nil {
-		done = b.recording.Verdict(done)
+	if r := l.broker.recording; r != nil {
+		done = r.Verdict(done)
 	}
+	l.judge(cr, done)
+}
+
+// judge looks at all that a client shows, and gives the password to the backends.
+func (l *login) judge(cr *router.Credentials, done func(router.Verdict)) {
+	b := l.broker
 	if ban := b.banOf(&cr.Peer, cr.ClientID, claimed(cr)); ban != nil {
 		done(router.Verdict{Reason: codec.Banned, Text: ban.String()})
 		return
@@ -152,7 +158,11 @@ func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
 		} else {
 			begun.End(b.monotonic(), &attempt, job.answer.Decision == auth.Allow)
 		}
-		if job.answer.Decision == auth.Allow && job.remember && generation == b.generation {
+		if job.answer.Decision == auth.Allow && generation != b.generation {
+			l.again(cr, done)
+			return
+		}
+		if job.answer.Decision == auth.Allow && job.remember {
 			b.logins.learn(key)
 		}
 		done(l.verdict(cr, job))
@@ -162,6 +172,17 @@ func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
 		b.logins.refused++
 		done(router.Verdict{Reason: codec.ServerBusy, Text: whyBusy})
 	}
+}
+
+// again judges by what holds now a client that has been let in by what held before
+// a reload.
+func (l *login) again(cr *router.Credentials, done func(router.Verdict)) {
+	now, ok := cr.Peer.Listener.Authenticator.(*login)
+	if !ok || now == l {
+		done(router.Verdict{Reason: codec.ServerUnavailable, Text: whyGone})
+		return
+	}
+	now.judge(cr, done)
 }
 
 // verdict turns a backend's answer into one for the router.
