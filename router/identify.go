@@ -168,6 +168,10 @@ func sameUser(a, b *Identity) bool { return userOf(a) == userOf(b) }
 // of it; from has no address where the client is away.
 func (r *Router) Regrant(of func(old *Identity, clientID string, from Peer) *Identity) {
 	for c := r.clients.head; c != nil; c = c.next {
+		if h := c.waitsInDuel(); h != nil {
+			h.verdict.Identity = of(h.verdict.Identity, h.id, c.peer)
+			continue
+		}
 		if !c.connected {
 			continue
 		}
