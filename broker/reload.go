@@ -19,7 +19,14 @@ import (
 // Clients follow the new access rules, quotas and limits from their next message
 // on. Who could no longer log in, because his name is gone, anonymous clients are
 // no longer let in or he is banned, is disconnected; nobody else notices.
+//
+// While the broker starts, Reload waits: there is nothing to change before.
 func (b *Broker) Reload(cfg Config) error {
+	select {
+	case <-b.ready:
+	case <-b.done:
+		return ErrNotRunning
+	}
 	b.reloading.Lock() // one at a time; the loop does not wait here
 	defer b.reloading.Unlock()
 	if cfg.Engine != b.cfg.Engine {
