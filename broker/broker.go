@@ -46,6 +46,7 @@ type Broker struct {
 	bans       guard.Bans
 	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
 	doors      []*door              // likewise; their sockets are there once ready is closed
+	gone       []*login             // of listeners that are no more: their connections and sessions go on
 	recording  *recording           // nil: none
 
 	reloading sync.Mutex // one Reload at a time

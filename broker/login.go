@@ -21,6 +21,8 @@ type login struct {
 	users       *userBook
 	rules       *ruleBook
 	anonymous   anonymity
+	ownRules    bool // not those of all listeners
+	ownGuests   bool // the same of anonymous
 	certificate bool // shows who a client is
 	peer        bool // so does its process on this machine
 }
