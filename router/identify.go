@@ -43,7 +43,7 @@ type Verdict struct {
 // accept.
 func (c *Client) identify(k *codec.Packet, p *codec.Connect, id string, assigned bool) error {
 	if a := c.auth5(); a != nil { // has shown who he is in an exchange
-		return c.enter(k, p, id, assigned, a.verdict)
+		return c.enter(k, p, id, assigned, c.r.shown(a.identity, id, c.peer))
 	}
 	l := c.peer.Listener
 	if l == nil || l.Authenticator == nil {
