@@ -52,7 +52,7 @@ func (b *Broker) Reload(cfg Config) error {
 		closeAll(sockets)
 		return err
 	}
-	watch(next.doors, before)
+	b.watch(next.doors, before)
 	b.warn(next.warnings)
 	return nil
 }
@@ -184,6 +184,7 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 	}
 	b.bans = s.bans
 	b.cfg, b.doors = s.cfg, s.doors
+	b.patience.Store(int64(s.cfg.ShutdownTimeout))
 	b.encrypt(s.doors)
 	rc := s.routerConfig()
 	r.Change(rc)

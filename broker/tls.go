@@ -199,9 +199,11 @@ func (d *door) encrypted(c loop.Conn, client inbound, peer router.Peer) loop.Han
 
 // watch begins to look after the certificates of doors that are in force now,
 // and ends that for the others.
-func watch(doors, before []*door) {
+func (b *Broker) watch(doors, before []*door) {
+	b.watching.Lock()
+	defer b.watching.Unlock()
 	for _, d := range doors {
-		if d.secure != nil && d.secure.unwatch == nil {
+		if !b.unwatched && d.secure != nil && d.secure.unwatch == nil {
 			d.secure.unwatch = d.secure.store.Watch()
 		}
 	}
@@ -210,6 +212,14 @@ func watch(doors, before []*door) {
 			d.secure.unwatch()
 		}
 	}
+}
+
+// unwatch ends it for good: Run has come to its end.
+func (b *Broker) unwatch() {
+	b.watching.Lock()
+	b.unwatched = true
+	b.watching.Unlock()
+	b.watch(nil, b.doors)
 }
 
 // Certificate tells when a certificate of a listener ends.
