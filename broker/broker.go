@@ -180,6 +180,7 @@ func (b *Broker) Run(ctx context.Context) error {
 			for i, d := range b.doors {
 				d.socket = sockets[i]
 			}
+			b.serving()
 			close(b.ready)
 		},
 		BeginPass: begin,
