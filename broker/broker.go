@@ -48,6 +48,7 @@ type Broker struct {
 	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
 	doors      []*door              // likewise; their sockets are there once ready is closed
 	gone       []*login             // of listeners that are no more: their connections and sessions go on
+	leaving    []*loop.Socket       // with TLS, of listeners that are no more, while connections last
 	recording  *recording           // nil: none
 
 	reloading sync.Mutex   // one Reload at a time
@@ -226,6 +227,12 @@ func (b *Broker) tlsMemory() (bytes int64) {
 		if d.secure != nil {
 			bytes += int64(d.socket.Stats().Conns) * tlsBytes
 		}
+	}
+	if len(b.leaving) > 0 {
+		b.leaving = slices.DeleteFunc(b.leaving, func(s *loop.Socket) bool { return s.Stats().Conns == 0 })
+	}
+	for _, s := range b.leaving {
+		bytes += int64(s.Stats().Conns) * tlsBytes
 	}
 	return bytes
 }

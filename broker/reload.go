@@ -149,6 +149,9 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		if i < 0 {
 			b.engine.Withdraw(old.socket)
 			b.gone = append(b.gone, old.login)
+			if old.secure != nil {
+				b.leaving = append(b.leaving, old.socket)
+			}
 			continue
 		}
 		if s.doors[i].secure != nil && old.secure != nil {
