@@ -128,6 +128,7 @@ type secure struct {
 	store    *certs.Store
 	unwatch  func() // nil until it is in force
 	userFrom string
+	record   int     // TLS.RecordBytesMax
 	root     *secure // the first of a row of reloads, which made door
 	current  *secure // of root: the one in force
 }
@@ -136,6 +137,7 @@ type secure struct {
 func (s *secure) follow(next *secure) {
 	next.door, next.root = s.door, s.root
 	s.root.current = next
+	s.door.SetRecordBytesMax(next.record)
 }
 
 // newSecure reads the files and prepares handshakes. The deadline is the
@@ -151,7 +153,7 @@ func (b *Broker) newSecure(l *Listener, webSocket bool) (*secure, error) {
 		b.logger().Error("new certificates are unusable; the old ones stay in force", "listener", name, "error", err)
 	}
 	o.Warn = func(err error) { b.logger().Warn("certificate", "listener", name, "warning", err) }
-	s := &secure{userFrom: l.TLS.UserFrom}
+	s := &secure{userFrom: l.TLS.UserFrom, record: l.TLS.RecordBytesMax}
 	s.root, s.current = s, s
 	if s.store, err = certs.Open(o); err != nil {
 		return nil, fmt.Errorf("listener %q: %w", l.URL, err)
