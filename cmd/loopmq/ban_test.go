@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -46,4 +48,40 @@ func TestBanCommand(t *testing.T) {
 	ban(2, "write address, client or user", "add", path, "host", "here")
 	ban(2, "2 arguments", "lift", path, "user")
 	ban(0, "", "add", filepath.Join(t.TempDir(), "new"), "user", "a")
+}
+
+// TestBansAtOnce: of many that change one list at a time none is lost.
+func TestBansAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bans")
+	const bans = 16
+	var all sync.WaitGroup
+	for i := range bans {
+		all.Go(func() {
+			if r := run(t, "", loopmq, "ban", "add", path, "user", fmt.Sprint("u", i)); r.status != 0 {
+				t.Errorf("status %d, %q", r.status, r.err)
+			}
+		})
+	}
+	all.Wait()
+	if text, err := os.ReadFile(path); err != nil || strings.Count(string(text), "user u") != bans {
+		t.Errorf("list %q, %v; want %d bans", text, err, bans)
+	}
+}
+
+// TestBanThatCouldNotBeRead: it is refused, or neither the broker nor the next
+// ban could read the list.
+func TestBanThatCouldNotBeRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bans")
+	for want, args := range map[string][]string{
+		"a reason of 1025 bytes": {"--why", strings.Repeat("x", 1025)},
+		"write a time as":        {"--for", "2200000h"},
+	} {
+		args = append(append([]string{loopmq, "ban", "add"}, args...), path, "user", "u")
+		if r := run(t, "", args...); r.status != 2 || !strings.Contains(r.err, want) {
+			t.Errorf("status %d, %q; want %q", r.status, r.err, want)
+		}
+	}
+	if text, err := os.ReadFile(path); err == nil {
+		t.Errorf("list %q", text)
+	}
 }
