@@ -133,6 +133,8 @@ func (q *logQueue) event(e *router.Event) {
 		level, text = slog.LevelWarn, "two clients have the same identifier and take the session from each other; give each its own"
 	case router.EventMemory:
 		level, text = slog.LevelWarn, "memory limit: "+e.Detail
+	case router.EventHeld:
+		level, text = slog.LevelWarn, "publishers have waited for hold-timeout and are told that there is no room"
 	case router.EventWear:
 		level, text = slog.LevelWarn, "more was written to the state directory today than was meant to; state_bytes_per_day_warn"
 	case router.EventStore:
@@ -206,6 +208,8 @@ func addEvent(r *slog.Record, e *router.Event) {
 		r.Add("other", e.Other.Addr(), "times", e.Count)
 	case router.EventMemory:
 		r.Add("used", e.Count, "limit", e.Waiting)
+	case router.EventHeld:
+		r.Add("times", e.Count)
 	case router.EventWear:
 		r.Add("bytes", e.Count, "limit", e.Waiting, "topics", quote(e.Topic), "clients", quote(e.User))
 	case router.EventStore:

@@ -44,11 +44,7 @@ func (c *Client) handlePubrec(k *codec.Packet) error {
 		return c.acknowledgeWith(codec.TypePubrel, id, codec.PacketIdentifierNotFound, "")
 	}
 	if e != nil && e.state == flightPubrec {
-		m := e.msg
-		c.r.keepReleased(s, e)
-		c.r.release(m)
-		e.msg = nil
-		e.state = flightPubcomp
+		c.r.letRelease(s, e)
 		if c.undurable() {
 			return nil // PUBREL comes after a restart
 		}
@@ -89,6 +85,26 @@ func (c *Client) openFlight(k *codec.Packet, want flightState) (s *Session, e *f
 	return s, nil, &refusal{codec.ProtocolError, fmt.Sprintf("%v for PacketID %d, which was sent with another QoS or is not that far", k.Type, a.PacketID)}
 }
 
+// letRelease gives up the message of e: what is left to do is PUBREL.
+func (r *Router) letRelease(s *Session, e *flight) {
+	m := e.msg
+	r.keepReleased(s, e)
+	r.release(m)
+	e.msg = nil
+	e.state = flightPubcomp
+}
+
+// forgo is the end of a message in flight that its client is not sent again. With
+// QoS 2 he may have it from an earlier connection, and would take the next one with
+// its PacketID for a repeat: PUBREL frees that.
+func (r *Router) forgo(s *Session, e *flight) {
+	if e.qos == 2 && e.sent {
+		r.letRelease(s, e)
+		return
+	}
+	r.finish(s, e)
+}
+
 // finish closes an entry of the in-flight window and lets go of its message.
 func (r *Router) finish(s *Session, e *flight) {
 	r.dropEntry(&e.delivery)
@@ -96,6 +112,7 @@ func (r *Router) finish(s *Session, e *flight) {
 		r.release(e.msg)
 	}
 	r.stats.Inflight--
+	r.memory.origins -= e.originMemory()
 	s.out.finish(e)
 }
 

@@ -65,7 +65,7 @@ func (r *Router) CheckInvariants() error {
 		differs("subscriptions in the index", r.index.Len()-len(r.shares)+r.sharedSubs, n.subs),
 		differs("absent sessions", r.offline.n, n.offline),
 		differs("clients", r.clients.n, n.clients),
-		r.checkAccount(),
+		r.checkAccount(holders),
 		differs("queued messages", r.stats.Queued, n.queued),
 		differs("late messages", r.stats.Late, n.late),
 		differs("late bytes", int(r.stats.LateBytes), n.lateBytes),
@@ -82,21 +82,6 @@ func (r *Router) CheckInvariants() error {
 		r.index.CheckInvariants(),
 		r.retained.CheckInvariants(),
 	)
-}
-
-// checkAccount holds what memory counts against what is there.
-func (r *Router) checkAccount() error {
-	filters, aliases := 0, 0
-	for _, s := range r.sessions {
-		s.subs.each(func(sub *Subscription) { filters += len(sub.filter) })
-	}
-	for c := r.clients.head; c != nil; c = c.next {
-		aliases += int(c.aliasMemory())
-	}
-	if len(r.graves) > 0 { // whose filters are not looked through
-		filters = int(r.memory.filters)
-	}
-	return firstError(differs("bytes of filters", int(r.memory.filters), filters), differs("bytes of Topic Aliases", int(r.memory.aliases), aliases))
 }
 
 // payloadsOf counts the payloads of all messages that are held.

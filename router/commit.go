@@ -101,7 +101,7 @@ func (r *Router) endBatch() {
 	r.keep.feed()
 	r.keep.settleEstates()
 	r.keep.commit()
-	if len(r.memory.heldBack) > 0 && r.memory.level < memoryHold && !r.keep.crowded() {
+	if len(r.memory.heldBack)+len(r.memory.overdue) > 0 && r.memory.level < memoryHold && !r.keep.crowded() {
 		r.letGo()
 	}
 }

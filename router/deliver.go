@@ -6,6 +6,7 @@ import "github.com/loopmq/loopmq/codec"
 type origin struct {
 	ids   []uint32    // Subscription Identifiers
 	group *shareGroup // nil: not shared
+	own   bool        // the delivery's alone, and not its subscription's
 }
 
 // putResult says what became of a PUBLISH.
@@ -193,8 +194,9 @@ func (r *Router) fly(s *Session, d delivery) {
 
 // open opens the next flight, for d.
 func (r *Router) open(s *Session, d delivery) *flight {
-	e := s.out.add()
+	e := s.addFlight()
 	e.delivery = d
+	r.memory.origins += d.originMemory()
 	e.msg.hold()
 	e.state = flightPuback
 	if d.qos == 2 {
@@ -234,7 +236,7 @@ func (r *Router) enqueue(s *Session, d delivery) {
 
 // dequeue takes the oldest waiting message; the hold passes to the caller.
 func (s *Session) dequeue() delivery {
-	d := s.queue.pop()
+	d := s.queue.pop(s.r)
 	s.r.stats.Queued--
 	s.r.stats.QueuedBytes -= int64(d.msg.bytes())
 	return d
@@ -297,7 +299,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 		}
 		if e.state != flightPubcomp && !r.stillAllowed(s, e.msg) {
 			r.drop(s, DropNoRight, e.msg.Topic())
-			r.finish(s, e)
+			r.forgo(s, e)
 			continue
 		}
 		if !e.sent && e.state != flightPubcomp && e.msg.expired(r.now) { // it was held [MQTT-3.3.2-5]
@@ -324,7 +326,7 @@ func (r *Router) resend(s *Session, c *Client) bool {
 			return false
 		case putTooLarge: // this connection takes less: it counts as delivered [MQTT-3.1.2-25]
 			r.drop(s, DropPacketTooLarge, e.msg.Topic())
-			r.finish(s, e)
+			r.forgo(s, e)
 			continue
 		}
 		e.sent = true

@@ -67,9 +67,8 @@ func (t *shelf) flightsArrived(list []stub, values []StoreValue) {
 			break
 		}
 		if err != nil {
-			b.entry, e.key = e.key, 0
-			r.finish(s, e)
-			r.unreadable(s, b, values[i].Data, err)
+			r.forgo(s, e)
+			r.unreadable(s, values[i].Data, err)
 		}
 	}
 	s.clearShelf()

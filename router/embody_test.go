@@ -37,6 +37,9 @@ func repeated(c *fakeConn) string {
 	var got []string
 	for _, f := range frames(c.take()) {
 		at := 4 + int(f[3])
+		if f[0] == 0x62 {
+			got = append(got, fmt.Sprintf("rel:%d", f[3]))
+		}
 		if f[0]>>4 == 3 {
 			got = append(got, fmt.Sprintf("%d%s:%d:%s", f[0]>>1&3, strings.Repeat("d", int(f[0]>>3&1)), f[at+1], f[at+2:]))
 		}
@@ -92,13 +95,13 @@ func TestStartReadsNothingInFlight(t *testing.T) {
 		d := sent(t, 5, limits)
 		d.mem.Delete(store.KeyOf(0x80, 3))
 		d.fill("u", 1, 1, 1)
-		d.mem.Seal(nil)
-		d.mem.Complete(nil)
+		d.flush()
 		s := d.connect("s", false)
 		d.flush()
-		if got := repeated(s); got != "2d:1:1 1d:2:2 1d:4:4 2d:5:5" {
+		if got := repeated(s); got != "2d:1:1 1d:2:2 rel:3 1d:4:4 2d:5:5" { // or s takes the next 3 for a repeat
 			t.Errorf("got %s", got)
 		}
+		s.send("70 02 0003")
 		if e := d.lastEvent(router.EventUnreadable); e.ClientID != "s" || d.r.Stats().Inflight != 4 {
 			t.Errorf("event %+v, %d in flight", e, d.r.Stats().Inflight)
 		}
@@ -125,4 +128,34 @@ func TestStartReadsNothingInFlight(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
+}
+
+// TestStartReleasesWhatIsLost: of a QoS 2 message in flight that a start does not find
+// any more the PacketID is released, or its client took the next one for a repeat.
+func TestStartReleasesWhatIsLost(t *testing.T) {
+	d := sent(t, 4, router.Limits{InflightMax: 5})
+	d.mem.Delete(store.KeyOf(0x80, 3))
+	d.mem.Delete(store.KeyOf(0x80, 4))
+	d.fill("u", 1, 1, 1)
+	d.flush()
+	for range 2 {
+		d = d.crash(store.FlightLost, 1)
+		s := d.connect("s", false)
+		d.flush()
+		if got := repeated(s); got != "2d:1:1 1d:2:2 rel:3" {
+			t.Errorf("got %s", got)
+		}
+	}
+	s := d.connect("s", false)
+	d.flush()
+	s.send("70 02 0003")
+	d.sleep(1.1)
+	d.flush()
+	s.reset()
+	d = d.crash(store.FlightLost, 1)
+	s = d.connect("s", false)
+	d.flush()
+	if got := repeated(s); got != "2d:1:1 1d:2:2" {
+		t.Errorf("in the end %s", got)
+	}
 }

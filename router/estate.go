@@ -33,6 +33,8 @@ func (k *keeper) settleEstates() {
 		budget = k.settleEstate(t, budget)
 		if t.reading || t.cold.n+t.fresh.n > 0 {
 			kept = append(kept, t)
+		} else {
+			t.giveUp()
 		}
 	}
 	clear(k.estates[len(kept):])
@@ -116,7 +118,8 @@ func (t *shelf) inherited(list []stub, values []StoreValue) {
 		}
 		r.takeCold(t)
 		if err != nil {
-			r.unreadable(s, b, mine[0].Data, err)
+			r.keep.unwrite(b)
+			r.unreadable(s, mine[0].Data, err)
 			continue
 		}
 		r.inherit(t, d)

@@ -20,6 +20,7 @@ const (
 	EventUnacked                     // a client leaves a full window unacknowledged
 	EventDuel                        // clients take a session from each other
 	EventMemory                      // the broker comes near its memory limit, or leaves it behind
+	EventHeld                        // a publisher that was held back for HoldTimeout hears that there is no room
 	EventStranger                    // a client wants a session that belongs to another user
 	EventWear                        // more was written in a day than was meant to; once a day
 	EventUnreadable                  // the store cannot read messages that wait for a session
@@ -45,7 +46,7 @@ type Event struct {
 	User     string       // EventAuth: the name it gave; EventStranger: whose session it is; EventWear: clients that caused most
 	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter
 	Rule     fmt.Stringer // EventDeny: what said so; nil: nothing allows it
-	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventEvict: sessions so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use; EventWear: bytes written; EventStore: how often it was full; EventUnreadable: messages so far; EventReadAgain: times that this began
+	Count    uint64       // EventDeny: denials of this connection so far; EventDrop: messages that the session did not get so far; EventEvict: sessions so far; EventUnacked: messages in flight; EventDuel: takeovers; EventMemory: bytes in use; EventHeld: times so far; EventWear: bytes written; EventStore: how often it was full; EventUnreadable: messages so far; EventReadAgain: times that this began
 	Waiting  int          // EventUnacked: messages that wait; EventMemory, EventWear: the limit
 	Other    Peer         // EventDuel: who had the session
 }

@@ -276,7 +276,7 @@ func (r *Router) fanOutOverlapping(sets [][]*Subscription) {
 			}
 			var o *origin
 			if len(f.ids) > 0 {
-				o = &origin{ids: append([]uint32(nil), f.ids...)}
+				o = &origin{ids: append([]uint32(nil), f.ids...), own: true}
 			}
 			retain := f.rap && r.fan.p.retain
 			if r.deliver(s, min(r.fan.p.qos, f.qos), retain, o) == putBlocked {

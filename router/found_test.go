@@ -233,6 +233,32 @@ func TestSlowReaderThatIsAnswered(t *testing.T) {
 	}
 }
 
+// TestReleaseOfWhatIsSentNoMore: a QoS 2 message that a client may have, and that is
+// too large for its next connection, has its PacketID released: else, after a start,
+// the client would take the next message for a repeat of it.
+func TestReleaseOfWhatIsSentNoMore(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	s := d.session("s")
+	s.send("82 06 0001 0001 't' 02")
+	d.flush()
+	s.expect("20 02 00 00 90 03 00 01 02")
+	p := d.connect("p", true)
+	p.send("34 1e 0001 't' 0001 '1234567890123456789012345'")
+	d.flush()
+	s.expect("34 1e 0001 't' 0001 '1234567890123456789012345'")
+	s.reset()
+	s = d.connect5("s", false, "11 00000064 27 0000001e") // Maximum Packet Size 30
+	d.flush()
+	s.expect("20 16 01 00 13 21 0100 22 0020 25 01 27 001e8480 28 01 29 01 2a 01 62 02 0001")
+	d = d.crash(store.FlightLost, 1)
+	s = d.connect("s", false)
+	d.flush()
+	s.expect("20 02 01 00 62 02 0001")
+	d.connect("p", true).send("34 06 0001 't' 0001 '2'")
+	d.flush()
+	s.expect("34 06 0001 't' 0002 '2'")
+}
+
 // TestBackAfterAStartIntoAFullDisk: what a start has found is on the disk, and its
 // clients come back though nothing new finds room.
 func TestBackAfterAStartIntoAFullDisk(t *testing.T) {

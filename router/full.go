@@ -11,7 +11,7 @@ type QueueFull byte
 // what waited while it was away must not keep it away.
 const (
 	QueueDropOldest QueueFull = iota // what has waited longest is dropped
-	QueueDropNewest                  // what comes is dropped
+	QueueDropNewest                  // what comes is dropped, with QoS 0 and a client that reads slowly, too
 	QueueDisconnect                  // its client is disconnected with 0x97
 )
 
@@ -64,17 +64,16 @@ func (r *Router) throwOut(s *Session) (ends bool) {
 // popFor takes out of q what s loses under memory pressure.
 func (r *Router) popFor(q *queue) delivery {
 	if r.queueFull == QueueDropNewest {
-		return q.popLast()
+		return q.popLast(r)
 	}
-	return q.pop()
+	return q.pop(r)
 }
 
 // cutInMemory drops one message of s that is in memory, as the policy says, and
-// returns its bytes; more where its client is disconnected and all goes.
+// returns how many that are; all where its client is disconnected and they go.
 func (r *Router) cutInMemory(s *Session) int {
 	if r.throwOut(s) {
-		n, bytes := s.inMemory()
-		return bytes + n*messageOverBytes
+		return s.waiting()
 	}
 	q, t := &s.queue, s.onShelf()
 	if fresh := t != nil && t.fresh.n > 0; fresh && (q.n == 0 || r.queueFull == QueueDropNewest) {
@@ -83,8 +82,7 @@ func (r *Router) cutInMemory(s *Session) int {
 	d := r.popFor(q)
 	r.stats.Queued--
 	r.stats.QueuedBytes -= int64(d.msg.bytes())
-	n := d.msg.bytes() + messageOverBytes
 	r.dropWaiting(s, DropMemory, d)
 	s.clearShelf()
-	return n
+	return 1
 }

@@ -214,7 +214,7 @@ func TestQueueFullWithAFullStore(t *testing.T) {
 		router.QueueDropNewest: "1",
 	} {
 		d := startDurable(t, router.Config{QueueFull: policy, Limits: router.Limits{
-			MemoryBytesMax: 1_000_000, QueuedWindowMax: 1, InflightMax: 1,
+			MemoryBytesMax: 100_000, QueuedWindowMax: 1, InflightMax: 1,
 		}}, store.NewMem(), 1_700_000_000e9)
 		d.away("s", "t")
 		p := d.connect("p", true)
@@ -223,7 +223,7 @@ func TestQueueFullWithAFullStore(t *testing.T) {
 			p.feed(packet(0x32, str("t"), "\x00", string(rune(i+1)), strconv.Itoa(i+1)+strings.Repeat("x", 100)))
 		}
 		d.pass(func() { d.mem.Complete(store.ErrFull) })
-		d.pass(func() { d.r.SetMemoryElsewhere(701_000 - d.r.MemoryUsed()) })
+		d.pass(func() { d.r.SetMemoryElsewhere(70_200 - d.r.MemoryUsed()) })
 		d.sleep(0.2)
 		if n := d.r.Stats().Dropped[router.DropMemory]; n == 0 {
 			t.Fatalf("policy %d: nothing is cut", policy)

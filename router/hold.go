@@ -1,11 +1,16 @@
 package router
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/loopmq/loopmq/codec"
+)
 
 // A publisher of QoS 1 or 2 that is not read from gets no acknowledgement, and
 // waits. What fills the memory may stay for long, so they take turns as long as
 // the next level is not reached: a few at a time, who waits longest first, and
-// each for one message.
+// each for one message. At that level, and while the store has no room, who has
+// waited for Limits.HoldTimeout is answered that there is none.
 
 const (
 	heldFor      = int64(1e9) // ns that one waits at least
@@ -46,16 +51,105 @@ func (c *Client) holdUp() {
 	c.paused |= pausedByMemory
 	c.conn.Pause()
 	c.r.stats.Held++
-	list := c.r.memory.heldBack
-	if n := len(list); n >= heldTurnMost && n == cap(list) { // while the store is full, connections come and go
+	m := &c.r.memory
+	if n := len(m.heldBack); n == cap(m.heldBack) {
+		if m.heldBack = roomFor(m.heldBack); len(m.heldBack) < n {
+			m.passed = 0 // some of those have gone
+		}
+	}
+	m.heldBack = append(m.heldBack, heldClient{c, c.r.now})
+}
+
+// roomFor makes room for one more. While the store is full, connections come and
+// go: those that have gone leave the list before it grows.
+func roomFor(list []heldClient) []heldClient {
+	if n := len(list); n >= heldTurnMost && n == cap(list) {
 		list = slices.DeleteFunc(list, func(h heldClient) bool { return h.c.closing })
 		list = slices.Grow(list, n/2)
 	}
-	c.r.memory.heldBack = append(list, heldClient{c, c.r.now})
+	return list
 }
 
-// letGo reads again from all who had to wait.
-func (r *Router) letGo() { r.letFirst(len(r.memory.heldBack)) }
+// mayTake says why p, of QoS 1 or 2, is not taken; nil: it is.
+func (c *Client) mayTake(p *codec.Publish, class Durability) error {
+	if c.rare != nil && c.rare.overdue && c.r.noRoomFor(c, p, class) {
+		c.r.hit(LimitHoldTimeout)
+		return errHeldTooLong
+	}
+	if c.r.keep == nil {
+		return nil
+	}
+	return c.mayLast(p, class)
+}
+
+// noRoom tells whether who is held back has to wait until others have made room.
+func (r *Router) noRoom() bool { return r.memory.level >= memoryRefuse || r.keep.crowded() }
+
+// noRoomFor is noRoom for one message.
+func (r *Router) noRoomFor(c *Client, p *codec.Publish, class Durability) bool {
+	return r.memory.level >= memoryRefuse || r.keep.crowded() && c.wouldWrite(p, class)
+}
+
+// answerHeld reads again from those of 5.0 who have waited for HoldTimeout while
+// there is no room: what they send is refused, each message, until there is. It
+// returns when it wants to be called again; 0: not by itself.
+func (r *Router) answerHeld() (wake int64) {
+	m := &r.memory
+	list, due, limit := m.heldBack, m.passed, r.limits.HoldTimeout.Nanoseconds()
+	if due == len(list) || !r.noRoom() {
+		return 0
+	}
+	for due < len(list) && r.now-list[due].at >= limit {
+		due++
+	}
+	if due > m.passed {
+		var again []heldClient
+		kept := list[:m.passed]
+		for _, h := range list[m.passed:due] {
+			switch {
+			case h.c.closing:
+			case h.c.v5 == nil: // cannot be told
+				kept = append(kept, h)
+			case h.c.waits != nil: // for the disk, and answers come in their order [MQTT-4.6.0-2]
+				again = append(again, heldClient{h.c, r.now})
+			default:
+				r.answerLate(h.c)
+			}
+		}
+		m.passed = len(kept)
+		kept = append(append(kept, list[due:]...), again...)
+		clear(list[min(len(kept), len(list)):])
+		m.heldBack, list = kept, kept
+	}
+	if m.passed == len(list) {
+		return 0
+	}
+	return r.after(list[m.passed].at + limit - r.now)
+}
+
+// answerLate reads again from c to refuse what it sends.
+func (r *Router) answerLate(c *Client) {
+	if k := c.seldom(); !k.overdue {
+		k.overdue = true
+		r.memory.overdue = append(roomFor(r.memory.overdue), heldClient{c, r.now})
+	}
+	c.readAgain()
+	if n := r.stats.HeldTooLong + 1; worthTelling(int(n)) {
+		r.event(&Event{Kind: EventHeld, ClientID: c.id, Peer: c.peer, Count: n})
+	}
+	r.stats.HeldTooLong++
+}
+
+// letGo reads again from all who had to wait, and takes what they send.
+func (r *Router) letGo() {
+	m := &r.memory
+	for _, h := range m.overdue {
+		h.c.rare.overdue = false
+	}
+	clear(m.overdue)
+	m.overdue = m.overdue[:0]
+	r.letFirst(len(m.heldBack))
+}
 
 // takeTurns reads again from those who wait longest, for a message each.
 func (r *Router) takeTurns() {
@@ -77,17 +171,21 @@ func (r *Router) takeTurns() {
 func (r *Router) letFirst(n int) {
 	list := r.memory.heldBack
 	for _, h := range list[:n] {
-		c := h.c
-		if c.closing {
-			continue
-		}
-		c.paused &^= pausedByMemory
-		c.seenAt = r.now // its silence was ours
-		if c.paused == 0 {
-			c.conn.Resume()
+		if !h.c.closing {
+			h.c.readAgain()
 		}
 	}
 	kept := copy(list, list[n:])
 	clear(list[kept:])
 	r.memory.heldBack = list[:kept]
+	r.memory.passed = max(0, r.memory.passed-n)
+}
+
+// readAgain is the end of holdUp.
+func (c *Client) readAgain() {
+	c.paused &^= pausedByMemory
+	c.seenAt = c.r.now // its silence was ours
+	if c.paused == 0 {
+		c.conn.Resume()
+	}
 }

@@ -192,6 +192,7 @@ func (r *Router) keepEnd(s *Session) {
 		k.store.DeleteRange(recordKey(tableReceived, n<<receivedShift), recordKey(tableReceived, n<<receivedShift|0xffff))
 		k.changed(promised, 0)
 	}
+	r.memory.sets -= s.kept.unwritten.memory()
 	s.kept = nil
 }
 
@@ -273,10 +274,7 @@ func (s *Session) keepReceived(id uint16, class Durability) {
 	case class == DurabilitySync:
 		s.r.keep.put(receivedKey(s, id), append(s.r.keep.scratch[:0], recordVersion), nil, promised)
 	default:
-		if s.kept.unwritten == nil {
-			s.kept.unwritten = new(packetSet)
-		}
-		s.kept.unwritten.add(id)
+		s.kept.unwritten = s.r.addTo(s.kept.unwritten, id)
 	}
 }
 

@@ -67,6 +67,9 @@ type Limits struct {
 	// AckTimeout is how long a client may leave a full window of messages
 	// unacknowledged before that is reported.
 	AckTimeout time.Duration
+	// HoldTimeout is how long a publisher of QoS 1 or 2 is not read from because
+	// there is no memory, or no room in the store, before it is told so.
+	HoldTimeout time.Duration
 	// TakeoversMax is how often within ten seconds a client identifier may be
 	// taken over before newcomers have to wait a second each.
 	TakeoversMax int
@@ -107,6 +110,7 @@ func DefaultLimits() Limits {
 		LateBytesMax:         256 << 10,
 		SlowTimeout:          time.Minute,
 		AckTimeout:           time.Minute,
+		HoldTimeout:          20 * time.Second,
 		TakeoversMax:         5,
 		SysInterval:          10 * time.Second,
 		RetainedPassMax:      256,
@@ -160,6 +164,7 @@ const (
 	LimitLateBytes
 	LimitSlowTimeout
 	LimitAckTimeout
+	LimitHoldTimeout
 	LimitTakeovers
 	LimitSysInterval
 	LimitMemory
@@ -193,9 +198,10 @@ func LimitRows() []LimitRow {
 		{LimitKeepAlive, "keep-alive-max", func(l *Limits) any { return &l.KeepAliveMax }, 0, "5.0: Server Keep Alive in CONNACK, also for keep alive 0 unless this is longer than 65535s; 3.x: none", "a dead connection is noticed within half an hour"},
 		{LimitRetainedMessages, "retained-messages-max", func(l *Limits) any { return &l.RetainedMessagesMax }, 0, retainedEffect, "retained topics never go away by themselves"},
 		{LimitRetainedBytes, "retained-bytes-max", func(l *Limits) any { return &l.RetainedBytesMax }, 0, retainedEffect, "a quarter of the memory of a small gateway"},
-		{LimitLateBytes, "late-bytes-max", func(l *Limits) any { return &l.LateBytesMax }, 0, "oldest QoS 0 message dropped", "as much again as the output buffer; a reader that catches up finds the latest values"},
+		{LimitLateBytes, "late-bytes-max", func(l *Limits) any { return &l.LateBytesMax }, 0, "oldest QoS 0 message dropped, or the newest if queue-full says so", "as much again as the output buffer; a reader that catches up finds the latest values"},
 		{LimitSlowTimeout, "slow-timeout", func(l *Limits) any { return &l.SlowTimeout }, 0, "disconnect, 0x97", "a dead peer is not found by keep alive alone while its own packets still come"},
 		{LimitAckTimeout, "ack-timeout", func(l *Limits) any { return &l.AckTimeout }, 0, "reported", "acknowledgements take milliseconds, or the client has forgotten them"},
+		{LimitHoldTimeout, "hold-timeout", func(l *Limits) any { return &l.HoldTimeout }, 0, "5.0: messages with QoS 1 and 2 are refused with 0x97 until there is room; 3.x, which cannot be told: not read from until then", "near memory-limit, or with a disk that does not follow; shorter than the keep alive after which clients give up"},
 		{LimitTakeovers, "takeovers-max", func(l *Limits) any { return &l.TakeoversMax }, 0, "the next CONNECT with that identifier waits a second", "two clients with one name throw each other out for ever otherwise"},
 		{LimitSysInterval, "sys-interval", func(l *Limits) any { return &l.SysInterval }, 0, "what changed is published", "as Mosquitto; nothing is sent while nobody is subscribed to $SYS"},
 		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers slowed down, connections, new filters and retained topics refused", "for the daemon half of what the machine or its cgroup has; 0 where LoopMQ is embedded: not looked at"},

@@ -77,6 +77,13 @@ func reachedLimits() []reached {
 			w.sleep(5)
 			w.sleep(5)
 		}},
+		{router.LimitHoldTimeout, router.Limits{MemoryBytesMax: 100_000, HoldTimeout: time.Second}, func(w *world) {
+			c := w.join5("c", "")
+			w.pass(func() { w.r.SetMemoryElsewhere(95_000) })
+			c.feed(packet(0x32, str("t"), "\x00\x01\x00", "x"))
+			w.sleep(2)
+			c.feed(packet(0x32, str("t"), "\x00\x02\x00", "x"))
+		}},
 		{router.LimitTakeovers, router.Limits{TakeoversMax: 1}, func(w *world) {
 			for range 3 {
 				w.connect("c", true)
@@ -91,6 +98,7 @@ func reachedLimits() []reached {
 // and there is none that a peer may reach unseen.
 func TestLimitsCount(t *testing.T) {
 	tested := map[router.LimitID]bool{router.LimitQueuedWindow: true, router.LimitQueuedWindowBytes: true, router.LimitSysInterval: true}
+	along := map[router.LimitID]router.LimitID{router.LimitAckTimeout: router.LimitInflight, router.LimitHoldTimeout: router.LimitMemory}
 	for _, l := range reachedLimits() {
 		tested[l.id] = true
 		w := newWorld(t, l.limits)
@@ -101,7 +109,7 @@ func TestLimitsCount(t *testing.T) {
 			if row.ID == l.id && n == 0 {
 				t.Errorf("%s: reaching it is not counted", row.Name)
 			}
-			if row.ID != l.id && n > 0 && !(l.id == router.LimitAckTimeout && row.ID == router.LimitInflight) {
+			if row.ID != l.id && n > 0 && along[l.id] != row.ID {
 				t.Errorf("%s: counted %d times when %s was reached", row.Name, n, router.LimitRows()[l.id].Name)
 			}
 		}

@@ -179,7 +179,7 @@ func (k *keeper) endLot() {
 func (k *keeper) patient() (until int64, wait bool) {
 	p := &k.patience
 	switch {
-	case k.messages-p.before < companyMin:
+	case k.messages-p.before < companyMin, k.crowded(): // publishers are held back until it has left
 		return 0, false
 	case p.atOnce > 0:
 		p.atOnce--

@@ -156,6 +156,16 @@ func TestBatchOfWhatWaitsInAQueueLeavesAtOnce(t *testing.T) {
 	}
 }
 
+// TestBatchThatIsFullDoesNotWait: publishers are held back until it has left.
+func TestBatchThatIsFullDoesNotWait(t *testing.T) {
+	d, p, _, _ := lots(t)
+	d.mem.BatchBytes = 300
+	p.flow(1, 8)
+	if held := d.r.Lists().Held; !d.mem.Committing() || held != 0 {
+		t.Errorf("on its way: %v; %d publishers are held back", d.mem.Committing(), held)
+	}
+}
+
 // TestAcknowledgementsOfTheBatchBefore are nothing that the next has waited for.
 func TestAcknowledgementsOfTheBatchBefore(t *testing.T) {
 	d, p, a, b := lots(t)

@@ -20,44 +20,23 @@ const (
 var memoryFrom = [...]int64{memoryTrim: 70, memoryHold: 80, memoryRefuse: 90}
 
 const (
-	memoryBack       = 3           // percent below which a level ends
-	memoryCalm       = int64(6e10) // ns without any level before it is said that there is enough again
-	clientBytes      = 1_000       // rough costs, for the account; bench says what they are
-	sessionBytes     = 600
-	filterBytes      = 170 // beside its text and what the index has of it
-	messageOverBytes = 100
-	onDiskBytes      = 32 // what is in memory of a message on disk only: mostly the store's index
+	memoryBack  = 3           // percent below which a level ends
+	memoryCalm  = int64(6e10) // ns without any level before it is said that there is enough again
+	onDiskBytes = 32          // what is in memory of a message on disk only: mostly the store's index
 )
 
 // memory is the account.
 type memory struct {
-	level     memoryLevel
-	told      memoryLevel // the highest that was told since there was enough
-	calmAt    int64       // when it is told that there is enough; 0: not now
-	trim      trim
-	heldBack  []heldClient // not read from, in the order in which they began to wait
-	turnsAt   int64        // when some of those may go on
-	elsewhere int64        // bytes that others told of with SetMemoryElsewhere
-	filters   int64        // bytes of the text of all filters
-	aliases   int64        // bytes of Topic Aliases, both ways
-	pending   int64        // bytes of CONNECTs that wait for a verdict or for their turn
+	level    memoryLevel
+	told     memoryLevel // the highest that was told since there was enough
+	calmAt   int64       // when it is told that there is enough; 0: not now
+	trim     trim
+	heldBack []heldClient // not read from, in the order in which they began to wait
+	passed   int          // so many of the first have waited for HoldTimeout and cannot be told
+	overdue  []heldClient // were told; what they send is refused
+	turnsAt  int64        // when some of those may go on
+	account
 }
-
-// MemoryUsed estimates what clients make the broker hold, in bytes: what is
-// counted exactly, and rough costs of the rest.
-func (r *Router) MemoryUsed() int64 {
-	s, m := &r.stats, &r.memory
-	kept := m.elsewhere + m.filters + m.aliases + m.pending
-	if k := r.keep; k != nil {
-		kept += k.shelfBytes + k.named.bytes() + k.store.Memory()
-	}
-	return kept + r.pool.InUse() + s.QueuedBytes + s.LateBytes + int64(s.RetainedBytes) + r.retained.Memory() + r.index.Memory() +
-		int64(r.messages.live)*messageOverBytes + int64(r.clients.n)*clientBytes +
-		int64(len(r.sessions))*sessionBytes + int64(r.index.Len()+r.sharedSubs)*filterBytes
-}
-
-// SetMemoryElsewhere adds bytes that the router does not know of to the account.
-func (r *Router) SetMemoryElsewhere(bytes int64) { r.memory.elsewhere = bytes }
 
 // checkMemory finds the level that holds and acts on it. Once a pass.
 func (r *Router) checkMemory() (wake int64) {
@@ -144,44 +123,4 @@ func compareText(a, b string) int {
 		return 1
 	}
 	return 0
-}
-
-// cutOne drops the message that s can do without most easily, or puts on disk
-// only what is there, and returns the bytes that it had.
-func (r *Router) cutOne(s *Session) int {
-	switch {
-	case s.late.n > 0:
-		d := r.popLate(s)
-		n := d.msg.bytes() + messageOverBytes
-		r.dropWaiting(s, DropMemory, d)
-		return n
-	case s.kept != nil && r.keep.accepts() == nil: // what is not durable yet will be at the next look
-		if n := r.shelveWindow(s); n > 0 {
-			return n
-		}
-		if n := r.cutNone(s); n > 0 || r.memory.level < memoryRefuse {
-			return n
-		}
-		return r.cutCold(s)
-	case s.queue.n > 0, s.onShelf() != nil && s.onShelf().fresh.n > 0 && s.onShelf().cold.n == 0:
-		return r.cutInMemory(s)
-	}
-	return r.cutNone(s)
-}
-
-// cutCold drops the oldest message of s that is on disk only, for the little that
-// it takes: its client may not even be let in any more.
-func (r *Router) cutCold(s *Session) int {
-	t := s.onShelf()
-	if t == nil || t.cold.n == 0 || r.keep.estateRoom() <= 0 {
-		return 0
-	}
-	if t.cold.peek().stays() {
-		return r.cutNone(s)
-	}
-	r.drop(s, DropMemory, nil)
-	r.keep.unwrite(r.takeCold(t))
-	r.keep.estateDone++
-	s.clearShelf()
-	return onDiskBytes
 }

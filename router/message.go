@@ -17,6 +17,7 @@ type Message struct {
 	more     *messageMore // nil: neither properties nor expiry
 	key      uint64       // of its record; 0 = there is none
 	holders  int32
+	queued   int32 // of those: places in queues, which may be cut
 	topicLen uint16
 	class    Durability // see keeper.class
 	absent   bool       // the body is on disk only, see embody.go
@@ -77,6 +78,33 @@ func (m *Message) owner() *userUse {
 // bytes is what the message counts against limits.
 func (m *Message) bytes() int { return int(m.topicLen) + len(m.props()) + len(m.Payload()) }
 
+// extra is the memory that the message takes beside itself and what is the
+// pool's.
+func (m *Message) extra() (bytes int) {
+	if cap(m.text) <= exactTextBytesMax {
+		bytes = cap(m.text)
+	}
+	if m.large != nil {
+		bytes += refBytes
+	}
+	if m.more != nil {
+		bytes += moreBytes + cap(m.more.props)
+	}
+	return bytes
+}
+
+// weight is all the memory that is free when the message is.
+func (m *Message) weight() int {
+	n := messageBytes + m.extra()
+	if cap(m.text) > exactTextBytesMax {
+		n += cap(m.text)
+	}
+	if m.large != nil {
+		n += cap(m.large.Bytes())
+	}
+	return n
+}
+
 // expired reports whether the message must no longer be delivered
 // [MQTT-3.3.2-5].
 func (m *Message) expired(now int64) bool { at := m.expireAt(); return at != 0 && now >= at }
@@ -101,6 +129,7 @@ type messagePool struct {
 	free         []*Message
 	live         int
 	payloadBytes int64 // of those
+	extra        int64 // what they take beside themselves and the pool
 }
 
 // cloneMessage copies what p points to. The caller is its first holder.
@@ -129,9 +158,10 @@ func (r *Router) cloneMessage(p *publication) *Message {
 	if len(p.props) > 0 || p.expireAt != 0 || p.writer != nil || p.owner != nil {
 		m.more = &messageMore{props: append([]byte(nil), p.props...), expireAt: p.expireAt, writer: p.writer, owner: p.owner}
 	}
-	m.holders, m.key, m.absent = 1, 0, false
+	m.holders, m.queued, m.key, m.absent = 1, 0, 0, false
 	r.messages.live++
 	r.messages.payloadBytes += int64(len(p.payload))
+	r.messages.extra += int64(m.extra())
 	return m
 }
 
@@ -148,6 +178,7 @@ func (r *Router) release(m *Message) {
 		return
 	}
 	r.messages.payloadBytes -= int64(len(m.Payload()))
+	r.messages.extra -= int64(m.extra())
 	if m.large != nil {
 		m.large.Release()
 		m.large = nil

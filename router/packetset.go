@@ -8,6 +8,7 @@ import "math/bits"
 type packetSet struct {
 	pages [64]*[16]uint64
 	n     int
+	paged int // pages
 }
 
 func (s *packetSet) has(id uint16) bool {
@@ -20,6 +21,7 @@ func (s *packetSet) add(id uint16) {
 	if p == nil {
 		p = new([16]uint64)
 		s.pages[id>>10] = p
+		s.paged++
 	}
 	if w := &p[id>>6&15]; *w&(1<<(id&63)) == 0 {
 		*w |= 1 << (id & 63)

@@ -52,9 +52,11 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 		writer = nil
 	}
 	class := DurabilityNone
-	if r.keep != nil && p.QoS > 0 {
-		class = r.keep.classes.of(p.Topic)
-		if err := c.mayLast(p, class); err != nil {
+	if p.QoS > 0 {
+		if r.keep != nil {
+			class = r.keep.classes.of(p.Topic)
+		}
+		if err := c.mayTake(p, class); err != nil {
 			return c.refusePublish(p, err)
 		}
 	}
@@ -225,9 +227,6 @@ func (r *Router) route(p *publication) (matched bool) {
 // markReceived notes a QoS 2 PacketID until its PUBREL.
 func (s *Session) markReceived(id uint16, class Durability) {
 	s.own()
-	if s.received == nil {
-		s.received = new(packetSet)
-	}
-	s.received.add(id)
+	s.received = s.r.addTo(s.received, id)
 	s.keepReceived(id, class)
 }

@@ -41,6 +41,7 @@ var (
 	errNoRight            = &refusal{codec.NotAuthorized, "not authorized"}
 	errNoLongerWelcome    = &refusal{codec.NotAuthorized, "the client would no longer be let in"}
 	errLoginExpired       = &refusal{codec.NotAuthorized, "what the client logged in with has expired"}
+	errHeldTooLong        = &refusal{codec.QuotaExceeded, "there has been no room for messages for too long; hold-timeout"}
 	errStoreFull          = &refusal{codec.QuotaExceeded, "the store is full; try again later"}
 	errStoreFailed        = &refusal{codec.ImplementationSpecificError, "the store has failed; nothing durable is taken until the broker is restarted"}
 	errAnswerTooLarge     = &refusal{codec.PacketTooLarge, "an answer would be larger than the client's Maximum Packet Size"}

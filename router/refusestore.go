@@ -66,13 +66,18 @@ func (k *keeper) forgetEnds() {
 func (c *Client) mayLast(p *codec.Publish, class Durability) error {
 	k := c.r.keep
 	err := k.accepts()
-	if err == nil || class == DurabilityNone || !c.r.wouldKeep(p) && (p.QoS < 2 || c.session.kept == nil) {
+	if err == nil || !c.wouldWrite(p, class) {
 		return nil
 	}
 	if c.v5 == nil && !k.failed {
 		return nil
 	}
 	return refusalOf(err)
+}
+
+// wouldWrite tells whether p would be written down, or its PacketID.
+func (c *Client) wouldWrite(p *codec.Publish, class Durability) bool {
+	return class != DurabilityNone && (c.r.wouldKeep(p) || p.QoS == 2 && c.session.kept != nil)
 }
 
 // wouldKeep tells whether p has to do with anything durable.

@@ -210,10 +210,7 @@ func (g *restoring) received(n uint64) error {
 		return g.lose(tableReceived, n)
 	}
 	s.own()
-	if s.received == nil {
-		s.received = new(packetSet)
-	}
-	s.received.add(uint16(n))
+	s.received = s.r.addTo(s.received, uint16(n))
 	return nil
 }
 
@@ -318,19 +315,25 @@ func (g *restoring) joinFlights() {
 	for i := range g.flights {
 		e := &g.flights[i]
 		s, m := g.sessions[e.session], g.messages[e.message]
-		if s == nil || m == nil && e.message != 0 || e.flight <= s.out.next {
+		gone := m == nil && e.message != 0
+		if s == nil || gone && e.qos < 2 || e.flight <= s.out.next {
 			_ = g.lose(tableEntries, e.key)
 			continue
 		}
 		g.join(s, m, e)
+		if gone { // its client may have it: what is left to do is PUBREL
+			g.found.Lost++
+			g.k.putEntry(s, &s.out.at(s.out.open-1).delivery, e.flight, promised)
+		}
 	}
 }
 
 func (g *restoring) join(s *Session, m *Message, e *restoredEntry) {
 	s.own()
 	s.out.next = e.flight - 1
-	f := s.out.add()
+	f := s.addFlight()
 	f.delivery = delivery{msg: m, key: e.key, qos: e.qos, retain: e.retain, from: g.k.origin(s, &e.entryRecord)}
+	s.r.memory.origins += f.originMemory()
 	f.sent = true
 	switch {
 	case m == nil:

@@ -178,12 +178,15 @@ func (r *Router) EndPass() (wake int64) {
 	if r.keep != nil {
 		r.endBatch()
 	}
+	late := r.answerHeld()
 	if more || r.keep != nil && r.keep.estatesWait() {
 		return r.now
 	}
 	wake = r.timers.Next()
-	if again != 0 && (wake == 0 || again < wake) {
-		return again
+	for _, at := range [...]int64{again, late} {
+		if at != 0 && (wake == 0 || at < wake) {
+			wake = at
+		}
 	}
 	return wake
 }

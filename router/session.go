@@ -103,6 +103,7 @@ type flow struct {
 func (s *Session) own() {
 	if s.flow == &s.r.idle {
 		s.flow = new(flow)
+		s.r.memory.flows++
 	}
 }
 
@@ -214,7 +215,7 @@ func (r *Router) endSession(s *Session) {
 		}
 	}
 	r.keepEnd(s)
-	s.flow = &r.idle
+	s.disown()
 	if w := s.delayed(); w != nil { // a will does not wait longer than its session lives
 		s.rare.will, w.session = nil, nil
 		r.publishWill(w)

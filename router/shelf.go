@@ -44,8 +44,15 @@ func (s *Session) shelf() *shelf {
 // clearShelf gives up what has become empty.
 func (s *Session) clearShelf() {
 	if t := s.onShelf(); t != nil && t.cold.n+t.fresh.n == 0 && !t.reading && !t.hungry {
+		t.giveUp()
 		s.kept.shelf = nil
 	}
+}
+
+// giveUp gives up the rings of t, which are empty.
+func (t *shelf) giveUp() {
+	t.here.giveUp(t.s.r)
+	t.fresh.giveUp(t.s.r)
 }
 
 // waiting is how many messages wait for s, in memory or on disk.
@@ -89,11 +96,11 @@ func (s *Session) wait(d delivery) {
 	r.stats.Queued++
 	r.stats.QueuedBytes += int64(size)
 	if s.kept == nil || s.kept.shelf == nil && s.fits(s.queue.n, s.queue.bytes, size) {
-		s.queue.push(d)
+		s.queue.push(r, d)
 		return
 	}
 	t := s.shelf()
-	t.fresh.push(d)
+	t.fresh.push(r, d)
 	if t.listed != r.keep.open {
 		t.listed = r.keep.open
 		l := r.keep.lot()
@@ -120,10 +127,10 @@ func (t *shelf) settle() {
 func (t *shelf) shelveFresh() {
 	s, r := t.s, t.s.r
 	for t.fresh.n > 0 && t.fresh.front().key <= r.keep.durable {
-		d := t.fresh.pop()
+		d := t.fresh.pop(r)
 		switch {
 		case t.cold.n == 0 && s.fits(s.queue.n, s.queue.bytes, d.msg.bytes()):
-			s.queue.push(d)
+			s.queue.push(r, d)
 		case d.key == 0:
 			t.stay(d)
 		default:
@@ -174,7 +181,7 @@ func (k *keeper) unwrite(b stub) {
 }
 
 // shelveWindow puts the window of s on disk as well, if all of it is durable,
-// and returns how many bytes that frees.
+// and returns how many messages that are.
 func (r *Router) shelveWindow(s *Session) int {
 	n := s.queue.n
 	if s.kept == nil || n == 0 || s.queue.at(n-1).key > r.keep.durable {
@@ -186,9 +193,8 @@ func (r *Router) shelveWindow(s *Session) int {
 		}
 	}
 	var older stubs
-	freed := s.queue.bytes + n*messageOverBytes
 	for range n {
-		d := s.queue.pop()
+		d := s.queue.pop(r)
 		older.push(r.shelve(&d))
 	}
 	r.stats.QueuedOnDisk += older.n
@@ -197,7 +203,7 @@ func (r *Router) shelveWindow(s *Session) int {
 	r.keep.shelfBytes -= int64(t.cold.held)
 	t.cold.unshift(older)
 	r.keep.shelfBytes += int64(t.cold.held)
-	return freed
+	return n
 }
 
 // dropOldest drops the message that has waited longest for s.
@@ -228,7 +234,7 @@ func (r *Router) dropWaiting(s *Session, why DropReason, d delivery) {
 // popFresh takes the oldest out that is not durable; the hold passes to the
 // caller.
 func (r *Router) popFresh(t *shelf) delivery {
-	d := t.fresh.pop()
+	d := t.fresh.pop(r)
 	r.stats.Queued--
 	r.stats.QueuedBytes -= int64(d.msg.bytes())
 	return d

@@ -14,7 +14,8 @@ import (
 const lateEntryBytes = 64
 
 // putLate keeps a QoS 0 message for a client whose output is full. At the limit
-// the oldest go: of a measured value the last one counts.
+// the oldest go, for of a measured value the last one counts; or it goes itself, if
+// that is the policy.
 func (r *Router) putLate(s *Session, d delivery) {
 	c := s.client
 	size := d.msg.bytes() + lateEntryBytes
@@ -25,11 +26,15 @@ func (r *Router) putLate(s *Session, d delivery) {
 	s.own()
 	for s.late.bytes+s.late.n*lateEntryBytes+size > r.limits.LateBytesMax {
 		r.hit(LimitLateBytes)
+		if r.queueFull == QueueDropNewest {
+			r.drop(s, DropOutputFull, d.msg.Topic())
+			return
+		}
 		r.drop(s, DropOutputFull, s.late.front().msg.Topic())
 		r.release(r.popLate(s).msg)
 	}
 	d.msg.hold()
-	s.late.push(d)
+	s.late.push(r, d)
 	r.stats.Late++
 	r.stats.LateBytes += int64(d.msg.bytes())
 	c.behind = true
@@ -37,10 +42,15 @@ func (r *Router) putLate(s *Session, d delivery) {
 
 // popLate takes the oldest; the hold passes to the caller.
 func (r *Router) popLate(s *Session) delivery {
-	d := s.late.pop()
+	d := s.late.pop(r)
+	r.isNotLate(&d)
+	return d
+}
+
+// isNotLate counts d, which has left the queue.
+func (r *Router) isNotLate(d *delivery) {
 	r.stats.Late--
 	r.stats.LateBytes -= int64(d.msg.bytes())
-	return d
 }
 
 // pumpLate sends what is late.

@@ -50,6 +50,43 @@ func TestSlowReaderGetsTheLatest(t *testing.T) {
 	}
 }
 
+// If the policy says so, it is the newest that goes.
+func TestSlowReaderGetsTheOldest(t *testing.T) {
+	w := newWorldOf(t, router.Config{QueueFull: router.QueueDropNewest, Limits: router.Limits{LateBytesMax: 3 * (64 + 3), MemoryBytesMax: 1_000_000}})
+	slow, p := w.subscribed("slow", "t", "00"), w.join("p")
+	slow.limit = 14 // two packets
+	for i := range 8 {
+		p.send(fmt.Sprintf("30 05 0001 't' '0%d'", i))
+	}
+	if s := w.r.Stats(); s.Dropped[router.DropOutputFull] != 3 || s.LimitHits[router.LimitLateBytes] != 3 {
+		t.Errorf("%d dropped, the limit counts %d, want 3", s.Dropped[router.DropOutputFull], s.LimitHits[router.LimitLateBytes])
+	}
+	slow.expect("30 05 0001 't' '00' 30 05 0001 't' '01'")
+	slow.expect("30 05 0001 't' '02' 30 05 0001 't' '03'")
+	slow.expect("30 05 0001 't' '04'")
+}
+
+// Near the memory limit, too, late messages go as the policy says.
+func TestLateMessagesUnderMemoryPressure(t *testing.T) {
+	for policy, want := range map[router.QueueFull]string{router.QueueDropOldest: "09", router.QueueDropNewest: "02"} {
+		w := newWorldOf(t, router.Config{QueueFull: policy, Limits: router.Limits{MemoryBytesMax: 20_000}})
+		slow, p := w.subscribed("slow", "t", "00"), w.join("p")
+		slow.limit = 14
+		for i := range 10 {
+			p.send(fmt.Sprintf("30 05 0001 't' '0%d'", i))
+		}
+		w.pass(func() { w.r.SetMemoryElsewhere(14_200 - w.r.MemoryUsed()) })
+		w.sleep(0.2)
+		w.pass(func() { w.r.SetMemoryElsewhere(0) })
+		n := w.r.Stats().Dropped[router.DropMemory]
+		slow.limit = 0
+		slow.take() // what had left
+		if out := string(slow.take()); n == 0 || n > 6 || !strings.Contains(out, "t"+want) {
+			t.Errorf("policy %d: %d dropped, %q", policy, n, out)
+		}
+	}
+}
+
 func TestLateMessagesEndWithTheConnection(t *testing.T) {
 	w := newWorld(t, router.Limits{})
 	c := w.connect("c", false)

@@ -30,6 +30,7 @@ type Stats struct {
 	Trims           uint64 // backlogs cut because of the memory limit
 	Held            uint64 // times that a publisher was not read from because of it
 	ThrownOut       uint64 // clients disconnected because more waited for them than may
+	HeldTooLong     uint64 // times that one was told that there is no room
 	HeldTurns       uint64 // times that one was read from again before there was enough
 	Denied          uint64 // what clients wanted to do and were not allowed to
 

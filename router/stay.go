@@ -12,7 +12,7 @@ func (t *shelf) stay(d delivery) {
 	k, held := t.s.r.keep, t.cold.held
 	t.cold.push(stub{entry: t.cold.last.entry, message: t.cold.last.message})
 	k.shelfBytes += int64(t.cold.held - held)
-	t.here.push(d)
+	t.here.push(k.r, d)
 }
 
 // popStub takes the oldest place away, and those behind it that are of nobody.
@@ -31,7 +31,7 @@ func (t *shelf) popStub() stub {
 // the caller.
 func (r *Router) popHere(t *shelf) delivery {
 	t.popStub()
-	d := t.here.pop()
+	d := t.here.pop(r)
 	r.stats.Queued--
 	r.stats.QueuedBytes -= int64(d.msg.bytes())
 	return d
@@ -39,16 +39,16 @@ func (r *Router) popHere(t *shelf) delivery {
 
 // moveUp puts into the window what is next and in memory.
 func (t *shelf) moveUp() {
-	s := t.s
+	s, r := t.s, t.s.r
 	for t.cold.n > 0 && t.cold.peek().stays() && s.fits(s.queue.n, s.queue.bytes, t.here.front().msg.bytes()) {
 		t.popStub()
 		s.own()
-		s.queue.push(t.here.pop())
+		s.queue.push(r, t.here.pop(r))
 	}
 }
 
 // cutNone drops the oldest message of s that can go nowhere else, and returns
-// the bytes that it had.
+// how many that are.
 func (r *Router) cutNone(s *Session) int {
 	t := s.onShelf()
 	var d delivery
@@ -67,13 +67,12 @@ func (r *Router) cutNone(s *Session) int {
 			d = r.popHere(t)
 			break
 		}
-		d = t.here.pop()
+		d = t.here.pop(r)
 		t.void++ // its place goes when it is the oldest
 		r.stats.Queued--
 		r.stats.QueuedBytes -= int64(d.msg.bytes())
 	}
-	n := d.msg.bytes() + messageOverBytes
 	r.dropWaiting(s, DropMemory, d)
 	s.clearShelf()
-	return n
+	return 1
 }

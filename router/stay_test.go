@@ -87,13 +87,13 @@ func TestOldestGoesWhateverItsClass(t *testing.T) {
 // to the disk is not.
 func TestMemoryLimitCutsNone(t *testing.T) {
 	for _, topics := range [][]string{{"none", "sync", "sync"}, {"none"}, {"sync", "none", "lazy", "none"}} {
-		d := narrow(t, router.Limits{QueuedWindowMax: 4, InflightMax: 2, MemoryBytesMax: 100 << 20})
+		d := narrow(t, router.Limits{QueuedWindowMax: 4, InflightMax: 2, MemoryBytesMax: 100 << 10})
 		d.away("s", "#")
 		d.mix(1, 1, 30, topics...)
 		c := d.connect("s", false)
 		d.commit() // the messages are being read
 		c.reset()
-		d.r.SetMemoryElsewhere(75 << 20)
+		d.r.SetMemoryElsewhere(75 << 10)
 		for range 20 {
 			d.sleep(1)
 		}

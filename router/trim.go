@@ -1,12 +1,22 @@
 package router
 
 // Under memory pressure the largest backlogs are cut. Finding them looks at all
-// sessions, some in each pass; cutting them goes on as long as a turn.
+// sessions, some in each pass; cutting them goes on as long as a turn. How large
+// one is, is what cutting it can free: a message that waits for many counts for
+// each as its share, and one that somebody else holds, who is not cut, as nothing.
+//
+// What is cut is cut for something: backlogs that all together come to less than
+// trimLeast of the limit are let be, since something else fills the memory then; and
+// those whose messages are free only when many are cut lose no larger part than it
+// takes from all.
 const (
 	trimLooks = 1024       // sessions looked at in a pass
 	trimMost  = 16         // backlogs that are cut after one look at all
 	trimCuts  = 1024       // messages cut in a pass
 	trimEvery = int64(1e8) // ns between the end of one round and the next
+	trimLeast = 1          // percent
+	trimPart  = 32         // one in so many messages of a backlog is cut at least, if one is
+	trimProbe = 3          // messages of a queue that are looked at
 )
 
 // trimStage is what comes next in a round.
@@ -24,12 +34,15 @@ type trim struct {
 	at      int64 // when the next round may begin
 	stage   trimStage
 	largest []backlog // of those seen, the largest first
+	sum     int       // bytes of all that were seen
 }
 
 type backlog struct {
-	s     *Session
-	bytes int
-	left  int // to be cut; 0: has not begun, negative: enough
+	s      *Session
+	bytes  int
+	n      int  // messages
+	shared bool // most of them wait for others, too
+	left   int  // to be cut; 0: has not begun, negative: enough
 }
 
 // trimOn goes on with the round, to free about excess bytes in the end, and
@@ -79,16 +92,57 @@ func (r *Router) trimOn(excess int64) (more bool) {
 // end forgets the round.
 func (t *trim) end() {
 	clear(t.largest)
-	t.largest, t.stage = t.largest[:0], trimBegins
+	t.largest, t.stage, t.sum = t.largest[:0], trimBegins, 0
+}
+
+// add counts q in.
+func (b *backlog) add(q *queue) {
+	if q.n == 0 {
+		return
+	}
+	sum, shared := 0, 0
+	for i := range trimProbe {
+		m := q.at(i * (q.n - 1) / (trimProbe - 1)).msg
+		if m.queued > 1 {
+			shared++
+		}
+		if m.holders == m.queued {
+			sum += m.weight() / int(m.queued)
+		}
+	}
+	b.bytes += q.n * (placeBytes + sum/trimProbe)
+	b.n += q.n
+	b.shared = b.shared || shared > trimProbe/2
+}
+
+// part is how many messages of b are cut, to free about excess bytes of sum: up to
+// one half, and less if others must be cut as well before any is free.
+func (b *backlog) part(excess int64, sum int) int {
+	half := (b.n + 1) / 2
+	if !b.shared || 4*excess >= int64(sum) {
+		return half
+	}
+	return max(b.n/trimPart, int(int64(b.n)*2*excess/int64(max(sum, 1))), 1)
 }
 
 // look remembers s if its backlog is among the largest.
 func (t *trim) look(s *Session) {
-	n, waiting := s.inMemory()
-	b := backlog{s: s, bytes: s.late.bytes + waiting + (s.late.n+n)*messageOverBytes + (s.waiting()-n)*onDiskBytes}
-	if b.bytes <= 0 {
+	b := backlog{s: s}
+	b.add(&s.late)
+	b.add(&s.queue)
+	if h := s.onShelf(); h != nil {
+		b.add(&h.here)
+		b.add(&h.fresh)
+		if s.r.memory.level >= memoryRefuse { // else it stays
+			cold := h.cold.n - h.here.n - h.void
+			b.bytes += cold * onDiskBytes
+			b.n += cold
+		}
+	}
+	if b.n == 0 {
 		return
 	}
+	t.sum += b.bytes
 	at := len(t.largest)
 	for at > 0 && b.before(&t.largest[at-1]) {
 		at--
@@ -118,31 +172,61 @@ func (b *backlog) before(o *backlog) bool {
 // cutLargest cuts each of the largest backlogs by up to one half: QoS 0 first,
 // then as queueFull says. It reports whether there is more to cut.
 func (r *Router) cutLargest(excess int64) (more bool) {
+	t := &r.memory.trim
+	if int64(t.sum) < int64(r.limits.MemoryBytesMax)/100*trimLeast {
+		return false
+	}
 	cuts := trimCuts
-	for i := range r.memory.trim.largest {
-		b := &r.memory.trim.largest[i]
+	for i := range t.largest {
+		b := &t.largest[i]
 		if b.left == 0 {
 			if excess <= 0 {
 				return false
 			}
 			r.stats.Trims++
-			b.left = (b.bytes + 1) / 2
+			b.left = b.part(excess, t.sum)
 		}
 		for ; b.left > 0 && excess > 0; cuts-- {
 			if cuts == 0 {
 				return true
 			}
-			n := 0
-			if r.sessions[b.s.id] == b.s { // it may have ended since
-				n = r.cutOne(b.s)
-			}
+			n, freed := r.cutBacklog(b)
 			if n == 0 {
 				break
 			}
 			b.left -= n
-			excess -= int64(n)
+			excess -= freed
+		}
+		if b.left >= 0 && r.sessions[b.s.id] == b.s {
+			excess -= r.fitRings(b.s)
 		}
 		b.left = -1
 	}
 	return false
+}
+
+// cutBacklog is cutOne for a session that may have ended since it was looked at.
+// It returns how many messages went, and the bytes that are free.
+func (r *Router) cutBacklog(b *backlog) (n int, freed int64) {
+	s := b.s
+	if r.sessions[s.id] != s {
+		return 0, 0
+	}
+	before, thrown := r.backlogMemory(), r.stats.ThrownOut
+	if n = r.cutOne(s); r.stats.ThrownOut != thrown && s.expiry == 0 {
+		return n, int64(b.bytes) // at the end of the pass
+	}
+	return n, before - r.backlogMemory()
+}
+
+// fitRings gives up what the queues of s have too much of after they were cut.
+func (r *Router) fitRings(s *Session) (freed int64) {
+	before := r.memory.places
+	s.late.fit(r)
+	s.queue.fit(r)
+	if t := s.onShelf(); t != nil {
+		t.here.fit(r)
+		t.fresh.fit(r)
+	}
+	return int64(before-r.memory.places) * placeBytes
 }

@@ -27,7 +27,7 @@ func (r *Router) refill(s *Session) bool {
 	}
 	for t.cold.n == 0 && t.fresh.n > 0 && s.fits(s.queue.n, s.queue.bytes, t.fresh.front().msg.bytes()) {
 		s.own()
-		s.queue.push(t.fresh.pop())
+		s.queue.push(r, t.fresh.pop(r))
 	}
 	s.clearShelf()
 	return before == 0 && s.queue.n > 0
@@ -123,11 +123,12 @@ func (t *shelf) arrived(list []stub, values []StoreValue) {
 		}
 		r.takeCold(t)
 		if err != nil {
-			r.unreadable(s, b, mine[0].Data, err)
+			r.keep.unwrite(b)
+			r.unreadable(s, mine[0].Data, err)
 			continue
 		}
 		s.own()
-		s.queue.push(d)
+		s.queue.push(r, d)
 		r.stats.Queued++
 		r.stats.QueuedBytes += int64(d.msg.bytes())
 	}
@@ -179,11 +180,9 @@ func (k *keeper) revive(s *Session, b stub, values []StoreValue) (delivery, erro
 	return d, nil
 }
 
-// unreadable passes over a message that is lost, and takes away what is left of
-// it.
-func (r *Router) unreadable(s *Session, b stub, body []byte, err error) {
+// unreadable counts a message that is lost and passed over, and says so.
+func (r *Router) unreadable(s *Session, body []byte, err error) {
 	k := r.keep
-	k.unwrite(b)
 	var topic []byte
 	if m, broken := decodeMessage(body); broken == nil { // what is left of it tells that much
 		topic = m.topic
@@ -230,7 +229,7 @@ func (k *keeper) origin(s *Session, e *entryRecord) *origin {
 	if sub := s.subs.find(e.group); sub != nil && len(e.group) > 0 && slices.Equal(sub.opts.ids, e.ids) {
 		return sub.origin()
 	}
-	o := &origin{ids: e.ids}
+	o := &origin{ids: e.ids, own: true}
 	if len(e.group) > 0 {
 		if o.group = k.r.shares[string(e.group)]; o.group == nil { // it may come again
 			o.group = &shareGroup{key: string(e.group)}

@@ -9,7 +9,7 @@ import (
 
 // magic begins a recording; behind it stands a line of JSON, the Header, and then events: a byte that says which, and
 // its fields. Numbers are varints, strings have their length before them.
-const magic = "LOOPMQ-RECORDING 4\n"
+const magic = "LOOPMQ-RECORDING 5\n"
 
 // kind is an event's first byte. What happens inside of another event stands before it, so that it is known when that
 // happens again.

@@ -112,7 +112,7 @@ func (r *Recorder) save(save func(*router.Identity) []byte, id *router.Identity)
 	saved := save(id)
 	known := watched && a.saved
 	if !watched {
-		known = r.saved[id.User]
+		_, known = r.saved[id.User]
 	}
 	if known || !r.on {
 		return saved
@@ -120,11 +120,30 @@ func (r *Recorder) save(save func(*router.Identity) []byte, id *router.Identity)
 	if watched {
 		a.saved = true
 	} else {
-		r.saved[id.User] = true
+		r.saved.add(id.User, "")
 	}
 	r.put(kindSaved)
 	r.bytes(saved)
 	return saved
+}
+
+// savedUsers are users without an Access, and as what a replay keeps them. Names are the clients' choice, so there is an
+// end to them: then it begins anew, in the recording and in the replay alike.
+type savedUsers map[string]string
+
+const (
+	savedMost    = 4096 // users
+	savedNameMax = 256  // bytes; longer ones are written down each time
+)
+
+func (u savedUsers) add(name, as string) {
+	if len(name) > savedNameMax {
+		return
+	}
+	if len(u) == savedMost {
+		clear(u)
+	}
+	u[name] = as
 }
 
 // note writes down what a question is answered with, if that is not what it was.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/loopmq/loopmq/broker/record"
 	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/router"
 )
 
@@ -254,6 +255,50 @@ func TestReplayOfAStore(t *testing.T) {
 	}
 	if all := strings.Join(w.sent, "\n"); !strings.Contains(all, "1< 40020001") || strings.Contains(all, "1< 40020002") {
 		t.Errorf("acknowledged, or not:\n%s", all)
+	}
+}
+
+// A recording remembers some thousands of users of whom it is known as what they are kept, and no long names; a replay
+// forgets them at the same places.
+func TestUsersThatAreKeptAreForgotten(t *testing.T) {
+	wall := int64(1.7e18)
+	store := newShelfStore()
+	w := newWorld(t, record.Options{}, router.Config{
+		Store: store, Wall: func() int64 { wall += 1e8; return wall },
+		SaveIdentity: func(id *router.Identity) []byte { return []byte("<" + id.User + ">") },
+	})
+	if _, err := w.r.Restore(5); err != nil {
+		t.Fatal(err)
+	}
+	w.rec.Restored(5)
+	long := strings.Repeat("n", 257)
+	visit := func(users ...string) {
+		w.pass(func() {
+			for _, user := range users {
+				c := &conn{w: w, n: len(w.tap) + 1}
+				id := user[:min(len(user), 100)]
+				w.tap[c] = w.rec.Attach(w.r, c, router.Peer{Identity: &router.Identity{User: user}})
+				_, _ = w.tap[c].Data(append(testkit.Bytes(fmt.Sprintf("10 %02x 0004 'MQTT' 04 00 0000 00 %02x", 12+len(id), len(id))), id...))
+				w.tap[c].Closed(nil)
+			}
+		})
+		store.end(w, nil)
+	}
+	visit("first", long, "first")
+	var others []string
+	for i := range 4096 {
+		others = append(others, fmt.Sprintf("u%d", i))
+	}
+	visit(others...)
+	visit("first")
+	sent, rep := w.replayed()
+	if w.end != nil || len(rep.Differs) > 0 || !slices.Equal(sent, w.sent) {
+		t.Errorf("sent %d packets, then %d; %v, %v", len(sent), len(w.sent), rep.Differs, w.end)
+	}
+	for user, want := range map[string]int{"first": 2, long: 2, "u0": 1} { // long: as it came, and as it went
+		if n := strings.Count(string(w.file.Bytes()), "<"+user+">"); n != want {
+			t.Errorf("%.9s is written down %d times, want %d", user, n, want)
+		}
 	}
 }
 

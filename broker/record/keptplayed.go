@@ -17,7 +17,7 @@ type kept struct {
 	reads  []func([]router.StoreValue) // that were taken; nil: has ended
 	key    uint64                      // of the last one
 	wall   int64
-	users  map[string]string // as what those without an Access are kept
+	users  savedUsers
 }
 
 // told is an answer.
@@ -207,7 +207,7 @@ func (s *kept) save(id *router.Identity) []byte {
 	text, known := s.users[id.User]
 	if !known {
 		text, _ = s.p.next(kindSaved).(string)
-		s.users[id.User] = text
+		s.users.add(id.User, text)
 	}
 	return []byte(text)
 }

@@ -64,9 +64,9 @@ type Recorder struct {
 	numbers   map[uint64]uint64 // of connections that are open, by what the loop calls them
 	conns     uint64
 	rulings   uint64
-	wall      int64           // the last answer of router.Config.Wall
-	saved     map[string]bool // users without an Access, as which somebody is kept
-	current   *Tap            // whose Data is running
+	wall      int64 // the last answer of router.Config.Wall
+	saved     savedUsers
+	current   *Tap // whose Data is running
 	listeners map[*router.Listener]uint64
 }
 
@@ -85,7 +85,7 @@ func New(w io.WriterAt, rc *router.Config, o Options) *Recorder {
 	}
 	r := &Recorder{
 		opts: o, w: w, on: true, queue: queue{wake: make(chan struct{}, 1)}, done: make(chan struct{}),
-		listeners: map[*router.Listener]uint64{}, numbers: map[uint64]uint64{}, saved: map[string]bool{},
+		listeners: map[*router.Listener]uint64{}, numbers: map[uint64]uint64{}, saved: savedUsers{},
 	}
 	h := Header{
 		Started: o.Started, Redacted: o.Redact.String(), Settings: *settingsOf(rc),

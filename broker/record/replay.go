@@ -116,7 +116,7 @@ func (p *player) header() error {
 		cfg.Identify = func(string, string, router.Peer) router.Verdict { return p.identity() }
 	}
 	if h.Keeps {
-		s := &kept{p: p, users: map[string]string{}}
+		s := &kept{p: p, users: savedUsers{}}
 		cfg.Store, cfg.Wall, p.kept = s, s.now, s
 		if h.Saves {
 			cfg.SaveIdentity = s.save

@@ -63,6 +63,9 @@ type conn struct {
 	heldBack    bool // the router has not taken the last packet
 	expiry      int64
 	connectedAt int64
+	testament   *testament // its will; nil: there is none
+	flying      []uint16   // PacketIDs of what was sent and is not finished
+	releasing   []uint16   // and of what only a PUBREL was sent for
 }
 
 // ID implements router.Conn.

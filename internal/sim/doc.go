@@ -49,7 +49,19 @@
 //     until a message expires, and but for what the class lets a restart take;
 //   - with QoS 2 once, where both sessions go on and the class is sync; never
 //     after its expiry, nor behind what was published later, nor to who had no
-//     subscription;
+//     subscription, nor with another topic, payload or property;
+//   - with QoS 0, who is connected and takes what it is sent has it by the end of
+//     the pass; and in one life of the router nobody is sent a message for the first
+//     time more often than it was published;
+//   - a will comes when its connection has ended and its delay is over, or the
+//     session; not after DISCONNECT, nor once its client is back before; and surely
+//     to who was subscribed all the while, if it was on the disk or the power stayed;
+//   - nobody has more in flight than its window, nor two messages with a PacketID,
+//     nor a packet above its Maximum Packet Size;
+//   - a message is missing only where the queue can have been full behind it, or a
+//     connection took no packet so large, and if the router has counted a drop; a
+//     session only where too many can have been away, and a retained value where the
+//     limits can have left no room;
 //   - a session is there if CONNACK said so and its expiry is not over, and is
 //     not if CONNACK said that it had ended, or its time is over (eleven minutes
 //     more when the power was cut);
@@ -66,14 +78,16 @@
 //
 // # What is not modelled
 //
-// By the ledger: limits of queues, sessions and retained messages, Maximum Packet
-// Size and takeovers-max, which DrawDisk switches off; illegal packets; 3.1 clients
-// with sessions (they are not told whether there was one), other client identifiers
-// than the clients' own; that wills are published, and when; QoS 0; the window; what
-// is told of a session's end, or of its new expiry, while the disk is full or has
-// failed (a power cut may undo both). That a message of a class below sync comes
-// twice after a power cut is allowed. The once and the order are not held for
-// retained messages, nor for sessions that have had shared subscriptions.
+// By the ledger: takeovers-max, illegal packets and other client identifiers than the
+// clients' own, which DrawDisk switches off; limits of queues together with shared
+// subscriptions; when what is late with QoS 0 comes, and QoS 1 and 2 to who has
+// subscribed with QoS 0; wills to shared subscriptions, and their retained values; a
+// 3.1 client is not told whether there was a session: where that is not known
+// otherwise, nothing is wanted of it; what is told of a session's end, or of its new
+// expiry, while the disk is full or has failed (a power cut may undo both). That a
+// message of a class below sync comes twice after a power cut is allowed. How often
+// and in which order is not held for retained messages, nor for sessions that have
+// had shared subscriptions.
 //
 // By neither: authentication and access control, quotas, rates, the memory limit,
 // $SYS, listeners' limits, a reload, packets done in pieces (more than a pass has

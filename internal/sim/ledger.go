@@ -23,6 +23,8 @@ type ledger struct {
 	values []*value      // of retained topics, as they came
 	clock  int           // receipts so far
 	looked int64         // instant of the last EndPass
+	now    []owedNow     // QoS 0 of this pass
+	drops  int           // messages that earlier lives of the router have counted as dropped
 }
 
 // name is a client identifier.
@@ -31,6 +33,7 @@ type name struct {
 	may    []*holder // one of them is the session that the router has; nil stands for none
 	ghosts []*holder // those that have ended, and whose end a power cut may take back
 	conn   *conn
+	wills  []*testament // of connections that have ended
 }
 
 // holder is a session as those see it who look at the wire.
@@ -38,6 +41,7 @@ type holder struct {
 	session // of which only the device counts
 	name    *name
 	sure    bool // CONNACK has left
+	crowded bool // it may have ended, to make room for others
 	void    bool // nothing is wanted of it: it may be another one
 	conn    *conn
 	leftAt  int64
@@ -53,6 +57,8 @@ type holder struct {
 	got     []*post  // in the order in which the client took them for new
 	once    []*post  // those of them that came with QoS 2
 	refused []*post  // which the client did not want
+	sent    []copies // what it was sent for the first time
+	narrow  int      // the least Maximum Packet Size of its connections; 0: there was none
 }
 
 // entry is a subscription that may be there.
@@ -61,20 +67,28 @@ type entry struct {
 	sure bool // SUBACK has left, and no UNSUBSCRIBE has come
 	low  byte // the QoS that it has at least
 	open int  // requests for it without an answer
+
+	since int64 // when it was last granted
 }
 
 // post is a message.
 type post struct {
 	number  int
 	topic   []byte
+	payload []byte
+	travels []props // of each receipt
+	size    int     // bytes as limits count them
 	qos     byte
 	retain  bool
 	will    bool
+	of      *testament // whose will it is; nil: it is none
 	class   router.Durability
 	by      *holder // the session that sent it
 	several bool    // it was sent in several sessions
 	first   int     // its receipts
 	last    int
+	at      []int       // all of them
+	times   int         // how often it was published, or may have been
 	sureTo  int64       // instant at which it may have expired; 0: never
 	goodTo  int64       // and at which it has
 	wanted  []*holder   // who must get it
@@ -97,6 +111,8 @@ type value struct {
 	void  bool // its acknowledgement means nothing any more
 	class router.Durability
 	since int64 // when it was acknowledged
+	at    int   // its receipt
+	size  int
 }
 
 // request is what a client waits for an answer to.
@@ -188,6 +204,9 @@ func (l *ledger) received(c *conn, raw []byte) {
 			h.asks(r)
 		}
 	case pubrel:
+	case puback, pubrec, pubcomp:
+		c.lands(&p)
+		return
 	case disconnect:
 		l.leaves(c, &p)
 		return
@@ -220,7 +239,10 @@ func (l *ledger) publishes(c *conn, r *request) {
 	l.clock++
 	n := numberOf(r.payload)
 	if r.retain {
-		v := &value{topic: bytes.Clone(r.topic), empty: len(r.payload) == 0, by: c.name, id: r.id, class: l.class(r.topic)}
+		v := &value{topic: bytes.Clone(r.topic), empty: len(r.payload) == 0, by: c.name, id: r.id, at: l.clock}
+		travels := r.props.travels()
+		v.class, v.size = l.class(r.topic), len(r.topic)+len(r.payload)+len(travels.fields(nil))
+		v.void = c.holder != nil && c.holder.void // its PacketIDs may be those of others
 		v.again = r.qos == 2 && (r.dup || l.came(v, n))
 		r.value = v
 		l.values = append(l.values, v)
@@ -231,7 +253,8 @@ func (l *ledger) publishes(c *conn, r *request) {
 	m, wanted := l.posts[n], l.wanted(c.holder, &r.packet)
 	if m == nil {
 		m = &post{
-			number: n, topic: bytes.Clone(r.topic), qos: r.qos, retain: r.retain, class: l.class(r.topic),
+			number: n, topic: bytes.Clone(r.topic), payload: bytes.Clone(r.payload), qos: r.qos, retain: r.retain,
+			class: l.class(r.topic), size: len(r.topic) + len(r.payload),
 			by: c.holder, first: l.clock, wanted: wanted,
 		}
 		l.posts[n] = m
@@ -239,13 +262,10 @@ func (l *ledger) publishes(c *conn, r *request) {
 	}
 	m.loose = m.loose || m.first != l.clock && !r.dup // from a connection given up, later than its repetition
 	m.last = l.clock
+	m.times, m.at, m.travels = m.times+1, append(m.at, l.clock), append(m.travels, r.props.travels())
+	m.size = max(m.size, len(m.topic)+len(m.payload)+len(m.travels[m.times-1].fields(nil)))
 	m.several = m.several || m.by != c.holder || m.by == nil
-	if h := c.holder; h != nil && h.void { // its PacketIDs may be those of others
-		m.void = true
-		if r.value != nil {
-			r.value.void = true
-		}
-	}
+	m.void = m.void || c.holder != nil && c.holder.void
 	m.wanted = slices.DeleteFunc(m.wanted, func(h *holder) bool { return !slices.Contains(wanted, h) })
 	if shared := l.shared(&r.packet); m.first == m.last {
 		m.shared = shared
@@ -253,6 +273,7 @@ func (l *ledger) publishes(c *conn, r *request) {
 		m.shared = nil // which of them it was is not known
 	}
 	l.allow(m)
+	l.owesNow(c, m, r)
 	m.lasts(l.w.now, &r.packet)
 	if r.post = m; r.value != nil {
 		r.value.post = m
@@ -350,17 +371,18 @@ func (h *holder) asks(r *request) {
 }
 
 // answered takes in SUBACK or UNSUBACK; that no answer comes when codes is nil.
-func (h *holder) answered(r *request, answer bool, codes []byte) {
+func (h *holder) answered(now int64, r *request, answer bool, codes []byte) {
 	for i, e := range r.entries {
 		if e == nil {
 			continue
 		}
 		switch e.open--; {
 		case !answer || e.open > 0: // another request decides
+		case i < len(codes) && codes[i] >= 0x80: // it stays as it was
 		case r.kind == unsubscribe:
 			h.filters = slices.DeleteFunc(h.filters, func(o *entry) bool { return o == e })
-		case i < len(codes) && codes[i] < 0x80:
-			e.filter, e.sure, e.low = r.filters[i], true, codes[i]
+		case i < len(codes):
+			e.filter, e.sure, e.low, e.since = r.filters[i], true, codes[i], now
 		}
 	}
 }

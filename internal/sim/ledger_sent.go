@@ -10,6 +10,9 @@ import (
 // sent judges a packet that the router sent.
 func (l *ledger) sent(c *conn, raw []byte) {
 	p, err := decode(raw, c.level)
+	if c.maxPacket > 0 && len(raw) > c.maxPacket {
+		l.w.fail("conn %d is sent %d bytes; its Maximum Packet Size is %d", c.id, len(raw), c.maxPacket)
+	}
 	switch {
 	case err != nil:
 		l.w.fail("conn %d is sent what cannot be read: %v: % x", c.id, err, raw)
@@ -24,10 +27,12 @@ func (l *ledger) sent(c *conn, raw []byte) {
 	case !c.answered:
 		l.w.fail("conn %d is sent %s before CONNACK [MQTT-3.2.0-1]", c.id, brief(&p))
 	case p.kind == publish:
-		if m := l.posts[numberOf(p.payload)]; m != nil && p.qos > 0 && !p.dup && m.goodTo != 0 && l.w.now >= m.goodTo {
-			l.w.fail("%s is sent %s after its expiry [MQTT-3.3.2-5]", c.name.id, brief(&p))
+		l.delivers(c, &p)
+	case p.kind == pubrel:
+		if place(c.flying, p.id) < 0 && place(c.releasing, p.id) < 0 {
+			c.releasing = append(c.releasing, p.id)
 		}
-	case p.kind != pubrel && p.kind != pingresp:
+	case p.kind != pingresp:
 		l.answers(c, &p)
 	}
 }
@@ -47,7 +52,7 @@ func (l *ledger) answers(c *conn, p *packet) {
 			return
 		}
 		if c.holder != nil {
-			c.holder.answered(r, false, nil)
+			c.holder.answered(l.w.now, r, false, nil)
 		}
 	}
 	l.w.fail("conn %d is sent %s without cause", c.id, brief(p))
@@ -67,7 +72,7 @@ func (r *request) answerKind() byte {
 func (l *ledger) acknowledged(c *conn, r *request, p *packet) {
 	switch {
 	case len(r.filters) > 0:
-		c.holder.answered(r, true, p.codes)
+		c.holder.answered(l.w.now, r, true, p.codes)
 		return
 	case r.kind != publish || p.code >= 0x80:
 		return
@@ -125,7 +130,7 @@ func (l *ledger) inPlace(h *holder, m *post, p *packet) {
 		return
 	}
 	for _, o := range h.got {
-		if !o.will && !o.retain && o.first > m.last {
+		if !o.will && !o.retain && o.first > m.last && !l.excused(h, m) { // else it was dropped, and a cut brought it back
 			l.w.fail("%s is given m%d behind m%d, which was published later", h.name.id, m.number, o.number)
 			return
 		}
@@ -158,6 +163,7 @@ func (l *ledger) owed() string {
 			return n.id + " has no answer to " + brief(&n.conn.asked[0].packet)
 		}
 	}
+	missing := 0
 	for _, m := range l.order {
 		if m.ackedAt == 0 || m.void || m.sureTo != 0 && l.w.now >= m.sureTo {
 			continue
@@ -166,7 +172,10 @@ func (l *ledger) owed() string {
 			return s
 		}
 		for _, h := range m.wanted {
-			if h.name.one() == h && !h.void && !slices.Contains(h.got, m) && !slices.Contains(h.refused, m) {
+			if h.name.one() != h || h.void || slices.Contains(h.got, m) || slices.Contains(h.refused, m) {
+				continue
+			}
+			if missing++; !l.excused(h, m) || missing > l.dropped() {
 				return h.name.id + " waits for " + string(m.topic) + " " + brief(&packet{kind: publish, qos: m.qos, payload: payloadOf(m.number)})
 			}
 		}
@@ -197,6 +206,7 @@ func (l *ledger) judgeRetained(got map[string]int) {
 
 func (l *ledger) judgeTopic(topic string, n int) {
 	from, none := 0, true
+	full := l.noRoom(topic)
 	var list []*value
 	for _, v := range l.values {
 		if string(v.topic) != topic {
@@ -209,7 +219,7 @@ func (l *ledger) judgeTopic(topic string, n int) {
 	}
 	for _, v := range list[from:] {
 		over := v.post != nil && v.post.sureTo != 0 && l.w.now >= v.post.sureTo
-		none = none || v.empty || over
+		none = none || v.empty || over || full
 		if v.post != nil && v.post.number == n {
 			return
 		}

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -25,6 +24,8 @@ func (l *ledger) connects(c *conn, r *request) bool {
 	}
 	c.name, n.conn, c.connectedAt = n, c, l.w.now
 	c.expiry = l.w.model.expiry(&r.packet)
+	c.opens(&r.packet, l.w.model.limits.InflightMax)
+	n.returns(l.w.now, r.clean)
 	if r.will != nil {
 		l.willComes(c, r.will)
 	}
@@ -62,10 +63,13 @@ func (l *ledger) newHolder(c *conn) *holder {
 // joins gives c the session h.
 func (l *ledger) joins(c *conn, h *holder) {
 	c.holder, c.name.may, c.set = h, []*holder{h}, nil
-	if h.conn == nil && h.sure && h.stale == 0 { // else an earlier return is not written either
-		h.stale = h.soonest
+	if h.conn == nil && h.leftAt != 0 && (h.stale == 0 || h.soonest < h.stale) { // or an earlier return is not written
+		h.stale = max(1, h.soonest)
 	}
-	h.conn, h.expiry, h.found = c, c.expiry, false
+	h.conn, h.expiry, h.found, h.crowded = c, c.expiry, false, false
+	if c.maxPacket < 1<<30 && (h.narrow == 0 || c.maxPacket < h.narrow) {
+		h.narrow = c.maxPacket
+	}
 	h.low, h.high = min(h.low, c.expiry), max(h.high, c.expiry)
 	for _, r := range c.asked { // what came before it was known
 		if len(r.filters) > 0 {
@@ -74,40 +78,25 @@ func (l *ledger) joins(c *conn, h *holder) {
 	}
 }
 
-// willComes notes a message that the router may publish some time.
-func (l *ledger) willComes(c *conn, p *packet) {
-	n := numberOf(p.payload)
-	if n == 0 {
-		return
-	}
-	m := &post{
-		number: n, topic: bytes.Clone(p.topic), qos: p.qos, retain: p.retain, will: true, class: l.class(p.topic),
-	}
-	if m.retain {
-		m.loose = true
-	}
-	l.posts[n] = m
-	l.order = append(l.order, m)
-}
-
 // connack holds what CONNACK says against what may be, and decides.
 func (l *ledger) connack(c *conn, present bool) {
 	n, h := c.name, c.holder
+	told := c.level != 3 // which has no such flag
 	if h != nil {
-		if c.level != 3 && present != c.resumed {
+		if told && present != c.resumed {
 			l.w.fail("%s is told of session present %v, should be %v", n.id, present, c.resumed)
 		}
 	} else {
 		some := slices.DeleteFunc(slices.Clone(c.set), func(h *holder) bool { return h == nil })
 		switch {
-		case !present && !slices.Contains(c.set, nil):
+		case told && !present && !slices.Contains(c.set, nil):
 			l.w.fail("%s has lost its session", n.id)
-		case !present:
+		case told && !present:
 			h = l.newHolder(c)
 		case len(some) == 0:
 			l.w.fail("%s has a session that had ended", n.id)
 			h = l.newHolder(c)
-		case len(some) == 1:
+		case told && len(some) == 1:
 			h = some[0]
 		default:
 			h = l.newHolder(c)
@@ -126,6 +115,12 @@ func (l *ledger) connack(c *conn, present bool) {
 		l.joins(c, h)
 	}
 	h.sure, c.answered, c.was = true, true, &h.session
+	if present || c.level == 3 && c.resumed {
+		n.hasReturned(c.connectedAt)
+	}
+	if t := c.testament; t != nil {
+		t.safe = c.expiry > 0 && t.post.class == router.DurabilitySync && !l.troubleSince(c.connectedAt)
+	}
 	if !l.troubleSince(c.connectedAt) { // all of it is written
 		h.low, h.high, h.stale = c.expiry, c.expiry, 0
 		n.ghosts = nil
@@ -141,6 +136,9 @@ func (l *ledger) troubleSince(at int64) bool {
 
 // leaves takes in a DISCONNECT.
 func (l *ledger) leaves(c *conn, p *packet) {
+	if t := c.testament; t != nil && p.code == 0 && (c.expiry > 0 || p.props.sessionExpiry == 0) {
+		t.off, t.offAt = true, l.w.now
+	}
 	if c.expiry == 0 || !p.props.is(propSessionExpiry) {
 		return
 	}
@@ -158,6 +156,8 @@ func (l *ledger) parts(c *conn) {
 		return
 	}
 	l.unanswered(c)
+	l.willLeaves(c, c.expiry)
+	defer l.crowds()
 	n.conn = nil
 	if h := c.holder; h != nil {
 		l.isLeft(n, h)
@@ -195,7 +195,7 @@ func (l *ledger) isLeft(n *name, h *holder) {
 func (l *ledger) unanswered(c *conn) {
 	for _, r := range c.asked {
 		if c.holder != nil {
-			c.holder.answered(r, false, nil)
+			c.holder.answered(l.w.now, r, false, nil)
 		}
 	}
 	c.asked = nil
@@ -206,6 +206,7 @@ func (l *ledger) unanswered(c *conn) {
 func (l *ledger) cut() {
 	now := l.w.now
 	for _, n := range l.names {
+		l.willsCut(n)
 		if c := n.conn; c != nil {
 			if c.holder == nil {
 				l.parts(c)
@@ -216,7 +217,7 @@ func (l *ledger) cut() {
 		old := n.may
 		n.may = nil
 		for _, h := range old {
-			n.found(h, h == nil || !h.sure || h.low == 0)
+			n.found(h, h == nil || !h.sure || h.low == 0 || h.crowded)
 		}
 		for _, h := range n.ghosts {
 			n.found(h, true)
@@ -229,6 +230,7 @@ func (l *ledger) cut() {
 			}
 		}
 	}
+	l.crowds()
 	l.forgets(false)
 }
 
@@ -261,7 +263,7 @@ func (n *name) found(h *holder, orNone bool) {
 
 // dates works out when a start lets h end.
 func (l *ledger) dates(h *holder, now int64) {
-	if h.found { // a second start gives no more time
+	if h.found && !h.crowded { // a second start gives no more time
 		return
 	}
 	if h.found = true; h.conn != nil {
@@ -274,7 +276,9 @@ func (l *ledger) dates(h *holder, now int64) {
 	if h.stale != 0 {
 		soonest = min(soonest, h.stale)
 	}
-	h.soonest = soonest
+	if h.soonest = soonest; h.crowded {
+		h.soonest = 0
+	}
 	h.latest = max(h.latest, now+beatSlack+h.high)
 	h.expiry = h.high
 }

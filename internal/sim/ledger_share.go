@@ -38,12 +38,15 @@ func (l *ledger) members(name string, qos byte) (list []*holder) {
 			if h == nil {
 				continue
 			}
+			if h.void { // what it has is not known
+				return nil
+			}
 			i := slices.IndexFunc(h.filters, func(e *entry) bool { return string(e.name) == name })
 			if i < 0 {
 				continue
 			}
 			e := h.filters[i]
-			if n.one() != h || !h.sure || h.void || h.low == 0 || !e.sure || e.open > 0 || min(e.low, qos) == 0 ||
+			if n.one() != h || !h.sure || h.low == 0 || !e.sure || e.open > 0 || min(e.low, qos) == 0 ||
 				h.conn == nil && l.w.now >= h.soonest {
 				return nil
 			}
@@ -58,7 +61,7 @@ func (l *ledger) members(name string, qos byte) (list []*holder) {
 func (l *ledger) owedToGroups(m *post) string {
 	for _, members := range m.shared {
 		ok := func(h *holder) bool {
-			return h.name.one() != h || h.void || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
+			return h.name.one() != h || h.void || h.isNarrow(m) || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
 		}
 		if !slices.ContainsFunc(members, ok) {
 			return "a shared subscription of " + members[0].name.id + " waits for " + string(payloadOf(m.number))

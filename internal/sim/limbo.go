@@ -221,10 +221,28 @@ func (m *model) settleLost() {
 			m.queueFull++ // it was queued, and another message of the step took its place
 			continue
 		}
-		if !m.excused(l) && !m.lateAmong(l) {
+		if !m.excused(l) && !m.lateAmong(l) && !m.lends(l) {
 			m.w.fail("%q went to no member of %s", short(l.payload), l.groups[0].name)
 		}
 	}
+}
+
+// lends has another one, which perhaps need not have gone to anybody, give l what was
+// seen to be sent or queued for it: they look the same.
+func (m *model) lends(l *limbo) bool {
+	for _, o := range m.limbo {
+		if o.took == nil || !o.unsure || o.message != l.message {
+			continue
+		}
+		for _, b := range l.members {
+			if b.session == o.taker && l.deliveryTo(b).like(o.took, o.over) {
+				o.took.groups = append(slices.Clone(o.took.groups), l.groups...)
+				l.taker, l.took, l.over, o.took = o.taker, o.took, o.over, nil
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // insert queues d among what came in this step.

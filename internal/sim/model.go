@@ -159,6 +159,7 @@ type side struct {
 	aliasOut   [][]byte
 	late       []*direct // QoS 0 that waits for room
 	lateSent   bool      // some of it was sent in this step
+	hushed     bool      // its CONNACK waits for the disk, in this step
 	held       *packet   // the CONNECT of a duel that waits
 	heldUntil  int64
 	heldArmed  int

@@ -212,7 +212,7 @@ func (m *model) acknowledged(c *conn, p *packet) {
 		return
 	}
 	f := s.flights[at]
-	f.refused = failed
+	f.refused = f.refused || failed
 	switch {
 	case p.kind == puback && f.qos == 1, p.kind == pubcomp && f.rec:
 		m.finish(s, at)

@@ -94,13 +94,16 @@ func (m *model) settleLateOf(c *conn, s *session, owed []*direct) {
 	kept := make([]*direct, len(m.is))
 	i := len(m.is)
 	var dropped *direct // the newest that must have been
+	behind := 0         // bytes of those behind it that waited and went, but need not have come
 	for at := len(owed) - 1; at >= 0; at-- {
 		d := owed[at]
 		switch {
 		case i > 0 && bytes.Equal(m.is[i-1].payload, d.payload) && bytes.Equal(m.is[i-1].topic, d.topic):
 			i--
 			kept[i] = d
-		case !m.mayKeepLate(d.delivery) || !m.lateOwed(d):
+		case !m.mayKeepLate(d.delivery):
+		case !m.lateOwed(d):
+			behind += int(bit(dropped == nil, 1)) * (d.size + lateOverBytes)
 		case i > 0:
 			m.w.fail("conn %d: %q is missing among what is late", c.id, short(d.payload))
 			return
@@ -111,7 +114,7 @@ func (m *model) settleLateOf(c *conn, s *session, owed []*direct) {
 	switch {
 	case i > 0:
 		m.w.fail("conn %d: %q is late and was not owed", c.id, short(m.is[i-1].payload))
-	case dropped != nil && !c.lateSent && held+dropped.size+lateOverBytes <= m.limits.LateBytesMax:
+	case dropped != nil && !c.lateSent && held+behind+dropped.size+lateOverBytes <= m.limits.LateBytesMax:
 		m.w.fail("conn %d: %q with QoS 0 is lost, and there was room for it", c.id, short(dropped.payload))
 	case len(kept) > 0 && !c.refused:
 		m.w.fail("conn %d: %q is late, and nothing is in its way", c.id, short(kept[0].payload))

@@ -88,7 +88,7 @@ func (m *model) heldIsDue() bool {
 // goesOn lets c in after it has waited.
 func (m *model) goesOn(c *conn) {
 	p := c.held
-	c.held, c.seenAt = nil, m.now()
+	c.held, c.seenAt, c.hushed = nil, m.now(), m.w.mem != nil
 	m.admit(c, p)
 }
 

@@ -74,17 +74,24 @@ func (m *model) releasedAgain(c *conn, s *session, p *packet) bool {
 		switch {
 		case f.conn == c:
 			i++
-		case f.rec && f.id == p.id:
-			f.conn = c
+		case f.id == p.id && (f.rec || m.forgone(f, c)):
+			f.refused = f.refused || !f.rec
+			f.conn, f.rec = c, true
 			c.open++
 			return true
-		case !f.rec && m.fits(f.delivery, c) != fitsSurely:
+		case f.qos == 1 && m.forgone(f, c):
 			s.flights = slices.Delete(s.flights, i, i+1)
 		default:
 			return false // another one is first
 		}
 	}
 	return false
+}
+
+// forgone reports whether f is perhaps not sent over c, which takes less. With QoS 2
+// PUBREL comes instead: the client may have it from before.
+func (m *model) forgone(f *flight, c *conn) bool {
+	return !f.rec && m.fits(f.delivery, c) != fitsSurely
 }
 
 func sameConnack(a, b *props) bool {
@@ -196,7 +203,7 @@ func (m *model) sentAgain(c *conn, s *session, p *packet) {
 		case f.id == p.id && !f.rec && m.isDelivery(f.delivery, c, p):
 			f.conn = c
 			return
-		case !f.rec && m.fits(f.delivery, c) != fitsSurely: // this connection takes less
+		case f.qos == 1 && m.forgone(f, c): // this connection takes less
 			s.flights = slices.Delete(s.flights, i, i+1)
 		default:
 			m.w.fail("%s on conn %d is sent %s again; next is PacketID %d, %q", s.id, c.id, brief(p), f.id, f.payload)
@@ -216,7 +223,7 @@ func (m *model) sentFirst(c *conn, s *session, p *packet) {
 			return
 		case f.conn == c:
 			i++
-		case !f.rec && m.fits(f.delivery, c) != fitsSurely:
+		case f.qos == 1 && m.forgone(f, c):
 			s.flights = slices.Delete(s.flights, i, i+1)
 		default:
 			m.w.fail("%s is sent %s before %q is repeated", s.id, brief(p), f.payload)

@@ -168,7 +168,6 @@ func (cl *client) drawConnect(r *rng) *packet {
 	}
 	switch other := r.n(30); {
 	case plan.Disk != nil:
-		p.clean = p.clean || p.level == 3 // which does not tell whether there is a session
 	case other == 0:
 		p.clientID = nil
 	case other == 1:
@@ -196,7 +195,7 @@ func (cl *client) drawConnectProps(r *rng, p *props) {
 		p.set(propReceiveMax)
 		p.receiveMax = uint16(r.between(1, 3))
 	}
-	if r.percent(plan.Narrow) && r.percent(30) && plan.Disk == nil {
+	if r.percent(plan.Narrow) && r.percent(30) {
 		p.set(propMaxPacket)
 		p.maxPacket = uint32(r.between(20, 80))
 	}

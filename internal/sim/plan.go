@@ -135,7 +135,7 @@ func Draw(seed uint64) *Plan {
 // drawLimits makes limits that are reached in some runs and out of sight in
 // others.
 func drawLimits(r *rng) router.Limits {
-	l := router.Limits{SessionExpiry: time.Duration(r.of(60, 3600, 1<<20)) * time.Second, TopicAliasMax: r.of(1, 3, 32), TakeoversMax: 1 << 30, LateBytesMax: 1, SlowTimeout: 1e6 * time.Hour, AckTimeout: 1e6 * time.Hour}
+	l := router.Limits{SessionExpiry: time.Duration(r.of(60, 3600, 1<<20)) * time.Second, TopicAliasMax: r.of(1, 3, 32), TakeoversMax: 1 << 30, LateBytesMax: 1, SlowTimeout: 1e6 * time.Hour, AckTimeout: 1e6 * time.Hour, HoldTimeout: 1e6 * time.Hour}
 	tiny := func(field *int, a, b int) {
 		if r.percent(30) {
 			*field = r.between(a, b)

@@ -220,7 +220,8 @@ func (m *model) dropReplayed(s *session) {
 			owed += int(bit(equals(d, &q), 1))
 		}
 		for i := range kept {
-			has += int(bit(string(kept[i].payload) == string(q.payload) && kept[i].qos == q.qos, 1))
+			like := string(kept[i].payload) == string(q.payload) && kept[i].qos == q.qos && kept[i].props.sameTravel(&q.props)
+			has += int(bit(like, 1))
 		}
 		retained := slices.ContainsFunc(s.replays, func(r *replay) bool {
 			return slices.ContainsFunc(r.left, func(msg *message) bool { return equals(r.delivery(msg), &q) })

@@ -14,7 +14,7 @@ func DrawDisk(seed uint64) *Plan {
 	r := &rng{seed ^ 0xd15c}
 	p.Store, p.Batches, p.Stop = true, false, false
 	l := &p.Limits
-	l.QueuedMessagesMax, l.QueuedBytesMax, l.SessionsMax = 0, 0, 0 // nothing is dropped
+	l.QueuedMessagesMax, l.QueuedBytesMax, l.SessionsMax = 0, 0, 0
 	l.TakeoversMax = 1 << 30
 	l.RetainedMessagesMax, l.RetainedBytesMax = 0, 0
 	l.QueuedWindowMax = r.of(1, 2, 3, 8, 200)
@@ -47,7 +47,35 @@ func DrawDisk(seed uint64) *Plan {
 	if r.percent(50) {
 		p.drawClasses(r)
 	}
+	p.drawQueues(&rng{seed ^ 0x71756575})
+	p.drawRoom(&rng{seed ^ 0x726f6f6d})
 	return p
+}
+
+// drawRoom bounds how many sessions and retained messages there are.
+func (p *Plan) drawRoom(r *rng) {
+	if r.percent(20) {
+		p.Limits.SessionsMax = r.between(1, 4)
+	}
+	if r.percent(20) {
+		p.Limits.RetainedMessagesMax = r.between(1, 3)
+	}
+	if r.percent(20) {
+		p.Limits.RetainedBytesMax = r.between(20, 200)
+	}
+}
+
+// drawQueues bounds the queues, where it can be told whose has lost a message.
+func (p *Plan) drawQueues(r *rng) {
+	if p.Shared > 0 {
+		return
+	}
+	if r.percent(30) {
+		p.Limits.QueuedMessagesMax = r.between(1, 6)
+	}
+	if r.percent(20) {
+		p.Limits.QueuedBytesMax = r.between(10, 120)
+	}
 }
 
 // lazyWait is how long what is acknowledged with class lazy may not be on a disk
@@ -92,11 +120,13 @@ func (w *World) diskStep(kind int, c *conn, bytes []byte) {
 		w.wake = w.router.EndPass()
 		w.keepPromises()
 		l.looked = w.now
+		l.willsPass()
 	case stepClosed:
 		c.handler.Closed(c.why)
 		l.parts(c)
 	case stepStopping:
 		w.router.Stopping()
+		l.willsStop()
 	case stepDisk + eventCommit:
 		w.disk.complete()
 	case stepDisk + eventHasty:
@@ -111,6 +141,9 @@ func (w *World) diskStep(kind int, c *conn, bytes []byte) {
 		if w.err == nil {
 			l.sent(s.conn, w.sentBuf[s.a:s.b])
 		}
+	}
+	if kind == stepTime && w.err == nil {
+		l.passEnds()
 	}
 }
 
@@ -128,6 +161,7 @@ func (w *World) cutPower(r *rng) {
 		w.reap()
 		w.step(stepTime, nil, nil)
 		_ = w.mem.Close()
+		w.ledger.willsOutlast()
 		w.ledger.forgets(true)
 	} else {
 		w.note("- the power is cut")
@@ -145,6 +179,7 @@ func (w *World) startAgain(r *rng) {
 	}
 	w.conns, w.low, w.dying, w.ready, w.dirty = nil, nil, nil, nil, nil
 	w.now += int64(r.of(1, 1000, 2_000_000, 100_000_000)) * 1000
+	w.ledger.drops, w.ledger.now = w.ledger.dropped(), nil
 	w.start()
 	for _, c := range was {
 		w.hangUp(c)

@@ -18,7 +18,7 @@ func (m *model) settle() {
 		}
 	}
 	for _, d := range m.direct {
-		blocked := d.conn.refusedNow || m.limits.LateBytesMax > lateOverBytes && (d.conn.refused || m.mayKeepLate(d.delivery))
+		blocked := d.conn.refusedNow || d.conn.hushed || m.limits.LateBytesMax > lateOverBytes && (d.conn.refused || m.mayKeepLate(d.delivery))
 		if !d.done && !blocked && m.fits(d.delivery, d.conn) == fitsSurely {
 			w.fail("conn %d was not sent %q with QoS 0, and refused nothing", d.conn.id, d.payload)
 		}
@@ -36,7 +36,7 @@ func (m *model) settle() {
 	}
 	m.settleCounters()
 	for _, c := range w.conns {
-		c.refusedNow, c.controlRefused, c.gone = false, false, c.closing
+		c.refusedNow, c.controlRefused, c.hushed, c.gone = false, false, false, c.closing
 	}
 }
 
@@ -125,7 +125,7 @@ func (m *model) settleSession(s *session) {
 	for i := 0; i < len(s.flights); i++ {
 		if f := s.flights[i]; f.conn == c || c.open >= c.window {
 			continue
-		} else if !f.rec && m.fits(f.delivery, c) != fitsSurely {
+		} else if f.qos == 1 && m.forgone(f, c) {
 			s.flights = slices.Delete(s.flights, i, i+1)
 			i--
 			continue
