@@ -228,11 +228,12 @@ func (b *Broker) tlsMemory() (bytes int64) {
 			bytes += int64(d.socket.Stats().Conns) * tlsBytes
 		}
 	}
-	if len(b.leaving) > 0 {
-		b.leaving = slices.DeleteFunc(b.leaving, func(s *loop.Socket) bool { return s.Stats().Conns == 0 })
-	}
-	for _, s := range b.leaving {
-		bytes += int64(s.Stats().Conns) * tlsBytes
+	for i := len(b.leaving) - 1; i >= 0; i-- {
+		n := b.leaving[i].Stats().Conns
+		if bytes += int64(n) * tlsBytes; n == 0 {
+			last := len(b.leaving) - 1
+			b.leaving[i], b.leaving = b.leaving[last], b.leaving[:last]
+		}
 	}
 	return bytes
 }

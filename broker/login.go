@@ -128,7 +128,7 @@ func (b *Broker) identify(user, clientID string, from router.Peer) router.Verdic
 // check has the backends look at a user name and password.
 func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
 	b := l.broker
-	key := b.logins.key(l.users.ways, cr)
+	key := b.logins.key(l.users, cr)
 	if b.logins.knows(key) {
 		done(l.letIn(cr.Username, true, cr))
 		return
@@ -250,11 +250,12 @@ func (j *loginJob) run(ctx context.Context) {
 // loginKey stands for a user name and password that were found right.
 type loginKey [sha256.Size]byte
 
-// key hashes what a client shows to the ways of a listener, with a secret of this
-// process. Two listeners may have one name, and users of their own.
-func (p *loginPool) key(ways string, cr *router.Credentials) (k loginKey) {
+// key hashes what a client shows to a listener, with a secret of this process. Two
+// listeners may have one name, and users of their own; where those are stands for
+// them, for what is remembered is forgotten when they change.
+func (p *loginPool) key(users *userBook, cr *router.Credentials) (k loginKey) {
 	h := hmac.New(sha256.New, p.secret[:])
-	fmt.Fprintf(h, "%q %q ", ways, cr.Username)
+	fmt.Fprintf(h, "%p %q ", users, cr.Username)
 	h.Write(cr.Password)
 	h.Sum(k[:0])
 	return k

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/loopmq/loopmq/auth"
@@ -18,7 +17,6 @@ import (
 // userBook is who may log in at a listener.
 type userBook struct {
 	backends []auth.Backend
-	ways     string // their names: who has the same ones asks the same
 }
 
 // passwordFile is the Backend of a password file.
@@ -78,9 +76,6 @@ func (s *sources) login(b *Broker, l *Listener) (*login, error) {
 		if err := s.add(made, way, cmp.Or(l.PasswordFile, s.cfg.PasswordFile)); err != nil {
 			return nil, err
 		}
-	}
-	for _, way := range made.users.backends {
-		made.users.ways += strconv.Quote(way.Name())
 	}
 	var err error
 	made.rules, err = s.ruleBook(cmp.Or(l.ACLFile, s.cfg.ACLFile))
