@@ -9,6 +9,7 @@ import (
 	"runtime/metrics"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	crand "crypto/rand"
@@ -46,9 +47,14 @@ type Broker struct {
 	bans       guard.Bans
 	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
 	doors      []*door              // likewise; their sockets are there once ready is closed
+	gone       []*login             // of listeners that are no more: their connections and sessions go on
+	leaving    []*loop.Socket       // with TLS, of listeners that are no more, while connections last
 	recording  *recording           // nil: none
 
-	reloading sync.Mutex // one Reload at a time
+	reloading sync.Mutex   // one Reload at a time
+	watching  sync.Mutex   // of certificates: Reload and the end of Run may meet
+	unwatched bool         // nobody begins to any more
+	patience  atomic.Int64 // Config.ShutdownTimeout
 
 	warnings []string // of New, for Run
 
@@ -73,6 +79,7 @@ func New(cfg Config) (*Broker, error) {
 	b.guard = guard.New(cfg.Guard)
 	b.bans, b.warnings = s.bans, s.warnings
 	b.cfg, b.doors, b.rules = cfg, s.doors, s.rules
+	b.patience.Store(int64(cfg.ShutdownTimeout))
 	options := loop.Options{Limits: cfg.LoopLimits, Log: b.logger(), Pool: b.pool}
 	for _, d := range s.doors {
 		options.Listeners = append(options.Listeners, d.loop)
@@ -165,8 +172,8 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.logins.start(b.engine.Complete)
 	defer b.logins.stop()
 	b.encrypt(b.doors)
-	watch(b.doors, nil)
-	defer func() { watch(nil, b.doors) }()
+	b.watch(b.doors, nil)
+	defer b.unwatch()
 	b.warn(b.warnings)
 	defer b.checkEnd()
 	return b.engine.Run(loop.Hooks{
@@ -174,6 +181,7 @@ func (b *Broker) Run(ctx context.Context) error {
 			for i, d := range b.doors {
 				d.socket = sockets[i]
 			}
+			b.serving()
 			close(b.ready)
 		},
 		BeginPass: begin,
@@ -220,6 +228,13 @@ func (b *Broker) tlsMemory() (bytes int64) {
 			bytes += int64(d.socket.Stats().Conns) * tlsBytes
 		}
 	}
+	for i := len(b.leaving) - 1; i >= 0; i-- {
+		n := b.leaving[i].Stats().Conns
+		if bytes += int64(n) * tlsBytes; n == 0 {
+			last := len(b.leaving) - 1
+			b.leaving[i], b.leaving = b.leaving[last], b.leaving[:last]
+		}
+	}
 	return bytes
 }
 
@@ -236,7 +251,7 @@ func (b *Broker) encrypt(doors []*door) {
 // flushed for up to Config.ShutdownTimeout, connections are closed, and the
 // state that is kept is committed. A second
 // call ends the flushing at once.
-func (b *Broker) Shutdown() { b.engine.Stop(b.cfg.ShutdownTimeout) }
+func (b *Broker) Shutdown() { b.engine.Stop(time.Duration(b.patience.Load())) }
 
 // Ready is closed when all listeners accept connections.
 func (b *Broker) Ready() <-chan struct{} { return b.ready }

@@ -21,6 +21,8 @@ type login struct {
 	users       *userBook
 	rules       *ruleBook
 	anonymous   anonymity
+	ownRules    bool // not those of all listeners
+	ownGuests   bool // the same of anonymous
 	certificate bool // shows who a client is
 	peer        bool // so does its process on this machine
 }
@@ -40,15 +42,21 @@ const (
 		"(loopmq passwd FILE USER makes one, --password-file FILE uses it), or let everyone in with --anonymous"
 	whyAnonymous = "no user name, and anonymous clients are not let in; see --anonymous"
 	whyBusy      = "too many logins are being checked"
+	whyGone      = "the listener was taken away by a reload meanwhile"
 	whyWrong     = "wrong user name or password"
 )
 
 // Authenticate implements router.Authenticator.
 func (l *login) Authenticate(cr *router.Credentials, done func(router.Verdict)) {
-	b := l.broker
-	if b.recording != nil {
-		done = b.recording.Verdict(done)
+	if r := l.broker.recording; r != nil {
+		done = r.Verdict(done)
 	}
+	l.judge(cr, done)
+}
+
+// judge looks at all that a client shows, and gives the password to the backends.
+func (l *login) judge(cr *router.Credentials, done func(router.Verdict)) {
+	b := l.broker
 	if ban := b.banOf(&cr.Peer, cr.ClientID, claimed(cr)); ban != nil {
 		done(router.Verdict{Reason: codec.Banned, Text: ban.String()})
 		return
@@ -120,13 +128,14 @@ func (b *Broker) identify(user, clientID string, from router.Peer) router.Verdic
 // check has the backends look at a user name and password.
 func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
 	b := l.broker
-	key := b.logins.key(cr)
+	key := b.logins.key(l.users, cr)
 	if b.logins.knows(key) {
 		done(l.letIn(cr.Username, true, cr))
 		return
 	}
 	now := b.monotonic()
-	attempt, wait, ok := b.guard.Begin(now, cr.Peer.Remote.Addr(), cr.Username)
+	begun := b.guard // a reload may bring another, which knows nothing of this attempt
+	attempt, wait, ok := begun.Begin(now, cr.Peer.Remote.Addr(), cr.Username)
 	if !ok {
 		done(router.Verdict{
 			Reason: codec.BadUserNameOrPassword,
@@ -147,20 +156,35 @@ func (l *login) check(cr *router.Credentials, done func(router.Verdict)) {
 	generation := b.generation
 	job.done = func() {
 		if job.err != nil {
-			b.guard.Abandon(&attempt)
+			begun.Abandon(&attempt)
 		} else {
-			b.guard.End(b.monotonic(), &attempt, job.answer.Decision == auth.Allow)
+			begun.End(b.monotonic(), &attempt, job.answer.Decision == auth.Allow)
 		}
-		if job.answer.Decision == auth.Allow && job.remember && generation == b.generation {
+		if job.answer.Decision == auth.Allow && generation != b.generation {
+			l.again(cr, done)
+			return
+		}
+		if job.answer.Decision == auth.Allow && job.remember {
 			b.logins.learn(key)
 		}
 		done(l.verdict(cr, job))
 	}
 	if !b.logins.submit(job) {
-		b.guard.Abandon(&attempt)
+		begun.Abandon(&attempt)
 		b.logins.refused++
 		done(router.Verdict{Reason: codec.ServerBusy, Text: whyBusy})
 	}
+}
+
+// again judges by what holds now a client that has been let in by what held before
+// a reload.
+func (l *login) again(cr *router.Credentials, done func(router.Verdict)) {
+	now, ok := cr.Peer.Listener.Authenticator.(*login)
+	if !ok || now == l {
+		done(router.Verdict{Reason: codec.ServerUnavailable, Text: whyGone})
+		return
+	}
+	now.judge(cr, done)
 }
 
 // verdict turns a backend's answer into one for the router.
@@ -226,14 +250,12 @@ func (j *loginJob) run(ctx context.Context) {
 // loginKey stands for a user name and password that were found right.
 type loginKey [sha256.Size]byte
 
-// key hashes what a client shows, with a secret of this process.
-func (p *loginPool) key(cr *router.Credentials) (k loginKey) {
+// key hashes what a client shows to a listener, with a secret of this process. Two
+// listeners may have one name, and users of their own; where those are stands for
+// them, for what is remembered is forgotten when they change.
+func (p *loginPool) key(users *userBook, cr *router.Credentials) (k loginKey) {
 	h := hmac.New(sha256.New, p.secret[:])
-	name := ""
-	if l := cr.Peer.Listener; l != nil {
-		name = l.Name
-	}
-	fmt.Fprintf(h, "%q %q ", name, cr.Username) // a listener may have users of its own
+	fmt.Fprintf(h, "%p %q ", users, cr.Username)
 	h.Write(cr.Password)
 	h.Sum(k[:0])
 	return k

@@ -22,6 +22,7 @@ type logQueue struct {
 	to   slog.Handler
 	ch   chan *entry
 	lost *atomic.Uint64
+	end  chan struct{} // closed: nothing more is written than what waits
 	done chan struct{}
 }
 
@@ -35,26 +36,42 @@ func newLogQueue(log *slog.Logger) *logQueue {
 	if log != nil {
 		h = log.Handler()
 	}
-	return &logQueue{to: h, ch: make(chan *entry, logQueueMax), lost: new(atomic.Uint64), done: make(chan struct{})}
+	return &logQueue{
+		to: h, ch: make(chan *entry, logQueueMax), lost: new(atomic.Uint64),
+		end: make(chan struct{}), done: make(chan struct{}),
+	}
 }
 
-// start begins to write; close writes what waits and ends that.
+// start begins to write; close writes what waits and ends that. Who logs later, a
+// dump that was under way for instance, does so in vain.
 func (q *logQueue) start() {
 	go func() {
 		defer close(q.done)
-		for e := range q.ch {
-			_ = e.to.Handle(context.Background(), e.rec)
-			if n := q.lost.Swap(0); n > 0 {
-				r := slog.NewRecord(time.Now(), slog.LevelWarn, "log was too slow; records lost", 0)
-				r.Add("records", n)
-				_ = e.to.Handle(context.Background(), r)
+		for {
+			select {
+			case e := <-q.ch:
+				q.write(e)
+			case <-q.end:
+				for len(q.ch) > 0 {
+					q.write(<-q.ch)
+				}
+				return
 			}
 		}
 	}()
 }
 
+func (q *logQueue) write(e *entry) {
+	_ = e.to.Handle(context.Background(), e.rec)
+	if n := q.lost.Swap(0); n > 0 {
+		r := slog.NewRecord(time.Now(), slog.LevelWarn, "log was too slow; records lost", 0)
+		r.Add("records", n)
+		_ = e.to.Handle(context.Background(), r)
+	}
+}
+
 func (q *logQueue) close() {
-	close(q.ch)
+	close(q.end)
 	<-q.done
 }
 

@@ -86,3 +86,38 @@ func TestRecordingOfABroker(t *testing.T) {
 		t.Errorf("the file's mode is %v", info.Mode())
 	}
 }
+
+// A start that fails, however often, leaves the recordings of the last runs alone.
+func TestRecordingOfAStartThatFails(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "recording")
+	for name, what := range map[string]string{file: "the last run", file + ".old": "the one before"} {
+		if err := os.WriteFile(name, []byte(what), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		b, err := broker.New(broker.Config{
+			Listeners: []broker.Listener{{URL: "mqtt://" + busy.Addr().String()}}, Record: &broker.Recording{File: file},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Run(t.Context()); err == nil {
+			t.Fatal("two serve one address")
+		}
+	}
+	for name, want := range map[string]string{file: "the last run", file + ".old": "the one before"} {
+		if got, err := os.ReadFile(name); string(got) != want {
+			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+		}
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 2 {
+		t.Errorf("%d files are left", len(left))
+	}
+}

@@ -19,7 +19,14 @@ import (
 // Clients follow the new access rules, quotas and limits from their next message
 // on. Who could no longer log in, because his name is gone, anonymous clients are
 // no longer let in or he is banned, is disconnected; nobody else notices.
+//
+// While the broker starts, Reload waits: there is nothing to change before.
 func (b *Broker) Reload(cfg Config) error {
+	select {
+	case <-b.ready:
+	case <-b.done:
+		return ErrNotRunning
+	}
 	b.reloading.Lock() // one at a time; the loop does not wait here
 	defer b.reloading.Unlock()
 	if cfg.Engine != b.cfg.Engine {
@@ -45,7 +52,7 @@ func (b *Broker) Reload(cfg Config) error {
 		closeAll(sockets)
 		return err
 	}
-	watch(next.doors, before)
+	b.watch(next.doors, before)
 	b.warn(next.warnings)
 	return nil
 }
@@ -141,6 +148,10 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		i := slices.IndexFunc(s.doors, func(d *door) bool { return d.socket == old.socket })
 		if i < 0 {
 			b.engine.Withdraw(old.socket)
+			b.gone = append(b.gone, old.login)
+			if old.secure != nil {
+				b.leaving = append(b.leaving, old.socket)
+			}
 			continue
 		}
 		if s.doors[i].secure != nil && old.secure != nil {
@@ -155,6 +166,9 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		d.rules = old.rules
 	}
 	needed = b.rules.follow(s.rules) || needed
+	for _, l := range b.gone {
+		needed = l.followAll(s) || needed
+	}
 	for i, d := range s.doors {
 		if sockets[i] == nil {
 			d.socket.Change(d.loop)
@@ -173,6 +187,7 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 	}
 	b.bans = s.bans
 	b.cfg, b.doors = s.cfg, s.doors
+	b.patience.Store(int64(s.cfg.ShutdownTimeout))
 	b.encrypt(s.doors)
 	rc := s.routerConfig()
 	r.Change(rc)
@@ -187,6 +202,15 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		return l.quota(from.User(), clientID, from.Listener)
 	})
 	b.closeStrangers(before, userNames(s.doors), r)
+}
+
+// followAll puts in force for a listener that is gone what holds where none says
+// otherwise, but for what it had of its own.
+func (l *login) followAll(s *settings) (needed bool) {
+	if !l.ownGuests {
+		l.anonymous = s.cfg.anonymity(&Listener{})
+	}
+	return !l.ownRules && l.rules.follow(s.rules)
 }
 
 // closeStrangers ends the connections of those who would not be let in again.

@@ -128,6 +128,7 @@ type secure struct {
 	store    *certs.Store
 	unwatch  func() // nil until it is in force
 	userFrom string
+	record   int     // TLS.RecordBytesMax
 	root     *secure // the first of a row of reloads, which made door
 	current  *secure // of root: the one in force
 }
@@ -136,6 +137,7 @@ type secure struct {
 func (s *secure) follow(next *secure) {
 	next.door, next.root = s.door, s.root
 	s.root.current = next
+	s.door.SetRecordBytesMax(next.record)
 }
 
 // newSecure reads the files and prepares handshakes. The deadline is the
@@ -151,7 +153,7 @@ func (b *Broker) newSecure(l *Listener, webSocket bool) (*secure, error) {
 		b.logger().Error("new certificates are unusable; the old ones stay in force", "listener", name, "error", err)
 	}
 	o.Warn = func(err error) { b.logger().Warn("certificate", "listener", name, "warning", err) }
-	s := &secure{userFrom: l.TLS.UserFrom}
+	s := &secure{userFrom: l.TLS.UserFrom, record: l.TLS.RecordBytesMax}
 	s.root, s.current = s, s
 	if s.store, err = certs.Open(o); err != nil {
 		return nil, fmt.Errorf("listener %q: %w", l.URL, err)
@@ -199,9 +201,11 @@ func (d *door) encrypted(c loop.Conn, client inbound, peer router.Peer) loop.Han
 
 // watch begins to look after the certificates of doors that are in force now,
 // and ends that for the others.
-func watch(doors, before []*door) {
+func (b *Broker) watch(doors, before []*door) {
+	b.watching.Lock()
+	defer b.watching.Unlock()
 	for _, d := range doors {
-		if d.secure != nil && d.secure.unwatch == nil {
+		if !b.unwatched && d.secure != nil && d.secure.unwatch == nil {
 			d.secure.unwatch = d.secure.store.Watch()
 		}
 	}
@@ -210,6 +214,14 @@ func watch(doors, before []*door) {
 			d.secure.unwatch()
 		}
 	}
+}
+
+// unwatch ends it for good: Run has come to its end.
+func (b *Broker) unwatch() {
+	b.watching.Lock()
+	b.unwatched = true
+	b.watching.Unlock()
+	b.watch(nil, b.doors)
 }
 
 // Certificate tells when a certificate of a listener ends.

@@ -62,7 +62,9 @@ func newSources(cfg *Config) *sources {
 
 // login makes what holds for a listener.
 func (s *sources) login(b *Broker, l *Listener) (*login, error) {
-	made := &login{broker: b, users: new(userBook), anonymous: s.cfg.anonymity(l)}
+	made := &login{
+		broker: b, users: new(userBook), anonymous: s.cfg.anonymity(l), ownRules: l.ACLFile != "", ownGuests: l.Anonymous != nil,
+	}
 	ways := l.Ways
 	if ways == nil {
 		ways = s.cfg.Ways

@@ -24,7 +24,6 @@ type authentication struct {
 	identity string
 	exchange Exchange // nil when none is going on
 	last     []byte   // server's final data, for CONNACK
-	verdict  Verdict  // once it has succeeded
 }
 
 // errNotAuthorized is what a failed authentication is told; more would help a
@@ -116,10 +115,13 @@ func (c *Client) finishAuth(last []byte) error {
 	if err := p.Decode(&k); err != nil {
 		return err
 	}
-	if c.r.identify != nil {
-		c.v5.auth.verdict = c.r.identify(c.v5.auth.identity, string(p.ClientID), c.peer)
-	} else {
-		c.v5.auth.verdict.Identity = &Identity{User: c.v5.auth.identity}
-	}
 	return c.admit(&k, &p)
+}
+
+// shown is the verdict for a user who has shown himself in an exchange.
+func (r *Router) shown(user, clientID string, from Peer) Verdict {
+	if r.identify == nil {
+		return Verdict{Identity: &Identity{User: user}}
+	}
+	return r.identify(user, clientID, from)
 }

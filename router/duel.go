@@ -68,6 +68,15 @@ func (c *Client) holdBack(k *codec.Packet, id string, assigned bool, v Verdict) 
 	c.r.timers.Set(&h.timer, h, c.r.after(duelDelay))
 }
 
+// waitsInDuel is the CONNECT of a client that has been let in and waits for its turn;
+// nil: it does not.
+func (c *Client) waitsInDuel() *held {
+	if c.closing || !c.waiting || c.rare == nil {
+		return nil
+	}
+	return c.rare.held
+}
+
 // Due goes on with a client that has waited.
 func (h *held) Due(int64) {
 	h.c.r.memory.pending -= int64(len(h.raw))

@@ -43,7 +43,7 @@ type Verdict struct {
 // accept.
 func (c *Client) identify(k *codec.Packet, p *codec.Connect, id string, assigned bool) error {
 	if a := c.auth5(); a != nil { // has shown who he is in an exchange
-		return c.enter(k, p, id, assigned, a.verdict)
+		return c.enter(k, p, id, assigned, c.r.shown(a.identity, id, c.peer))
 	}
 	l := c.peer.Listener
 	if l == nil || l.Authenticator == nil {
@@ -168,6 +168,10 @@ func sameUser(a, b *Identity) bool { return userOf(a) == userOf(b) }
 // of it; from has no address where the client is away.
 func (r *Router) Regrant(of func(old *Identity, clientID string, from Peer) *Identity) {
 	for c := r.clients.head; c != nil; c = c.next {
+		if h := c.waitsInDuel(); h != nil {
+			h.verdict.Identity = of(h.verdict.Identity, h.id, c.peer)
+			continue
+		}
 		if !c.connected {
 			continue
 		}

@@ -4,6 +4,10 @@ package router
 // A user who has more connections than that keeps them.
 func (r *Router) Requota(of func(from *Peer, clientID string) Quota) {
 	for c := r.clients.head; c != nil; c = c.next {
+		if h := c.waitsInDuel(); h != nil {
+			h.verdict.Quota = of(&c.peer, h.id)
+			continue
+		}
 		if !c.connected || c.closing {
 			continue
 		}

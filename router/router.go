@@ -134,9 +134,14 @@ func (r *Router) Change(cfg Config) {
 	}
 }
 
-// CloseWhere closes the connections of clients that would not be let in again.
+// CloseWhere closes the connections of clients that would not be let in again, and
+// refuses those that wait in a duel to come in.
 func (r *Router) CloseWhere(stranger func(from *Peer, clientID string) bool) {
 	for c := r.clients.head; c != nil; c = c.next {
+		if h := c.waitsInDuel(); h != nil && stranger(&c.peer, h.id) {
+			c.id = h.id // for the log
+			_ = c.refuse(errNoLongerWelcome)
+		}
 		if c.connected && !c.closing && stranger(&c.peer, c.id) {
 			c.close(errNoLongerWelcome)
 		}

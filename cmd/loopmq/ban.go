@@ -138,6 +138,11 @@ func banList(c *cli.Context) error {
 // changeBans takes a ban off a list, and what is over, and puts line there
 // unless it is empty.
 func changeBans(path string, ban *guard.Ban, line string) (found bool, err error) {
+	unlock, err := lockBans(path)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
 	text, _, err := readBans(path) // a list with mistakes is left alone
 	if err != nil {
 		return false, err
@@ -162,6 +167,21 @@ func changeBans(path string, ban *guard.Ban, line string) (found bool, err error
 		return false, nil
 	}
 	return found, replaceFile(path, out.String())
+}
+
+// lockBans waits until nobody else changes a list in this directory: of two that
+// read the same one, the second to write would undo what the first did. The list
+// itself is another file afterwards.
+func lockBans(path string) (unlock func(), err error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
+		dir.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir.Name(), err)
+	}
+	return func() { dir.Close() }, nil
 }
 
 // replaceFile writes a file in one step; who owned the old one and might read it

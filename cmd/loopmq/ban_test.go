@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -47,6 +49,24 @@ func TestBanCommand(t *testing.T) {
 	ban(2, "write address, client or user", "add", path, "host", "here")
 	ban(2, "2 arguments", "lift", path, "user")
 	ban(0, "", "add", filepath.Join(t.TempDir(), "new"), "user", "a")
+}
+
+// TestBansAtOnce: of many that change one list at a time none is lost.
+func TestBansAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bans")
+	const bans = 16
+	var all sync.WaitGroup
+	for i := range bans {
+		all.Go(func() {
+			if r := run(t, "", loopmq, "ban", "add", path, "user", fmt.Sprint("u", i)); r.status != 0 {
+				t.Errorf("status %d, %q", r.status, r.err)
+			}
+		})
+	}
+	all.Wait()
+	if text, err := os.ReadFile(path); err != nil || strings.Count(string(text), "user u") != bans {
+		t.Errorf("list %q, %v; want %d bans", text, err, bans)
+	}
 }
 
 // TestBanAddKeepsTheListReadable: what would make a line that nobody reads again is refused, and the list stays what

@@ -144,6 +144,12 @@ func (d *TLSDoor) Flush() {
 	d.unsent = d.unsent[:0]
 }
 
+// SetRecordBytesMax changes TLSLimits.RecordBytesMax for what is sent from now on, on connections that are there, too.
+func (d *TLSDoor) SetRecordBytesMax(most int) {
+	d.Flush() // what was gathered may be more than a record by then
+	d.limits.RecordBytesMax = TLSLimits{RecordBytesMax: most}.withDefaults().RecordBytesMax
+}
+
 // Stats returns the counters.
 func (d *TLSDoor) Stats() *TLSStats {
 	d.stats.Waiting = uint64(len(d.waiting))
