@@ -217,3 +217,19 @@ func TestLongSubscribeWhileTheStoreFails(t *testing.T) {
 	s.expectClosed()
 	q.expect(hexOf(longPacket(0x90, []byte{0, 9}, bytes.Repeat([]byte{1}, 1000))))
 }
+
+// What is retained while a long SUBSCRIBE is under way comes once: as it is
+// published where its filter has been entered, and as a retained message where its
+// filter comes later.
+func TestRetainedWhileALongSubscribeGoesOn(t *testing.T) {
+	const n = 600
+	w := newWorld(t, router.Limits{})
+	a, p := w.connect("a", true), w.connect("p", true)
+	a.expect("20 02 00 00")
+	p.send("31 05 0002 '10' 'o'") // 16
+	a.send(hexOf(longPacket(0x82, []byte{0, 9}, filters(0, n, "\x00"))))
+	p.send("31 05 0002 '10' 'n' 31 06 0003 '256' 'x'") // 598
+	a.expect("30 05 0002 '10' 'n'")
+	w.settle()
+	a.expect(hexOf(longPacket(0x90, []byte{0, 9}, make([]byte, n))) + "31 06 0003 '256' 'x'")
+}

@@ -179,6 +179,7 @@ func (r *Router) addReplay(s *Session, sub *Subscription) {
 	}
 	s.lastReplay++
 	sub.owed = s.lastReplay
+	r.stored++ // what is retained from here on reaches the session as it comes
 	s.replays = append(s.replays, replay{
 		cursor: r.retained.Cursor(sub.filter), n: sub.owed, from: sub.origin(), before: r.stored, qos: sub.qos,
 	})

@@ -81,7 +81,6 @@ func (f *subscribing) check(c *Client) (more bool, err error) {
 }
 
 func (f *subscribing) begin(c *Client) {
-	c.r.stored++ // what is retained from here on reaches the session as it comes
 	f.mark = c.r.keep.mark()
 	f.ack = codec.Suback{PacketID: f.p.PacketID, Codes: make([]byte, 0, 16)}
 }
