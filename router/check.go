@@ -66,6 +66,7 @@ func (r *Router) CheckInvariants() error {
 		differs("absent sessions", r.offline.n, n.offline),
 		differs("clients", r.clients.n, n.clients),
 		r.checkAccount(holders),
+		r.checkUses(),
 		differs("queued messages", r.stats.Queued, n.queued),
 		differs("late messages", r.stats.Late, n.late),
 		differs("late bytes", int(r.stats.LateBytes), n.lateBytes),
@@ -82,6 +83,32 @@ func (r *Router) CheckInvariants() error {
 		r.index.CheckInvariants(),
 		r.retained.CheckInvariants(),
 	)
+}
+
+// checkUses holds what users have against what counts for them.
+func (r *Router) checkUses() error {
+	has := map[*userUse]userUse{}
+	for c := r.clients.head; c != nil; c = c.next {
+		if c.rare != nil && c.rare.use != nil {
+			n := has[c.rare.use]
+			n.connections++
+			has[c.rare.use] = n
+		}
+	}
+	r.retained.Walk(func(_ string, m *retainedMessage) bool {
+		if o := m.msg.owner(); o != nil {
+			n := has[o]
+			n.retained++
+			has[o] = n
+		}
+		return true
+	})
+	for u, n := range has {
+		if n.user = u.user; n != *u || r.uses[u.user] != u {
+			return fmt.Errorf("user %q has %+v, counted are %+v", u.user, n, *u)
+		}
+	}
+	return differs("users who have something", len(r.uses), len(has))
 }
 
 // payloadsOf counts the payloads of all messages that are held.

@@ -45,6 +45,7 @@ func (q *Quota) Tighten(other Quota) {
 
 // userUse is what a user with a quota has at the moment.
 type userUse struct {
+	user                  string
 	connections, retained int
 }
 
@@ -56,8 +57,8 @@ func (r *Router) use(id *Identity) *userUse {
 	}
 	u := r.uses[id.User]
 	if u == nil {
-		u = new(userUse)
-		r.uses[id.User] = u
+		u = &userUse{user: id.User}
+		r.uses[u.user] = u
 	}
 	return u
 }
@@ -151,7 +152,7 @@ func (c *Client) unrestrict() {
 	}
 	if k.use != nil {
 		k.use.connections--
-		c.r.forgetUse(c.peer.Identity, k.use)
+		c.r.forgetUse(k.use)
 		k.use = nil
 	}
 	if k.pace != nil {
@@ -160,9 +161,9 @@ func (c *Client) unrestrict() {
 }
 
 // forgetUse drops the entry of a user who has nothing any more.
-func (r *Router) forgetUse(id *Identity, u *userUse) {
-	if u.connections == 0 && u.retained == 0 && id != nil {
-		delete(r.uses, id.User)
+func (r *Router) forgetUse(u *userUse) {
+	if u.connections == 0 && u.retained == 0 && r.uses[u.user] == u {
+		delete(r.uses, u.user)
 	}
 }
 

@@ -121,6 +121,28 @@ func TestQuotaOfConnectionsAtATakeover(t *testing.T) {
 	w.as("u", "2", true).expect("20 02 00 00")
 }
 
+// TestUsersWithNothingAreForgotten: the last retained message of a user goes when he
+// is gone himself, because somebody else takes it away or its time is over; no pass
+// may leave an entry of somebody who has nothing.
+func TestUsersWithNothingAreForgotten(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"u": {Retained: 9}}
+	other := w.as("any", "o", true)
+	other.expect("20 02 00 00")
+	for _, end := range []func(){
+		func() { other.send("31 03 0001 't'") },
+		func() { other.send("31 04 0001 't' 'y'") },
+		func() { w.sleep(3) },
+	} {
+		c := w.dial()
+		c.send("10 11 0004 'MQTT' 05 82 0000 00 0001 'c' 0001 'u'")
+		c.expect(welcome)
+		c.send("31 0a 0001 't' 05 02 00000002 'x'")
+		c.reset()
+		end()
+	}
+}
+
 func TestQuotasOfASession(t *testing.T) {
 	w := newWorld(t, router.Limits{})
 	w.listener.Authenticator = quotas{"u": {Subscriptions: 2, QueuedBytes: 6}}

@@ -131,6 +131,7 @@ func (r *Router) unretain(t []byte) {
 func (r *Router) ownRetained(m *Message, n int) {
 	if o := m.owner(); o != nil {
 		o.retained += n
+		r.forgetUse(o) // it may have been the last, after the user's last connection
 	}
 }
 

@@ -90,7 +90,7 @@ func (r *Router) publishWill(w *will) {
 		}
 		r.route(&p)
 		if p.owner != nil {
-			r.forgetUse(w.by, p.owner) // where it left nothing
+			r.forgetUse(p.owner) // where it left nothing
 		}
 	}
 	r.release(w.msg)
