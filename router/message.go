@@ -212,6 +212,9 @@ type publication struct {
 	gone     bool // afterwards: its topic has no retained message
 }
 
+// bytes is what a message of p counts against limits.
+func (p *publication) bytes() int { return len(p.topic) + len(p.props) + len(p.payload) }
+
 // setProps takes what travels from the properties of a PUBLISH.
 func (r *Router) setProps(p *publication, props *codec.Properties) {
 	p.props, p.expireAt = nil, 0

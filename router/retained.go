@@ -73,7 +73,7 @@ func (r *Router) unfit(p *publication, old *retainedMessage) error {
 
 // retainedBytes is by how much retained messages grow with p in the place of old.
 func (p *publication) retainedBytes(old *retainedMessage) int {
-	size := len(p.topic) + len(p.props) + len(p.payload)
+	size := p.bytes()
 	if old != nil {
 		size -= old.msg.bytes()
 	}

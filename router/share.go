@@ -49,7 +49,7 @@ func (r *Router) leaveShare(sub *Subscription) {
 func (r *Router) deliverShared(g *shareGroup) {
 	p := r.fan.p
 	for range min(len(g.members), shareProbesMax) {
-		sub := g.pick(p.topic, p.qos)
+		sub := g.pick(p.topic, p.qos, p.bytes())
 		if sub == nil {
 			break
 		}
@@ -62,10 +62,11 @@ func (r *Router) deliverShared(g *shareGroup) {
 	r.stats.Dropped[DropNoMember]++
 }
 
-// pick chooses the member for a message: in turn, those first that are there
-// and have room in their window, then those that are there, then those whose
-// queue keeps the message until they come. nil: nobody can take it.
-func (g *shareGroup) pick(topic []byte, qos byte) *Subscription {
+// pick chooses the member for a message of size bytes: in turn, those first that are
+// there and have room in their window, then those that are there, then those whose
+// queue keeps the message until they come, then those whose queue is full. nil:
+// nobody can take it.
+func (g *shareGroup) pick(topic []byte, qos byte, size int) *Subscription {
 	best, place := 0, -1
 	probes := min(len(g.members), shareProbesMax)
 	for k := 0; k < probes; k++ {
@@ -74,7 +75,7 @@ func (g *shareGroup) pick(topic []byte, qos byte) *Subscription {
 			probes = min(len(g.members), probes+1)
 			continue
 		}
-		if fit := g.members[i].fitness(topic, qos); fit > best {
+		if fit := g.members[i].fitness(topic, qos, size); fit > best {
 			best, place = fit, i
 			if fit == fitNow {
 				break
@@ -91,25 +92,30 @@ func (g *shareGroup) pick(topic []byte, qos byte) *Subscription {
 // How well a member can take a message.
 const (
 	fitNever = iota // is away, and QoS 0 does not wait; or may not have it
+	fitFull         // something would be lost: what comes, or what waits
 	fitLater        // is away
 	fitSoon         // is there, its window is full
 	fitNow
 )
 
-func (sub *Subscription) fitness(topic []byte, qos byte) int {
+func (sub *Subscription) fitness(topic []byte, qos byte, size int) int {
 	s := sub.session
-	acked := min(qos, sub.qos) > 0
+	acked, here := min(qos, sub.qos) > 0, s.client != nil && !s.client.closing
 	switch {
 	case !s.mayReceive(topic):
 		return fitNever
-	case (s.client == nil || s.client.closing) && !acked:
+	case !here && !acked:
 		return fitNever
-	case s.client == nil || s.client.closing:
-		return fitLater
-	case acked && !s.ready():
+	case !acked || here && s.ready():
+		return fitNow
+	}
+	if _, over := s.over(1, size); over {
+		return fitFull
+	}
+	if here {
 		return fitSoon
 	}
-	return fitNow
+	return fitLater
 }
 
 // passOn gives a message of a session that has ended to another member of its
@@ -123,7 +129,7 @@ func (r *Router) passOn(d *delivery, sent bool) {
 	if g == nil {
 		return
 	}
-	sub := g.pick(d.msg.Topic(), d.qos)
+	sub := g.pick(d.msg.Topic(), d.qos, d.msg.bytes())
 	if sub == nil {
 		return
 	}

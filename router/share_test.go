@@ -113,3 +113,29 @@ func TestSharedRefusals(t *testing.T) {
 	w.join("p").send("31 04 0001 't' 'r'")
 	w.join5("d", "").sub5("$share/g/t", "00", "").expect("")
 }
+
+// TestSharedPassesOverFullQueues: what would be dropped at one member goes to another
+// one that has room, even if that one is away; only then is something lost.
+func TestSharedPassesOverFullQueues(t *testing.T) {
+	for policy, waits := range map[router.QueueFull]string{router.QueueDropOldest: "3", router.QueueDropNewest: "1", router.QueueDisconnect: "1"} {
+		w := newWorldOf(t, router.Config{Limits: router.Limits{InflightMax: 1, QueuedMessagesMax: 1}, QueueFull: policy})
+		a := w.connect("a", true)
+		a.send("82 0f 0001 000a '$share/g/t' 01")
+		a.expect("20 02 00 00 90 03 0001 01")
+		away := w.connect("b", false)
+		away.send("82 0f 0001 000a '$share/g/t' 01")
+		away.reset()
+		p := w.connect("p", true)
+		p.send("32 06 0001 't' 0001 '0' 32 06 0001 't' 0002 '1' 32 06 0001 't' 0003 '2'")
+		if n := w.r.Stats().Dropped[router.DropQueueFull]; n != 0 || a.closing {
+			t.Errorf("policy %d: %d dropped while there was room, closed %v", policy, n, a.closing)
+		}
+		if policy != router.QueueDisconnect {
+			p.send("32 06 0001 't' 0004 '3'")
+		}
+		a.expect("32 06 0001 't' 0001 '0'")
+		a.send("40 02 0001")
+		a.expect("32 06 0001 't' 0002 '" + waits + "'")
+		w.connect("b", false).expect("20 02 01 00 32 06 0001 't' 0001 '2'")
+	}
+}
