@@ -64,7 +64,7 @@ func (r *Router) unfit(p *publication, old *retainedMessage) error {
 	case o != nil && (old == nil || old.msg.owner() != o) && o.retained >= p.most:
 		r.stats.OverQuota++
 		return errRetainedQuota
-	case r.stats.RetainedBytes+size > r.limits.RetainedBytesMax:
+	case size > r.limits.RetainedBytesMax-r.stats.RetainedBytes: // no sum: it might be more than an int of 32 bits
 		r.hit(LimitRetainedBytes)
 		return errRetainedBytes
 	}

@@ -86,7 +86,7 @@ func (s *Session) inMemory() (n, bytes int) {
 // one, however long.
 func (s *Session) fits(n, bytes, size int) bool {
 	l := &s.r.limits
-	return n == 0 || n < l.QueuedWindowMax && bytes+size <= l.QueuedWindowBytesMax
+	return n == 0 || n < l.QueuedWindowMax && bytes <= l.QueuedWindowBytesMax-size
 }
 
 // wait puts d, which is written down, behind all that waits.

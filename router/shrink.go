@@ -13,10 +13,10 @@ const (
 // over says which limit s has broken, if n messages of size bytes more are
 // counted in.
 func (s *Session) over(n, size int) (limit LimitID, over bool) {
-	switch {
-	case s.waiting()+n > s.limits().QueuedMessagesMax:
+	switch { // no sums: they might be more than an int of 32 bits
+	case s.waiting() > s.limits().QueuedMessagesMax-n:
 		return LimitQueuedMessages, true
-	case s.waitingBytes()+size > s.queuedBytesMax():
+	case s.waitingBytes() > s.queuedBytesMax()-size:
 		return LimitQueuedBytes, true
 	}
 	return 0, false

@@ -24,7 +24,7 @@ func (r *Router) putLate(s *Session, d delivery) {
 		return
 	}
 	s.own()
-	for s.late.bytes+s.late.n*lateEntryBytes+size > r.limits.LateBytesMax {
+	for s.late.bytes+s.late.n*lateEntryBytes > r.limits.LateBytesMax-size {
 		r.hit(LimitLateBytes)
 		if r.queueFull == QueueDropNewest {
 			r.drop(s, DropOutputFull, d.msg.Topic())
