@@ -315,8 +315,12 @@ func (r *Router) resend(s *Session, c *Client) bool {
 			return false // a commit comes
 		}
 		if e.state == flightPubcomp {
-			if c.acknowledge(codec.TypePubrel, e.packetID()) != nil {
-				c.close(errAnswersUnread)
+			switch err := c.acknowledge(codec.TypePubrel, e.packetID()); {
+			case err == errAnswersUnread && c.waits == nil: // there may be more of them than have room behind messages
+				r.blocked(c)
+				return false
+			case err != nil:
+				c.close(err)
 				return false
 			}
 			i++

@@ -326,3 +326,33 @@ func TestStuckClientsAreLookedAtInPieces(t *testing.T) {
 		t.Errorf("%d of %d are closed in two", n, stuck)
 	}
 }
+
+// TestRepeatedReleasesWaitForRoom: who comes back to more PUBRELs than the output has
+// room for gets them as he reads, and is not disconnected each time he comes.
+func TestRepeatedReleasesWaitForRoom(t *testing.T) {
+	const n = 1000
+	w := newWorld(t, router.Limits{InflightMax: n})
+	s, p := w.connect("s", false), w.connect("p", true)
+	s.send("82 06 0001 0001 't' 02")
+	s.take()
+	want := []byte{0x20, 2, 1, 0}
+	for i := range n {
+		p.send(fmt.Sprintf("34 06 0001 't' %04x 'x'", i+1))
+		s.send(fmt.Sprintf("50 02 %04x", i+1))
+		want = append(want, 0x62, 2, byte((i+1)>>8), byte(i+1))
+	}
+	s.reset()
+	s = w.dial()
+	s.limit = 100
+	s.send("10 0d 0004 'MQTT' 04 00 0000 0001 's'")
+	var got []byte
+	for out := s.take(); len(out) > 0; out = s.take() {
+		got = append(got, out...)
+	}
+	if s.closing {
+		t.Fatal("disconnected:", s.why)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, want %d", len(got), len(want))
+	}
+}
