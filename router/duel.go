@@ -80,5 +80,7 @@ func (c *Client) waitsInDuel() *held {
 // Due goes on with a client that has waited.
 func (h *held) Due(int64) {
 	h.c.r.memory.pending -= int64(len(h.raw))
-	h.c.resume(h.raw, h.id, h.assigned, h.verdict)
+	raw := h.raw
+	h.raw = nil // a password may be in it, and h stays as long as the connection
+	h.c.resume(raw, h.id, h.assigned, h.verdict)
 }

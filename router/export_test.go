@@ -144,6 +144,9 @@ func (r *Router) paintMessage(m *Message) string {
 // ArmNobodys arms a timer that belongs to nothing.
 func (r *Router) ArmNobodys() { r.timers.Set(new(timer.Timer), &retainedEnd{r: r}, 1<<62) }
 
+// HeldBytes is how long the CONNECT is that is kept of a client who waited in a duel.
+func (c *Client) HeldBytes() int { return len(c.rare.held.raw) }
+
 // CheckLots holds what lots want against the deliveries that are not acknowledged.
 func (r *Router) CheckLots() error {
 	k := r.keep

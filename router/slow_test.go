@@ -192,8 +192,14 @@ func TestDuel(t *testing.T) {
 	if e.ClientID != "c" || e.Count != 3 {
 		t.Errorf("event %+v", e)
 	}
+	if n := waits.handler.HeldBytes(); n != 15 {
+		t.Errorf("%d bytes are kept of its CONNECT", n)
+	}
 	w.sleep(1)
 	waits.expect("20 02 00 00")
+	if n := waits.handler.HeldBytes(); n != 0 {
+		t.Errorf("%d bytes are still kept of its CONNECT", n)
+	}
 	last.expectClosed()
 	w.sleep(11) // and all is forgotten
 	w.connect("c", true).expect("20 02 00 00")
