@@ -76,12 +76,12 @@ func (c *Client) deny(action string, topic []byte, rule fmt.Stringer) {
 		return
 	}
 	c.r.event(&Event{
-		Kind: EventDeny, ClientID: c.id, Peer: c.peer, Action: action, Detail: string(topic), Rule: rule, Count: uint64(k.denied),
+		Kind: EventDeny, ClientID: c.id, Peer: c.peer, Action: action, Detail: string(topic), Rule: rule, Count: k.denied,
 	})
 }
 
 // worthTelling picks from a row of equal events: 1 to 10, 20 to 100, 200 …
-func worthTelling(n int) bool {
+func worthTelling(n uint64) bool {
 	for n >= 10 && n%10 == 0 {
 		n /= 10
 	}

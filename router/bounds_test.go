@@ -5,6 +5,23 @@ import (
 	"testing"
 )
 
+// TestManyDropsAreToldOf: a count beyond an int of 32 bits must not count as few, or
+// each of the next two billion messages has a line of its own.
+func TestManyDropsAreToldOf(t *testing.T) {
+	told := 0
+	r := New(Config{Rand: func() uint64 { return 1 }, Events: func(*Event) { told++ }})
+	s := r.newSession("s")
+	s.seldom().dropped = 1<<31 - 1
+	for range 100 {
+		r.drop(s, DropQueueFull, []byte("t"))
+	}
+	s.rare.dropped = 2_999_999_999
+	r.drop(s, DropQueueFull, []byte("t"))
+	if told != 1 {
+		t.Errorf("%d of 101 drops are told, want the three billionth", told)
+	}
+}
+
 // TestBoundsAtTheEndOfInt: on processors with 32 bits an int ends at 2 GiB, near
 // which a limit may be.
 func TestBoundsAtTheEndOfInt(t *testing.T) {

@@ -54,8 +54,8 @@ type rarely struct {
 	pace    *pace     // nil: no rate is set
 	use     *userUse  // nil: its user has no quota
 	quota   Quota
-	overdue bool // was held back for HoldTimeout, see hold.go
-	denied  int  // what it wanted to do and was not allowed to
+	overdue bool   // was held back for HoldTimeout, see hold.go
+	denied  uint64 // what it wanted to do and was not allowed to
 }
 
 // seldom returns what few connections have, to write to.

@@ -10,7 +10,7 @@ const evictForget = int64(3600e9)
 // client identifier each time is what fills the table as a rule: the log names
 // what most of them have in common, and not each of them.
 type evictions struct {
-	n     int
+	n     uint64
 	at    int64 // when the last one went
 	looks heavy // what the identifiers look like
 }
@@ -26,7 +26,7 @@ func (r *Router) evict() {
 	e.at = r.now
 	e.looks.add([]byte(looksLike(oldest.id)), 1)
 	if worthTelling(e.n) {
-		r.event(&Event{Kind: EventEvict, ClientID: oldest.id, Detail: e.looks.list[e.looks.largest()].name, Count: uint64(e.n)})
+		r.event(&Event{Kind: EventEvict, ClientID: oldest.id, Detail: e.looks.list[e.looks.largest()].name, Count: e.n})
 	}
 	r.endSession(oldest)
 }

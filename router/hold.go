@@ -134,7 +134,7 @@ func (r *Router) answerLate(c *Client) {
 		r.memory.overdue = append(roomFor(r.memory.overdue), heldClient{c, r.now})
 	}
 	c.readAgain()
-	if n := r.stats.HeldTooLong + 1; worthTelling(int(n)) {
+	if n := r.stats.HeldTooLong + 1; worthTelling(n) {
 		r.event(&Event{Kind: EventHeld, ClientID: c.id, Peer: c.peer, Count: n})
 	}
 	r.stats.HeldTooLong++

@@ -139,7 +139,7 @@ func (r *Router) drop(s *Session, why DropReason, topic []byte) {
 	k.dropped++
 	// The first ones are told, then fewer and fewer, so that a slow reader cannot
 	// fill the log. Of what a start found of ended sessions it has said how much.
-	if s.id != "" && worthTelling(int(k.dropped)) {
+	if s.id != "" && worthTelling(k.dropped) {
 		e := Event{Kind: EventDrop, ClientID: s.id, Detail: why.String(), Option: why.option(), Topic: string(topic), Count: k.dropped}
 		if s.client != nil {
 			e.Peer = s.client.peer

@@ -194,7 +194,7 @@ func (r *Router) unreadable(s *Session, body []byte, err error) {
 
 // tellUnread says that something could not be read, unless it was said often.
 func (r *Router) tellUnread(kind EventKind, s *Session, topic string, err error, times int) {
-	if worthTelling(times) {
+	if worthTelling(uint64(times)) {
 		r.event(&Event{Kind: kind, ClientID: s.id, Topic: topic, Err: err, Count: uint64(times)})
 	}
 }
