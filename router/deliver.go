@@ -64,7 +64,14 @@ func (r *Router) put(c *Client, p *codec.Publish, props []byte, expireAt int64, 
 			}
 		}
 		if c.sendMax < codec.MaxPacketBytes && codec.PublishBytes(version, p) > int(c.sendMax) {
-			return putTooLarge
+			if alias == 0 || known {
+				return putTooLarge
+			}
+			alias = 0 // to set one takes some bytes more
+			p.Props.Has = p.Props.Has.Remove(codec.PropTopicAlias)
+			if codec.PublishBytes(version, p) > int(c.sendMax) {
+				return putTooLarge
+			}
 		}
 	}
 	ok := false

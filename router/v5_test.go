@@ -483,3 +483,18 @@ func TestSubscriptionIdentifierOfAClient(t *testing.T) {
 	p.expect("e0 01 82")
 	p.expectClosed()
 }
+
+// TestTopicAliasOutOfSmallPackets: what fits into the Maximum Packet Size as it is, but
+// not with the alias that it could have, goes without one.
+func TestTopicAliasOutOfSmallPackets(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	c, p := w.join5("c", "27 00000028 22 0001").sub5("topic", "01", ""), w.join("p")
+	for i := range 3 { // 38 bytes; the second would have 41 with an alias
+		p.send("32 23 0005 'topic' 0001 '12345678901234567890123456'")
+		c.expect(fmt.Sprintf("32 24 0005 'topic' %04x 00 '12345678901234567890123456'", i+1))
+	}
+	p.send("30 08 0005 'topic' 'x'") // has room for it
+	c.expect("30 0c 0005 'topic' 03 23 0001 'x'")
+	p.send("30 08 0005 'topic' 'x'")
+	c.expect("30 07 0000 03 23 0001 'x'")
+}
