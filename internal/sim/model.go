@@ -84,6 +84,7 @@ type session struct {
 	flights  []*flight
 	received []uint16 // QoS 2 PacketIDs of the client that wait for PUBREL
 	replays  []*replay
+	lent     []lent
 	will     *will
 	liar     bool // its client does not keep the rules
 	dirty    bool

@@ -178,7 +178,7 @@ func (m *model) restarted() {
 		r.armed = m.armed
 	}
 	for _, s := range slices.Clone(m.sessions) {
-		s.replays, s.stuck, s.fresh, s.dirty = nil, false, 0, true
+		s.replays, s.lent, s.stuck, s.fresh, s.dirty = nil, nil, false, 0, true
 		c := s.conn
 		if c == nil {
 			continue
