@@ -81,7 +81,6 @@ func (f *subscribing) check(c *Client) (more bool, err error) {
 }
 
 func (f *subscribing) begin(c *Client) {
-	c.r.stored++ // what is retained from here on reaches the session as it comes
 	f.mark = c.r.keep.mark()
 	f.ack = codec.Suback{PacketID: f.p.PacketID, Codes: make([]byte, 0, 16)}
 }
@@ -91,6 +90,7 @@ func (f *subscribing) enter(c *Client) (more bool, err error) {
 	if !ok {
 		return false, nil
 	}
+	c.r.stored++ // what is retained from here on, perhaps between two pieces, reaches the session as it comes
 	err = c.maySubscribe(&filter)
 	if err == nil {
 		err = c.r.subscribe(c.session, &filter, f.p.Props.SubscriptionIDs)
