@@ -25,6 +25,8 @@ type model struct {
 
 	heldSoFar int // CONNECTs that had to wait
 	lasting   int // sessions so far that outlive their connection
+	filings   []*filing
+	buried    []*sub // of ended sessions; the router may not have taken them out yet
 
 	// Of this step:
 	direct  []*direct
@@ -168,6 +170,7 @@ type side struct {
 	oldestAt   int64   // since when it has been that
 	shutAt     int64   // since when messages wait for it
 	reported   bool    // for not acknowledging it
+	filing     *filing // its long packet
 	told       int     // reason of the DISCONNECT that the router sent; -1: none
 }
 
@@ -182,7 +185,8 @@ type direct struct {
 type answer struct {
 	conn *conn
 	packet
-	done bool
+	done    bool
+	perhaps bool // with another code, or with that of success
 }
 
 // limbo is a message for one of the members of a group.

@@ -47,7 +47,7 @@ func (m *model) sentAnswer(c *conn, p *packet) {
 		if a.conn != c || a.done {
 			continue
 		}
-		if a.kind == p.kind && a.id == p.id && a.code == p.code && a.present == p.present && bytes.Equal(a.codes, p.codes) &&
+		if a.kind == p.kind && a.id == p.id && (a.code == p.code || a.perhaps && p.code == 0) && a.present == p.present && bytes.Equal(a.codes, p.codes) &&
 			(p.kind != connack || sameConnack(&a.props, &p.props)) {
 			a.done = true
 			c.answered = c.answered || p.kind == connack && p.code == 0
