@@ -215,6 +215,10 @@ type Break struct {
 
 	Pause func() bool // whether a connection is not read from when the router wants so
 
+	// Drops is given how many messages the router has counted as dropped, and returns
+	// how many it tells.
+	Drops func(n int) int
+
 	// Of a disk:
 	Hasty func() bool // whether a commit is said to be done at once
 	Full  func() bool // whether a batch that finds no room is forgotten
