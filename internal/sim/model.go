@@ -309,7 +309,10 @@ func (m *model) publish(msg *message, from *session) (matched bool) {
 func (m *model) share(msg *message, groups []*group, order int, most byte) *limbo {
 	l := &limbo{message: msg, groups: groups, order: order, most: most}
 	for _, g := range groups {
-		l.members = append(l.members, g.members...)
+		for _, b := range g.members {
+			as := *b // a long SUBSCRIBE may change it in this step
+			l.members = append(l.members, &as)
+		}
 	}
 	for _, b := range l.members {
 		b.session.dirty = true

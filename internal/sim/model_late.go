@@ -125,6 +125,7 @@ func (m *model) settleLateOf(c *conn, s *session, owed []*direct) {
 // houseLate finds the members with whom shared messages are late that had been
 // another one's: what is published waits for no member whose output is full.
 func (m *model) houseLate() {
+	m.makeWay()
 	for _, l := range m.limbo {
 		if l.took != nil {
 			continue
@@ -150,6 +151,37 @@ func (m *model) houseLate() {
 			break
 		}
 	}
+}
+
+// makeWay gives what was seen to be sent for one group to another, of which no member
+// has the message in its row, where one of the first has.
+func (m *model) makeWay() {
+	for _, l := range m.limbo {
+		if l.took != nil || m.hasLate(l) {
+			continue
+		}
+		for _, o := range m.limbo {
+			if o == l || o.took == nil || o.message != l.message || l.took != nil || !m.hasLate(o) {
+				continue
+			}
+			for _, b := range l.members {
+				if b.session == o.taker && l.deliveryTo(b).like(o.took, o.over) {
+					l.taker, l.took, l.over = o.taker, o.took, o.over
+					o.taker, o.took = nil, nil
+					break
+				}
+			}
+		}
+	}
+}
+
+// hasLate reports whether the router has l in the row of a member that should not
+// have it there otherwise.
+func (m *model) hasLate(l *limbo) bool {
+	return slices.ContainsFunc(l.members, func(b *sub) bool {
+		d, c := l.deliveryTo(b), b.session.conn
+		return d.qos == 0 && c != nil && m.isLate(b.session, d) > m.lateWith(c, d)
+	})
 }
 
 // twin is msg as it was sent over c for no group.
