@@ -36,6 +36,7 @@ type model struct {
 	chained bool      // sessions ended that may have been given shared messages in this step
 	dropped uint64    // groupDrops before the step
 	is      []waiting // what the router has in the queue that is looked at
+	queued  map[*session][]waiting
 
 	queueFull, tooLarge, ended uint64 // drops that must have been counted
 	endedPerhaps               uint64 // more of them in this step, or not
@@ -213,6 +214,7 @@ type closing struct {
 
 func (m *model) begin() {
 	m.direct, m.answers, m.limbo, m.ends = m.direct[:0], m.answers[:0], m.limbo[:0], m.ends[:0]
+	clear(m.queued)
 	m.dropped, m.chained, m.before = m.groupDrops(), false, m.order
 }
 
