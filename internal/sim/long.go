@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Long packets: a SUBSCRIBE or UNSUBSCRIBE of some length is done in pieces. How
@@ -126,7 +127,7 @@ func (cl *client) sendsLong(r *rng, c *conn) {
 	if next < 6 && r.percent(70) {
 		for range 300 {
 			at := w.next()
-			if _, under := w.router.Filing(c.id); under || at == 0 || w.err != nil {
+			if _, under := w.router.Filing(c.id); under || at == 0 || at > w.now+int64(time.Second) || w.err != nil {
 				break
 			}
 			w.advance(at)
