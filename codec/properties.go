@@ -91,9 +91,12 @@ const (
 
 // place is where a property may stand: packets by their type, and the will
 // properties of CONNECT.
-type place uint16
+type place uint32
 
-const placeWill place = 1
+const (
+	placeWill       place = 1
+	placeFromClient place = 1 << 16 // of a PUBLISH
+)
 
 func in(types ...Type) (p place) {
 	for _, t := range types {
@@ -174,6 +177,9 @@ func (p *Properties) decode(r *reader, at place, t Type) error {
 		many := PropertyID(id) == PropUser || PropertyID(id) == PropSubscriptionID && t == TypePublish
 		if p.Has.Has(PropertyID(id)) && !many {
 			return protocol("", t.String()+": property "+itoa(int(id))+" twice")
+		}
+		if PropertyID(id) == PropSubscriptionID && at&placeFromClient != 0 { // at once: there may be a million
+			return protocol("MQTT-3.3.4-6", "PUBLISH of a client with a Subscription Identifier")
 		}
 		p.Has = p.Has.Add(PropertyID(id))
 		switch rule.form {

@@ -9,6 +9,8 @@ type Publish struct {
 	PacketID uint16 // with QoS > 0
 	Payload  []byte
 	Props    Properties
+
+	FromClient bool // has Decode refuse what only a server sends
 }
 
 const (
@@ -17,7 +19,8 @@ const (
 	publishDup      = 1 << 3
 )
 
-// Decode reads a PUBLISH into p, overwriting every field; all slices are views.
+// Decode reads a PUBLISH into p, overwriting every field but FromClient; all
+// slices are views.
 //
 // hot: no allocation, but for a second Subscription Identifier and for user
 // properties that do not stand together.
@@ -55,7 +58,11 @@ func (p *Publish) Decode(k *Packet, v Version) error {
 			b = b[1:]
 		} else {
 			r := reader{b: b}
-			if err := p.Props.decode(&r, in(TypePublish), TypePublish); err != nil {
+			at := in(TypePublish)
+			if p.FromClient {
+				at |= placeFromClient
+			}
+			if err := p.Props.decode(&r, at, TypePublish); err != nil {
 				return err
 			}
 			b = r.b

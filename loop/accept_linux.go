@@ -61,12 +61,10 @@ func (l *epoll) accept(s *Socket) {
 		if err == nil {
 			s.sys.tokens--
 			l.admit(s, fd, sa)
-			if l.spent(from) {
-				return
-			}
-			continue
+		} else if !l.acceptFailed(s, err) {
+			return
 		}
-		if !l.acceptFailed(s, err) {
+		if l.spent(from) {
 			return
 		}
 	}
@@ -75,20 +73,26 @@ func (l *epoll) accept(s *Socket) {
 // paced tells whether AcceptRate lets one more connection in; if not, the socket is paused until it does.
 func (l *epoll) paced(s *Socket) bool {
 	rate := s.spec.AcceptRate
-	if rate <= 0 {
-		return true
-	}
-	more := int64(float64(l.now-s.sys.filledAt) * float64(rate) / 1e9)
-	if more > 0 {
-		s.sys.tokens = int(min(int64(max(s.sys.tokens, 0))+more, int64(rate)))
-		s.sys.filledAt = l.now
-	}
-	if s.sys.tokens > 0 {
+	if rate <= 0 || l.tokens(s) {
 		return true
 	}
 	l.stats.AcceptsPaced++
 	l.pause(s, max(int64(1e9)/int64(rate), paceNanosMin))
 	return false
+}
+
+// tokens tells whether AcceptRate has something left, with what time has added.
+func (l *epoll) tokens(s *Socket) bool {
+	rate := int64(s.spec.AcceptRate)
+	have := int64(max(s.sys.tokens, 0))
+	more := int64(float64(l.now-s.sys.filledAt) * float64(rate) / 1e9)
+	if have+more >= rate {
+		s.sys.tokens, s.sys.filledAt = int(rate), l.now
+	} else if more > 0 { // what is left of the time counts, too: pauses are as short as one
+		s.sys.tokens = int(have + more)
+		s.sys.filledAt += int64(float64(more) * 1e9 / float64(rate))
+	}
+	return s.sys.tokens > 0
 }
 
 // admit gives a connection to the owner, or closes it.

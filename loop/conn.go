@@ -68,11 +68,7 @@ func (c *conn) Queued() int { return int(c.queued) }
 // Taken implements Conn. The kernel asks for more only when a third of its buffer is free, a megabyte perhaps: of who
 // takes it bit by bit nothing is written for minutes, but less and less waits there.
 func (c *conn) Taken() uint64 {
-	waiting, err := unix.IoctlGetInt(int(c.fd), unix.SIOCOUTQ)
-	if err != nil {
-		waiting = 0
-	}
-	return uint64(c.grown/wroteOnce)<<32 | uint64(uint32(waiting))
+	return uint64(c.grown/wroteOnce)<<32 | uint64(waitingInKernel(int(c.fd)))
 }
 
 // Pause implements Conn.

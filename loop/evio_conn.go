@@ -50,8 +50,15 @@ func (c *evConn) Queued() int {
 	return len(c.pend) + c.out.Len()
 }
 
-// Taken implements Conn: what has left evio's buffers.
-func (c *evConn) Taken() uint64 { return c.sentBytes - uint64(c.Queued()) }
+// Taken implements Conn: what was sent, less what waits here, with evio, or with the kernel where that tells. It tells
+// evio that it wants more only when it has much room: see the other engine's.
+func (c *evConn) Taken() uint64 {
+	taken := c.sentBytes - uint64(c.Queued())
+	if !c.gone { // else the descriptor may be somebody else's
+		taken -= uint64(waitingInKernel(c.fd))
+	}
+	return taken
+}
 
 // Send implements Conn.
 func (c *evConn) Send(frame []byte) bool { return c.send(frame, nil, 0) }

@@ -298,7 +298,7 @@ func TestTaken(t *testing.T) {
 				t.Error("has taken something without having read")
 			}
 		})
-		mustRead(t, c, 500_000)
+		mustRead(t, c, 200_000)
 		s.until("it is seen to take something", func() bool { return h.c.Taken() != at })
 	})
 }

@@ -104,6 +104,15 @@ func (k calls) sleep(epfd int, events []unix.EpollEvent, msec int) int {
 	return max(n, 0)
 }
 
+// waitingInKernel returns how many bytes of output the other end has not taken from the kernel; 0 if that is unknown.
+func waitingInKernel(fd int) uint32 {
+	waiting, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return uint32(waiting)
+}
+
 // control is epoll_ctl.
 func (k calls) control(epfd, op, fd int, ev *unix.EpollEvent) error {
 	if faultsOn && ev.Fd >= 0 {

@@ -75,6 +75,7 @@ func (c *Client) openFlight(k *codec.Packet, want flightState) (s *Session, e *f
 	}
 	s = c.session
 	e = s.out.find(a.PacketID)
+	c.r.toil += uint64(s.out.wentRound() / flightsOfToil)
 	if e == nil || e.n >= s.out.resend {
 		c.r.stats.StrayAcks++
 		return s, nil, nil
@@ -113,7 +114,7 @@ func (r *Router) finish(s *Session, e *flight) {
 	}
 	r.stats.Inflight--
 	r.memory.origins -= e.originMemory()
-	s.out.finish(e)
+	r.toil += uint64(s.out.finish(e) / flightsOfToil)
 }
 
 // handlePubrel frees the PacketID of a QoS 2 message that was received

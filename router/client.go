@@ -108,6 +108,7 @@ func (c *Client) Data(view []byte) (used int, err error) {
 			return used, c.fail(c.stranger(view, err))
 		}
 		if n == 0 {
+			c.holdsPart(len(view) - used)
 			break
 		}
 		used += n

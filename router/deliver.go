@@ -194,6 +194,7 @@ func (r *Router) fly(s *Session, d delivery) {
 
 // open opens the next flight, for d.
 func (r *Router) open(s *Session, d delivery) *flight {
+	r.toil += uint64(s.out.wentRound() / flightsOfToil) // nextID has searched
 	e := s.addFlight()
 	e.delivery = d
 	r.memory.origins += d.originMemory()

@@ -131,7 +131,7 @@ func (c *Client) enter(k *codec.Packet, p *codec.Connect, id string, assigned bo
 		c.seldom().expires = end
 		c.r.timers.Set(&end.timer, end, c.r.after(v.Lifetime))
 	}
-	if err := c.restrict(v.Quota); err != nil {
+	if err := c.restrict(v.Quota, id); err != nil {
 		c.id = id
 		return c.refuse(err)
 	}

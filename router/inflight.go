@@ -89,7 +89,7 @@ func (f *inflight) find(id uint16) *flight {
 		return nil
 	}
 	first := f.at(0).n
-	if f.next-first > packetIDs { // one was held so long that numbers have gone round
+	if f.wentRound() > 0 {
 		for i := range f.open {
 			if e := f.at(i); e.packetID() == id {
 				return e
@@ -104,6 +104,15 @@ func (f *inflight) find(id uint16) *flight {
 	return nil
 }
 
+// wentRound is how many open messages a search has to look at; 0: it need not
+// search. One was held so long that numbers have gone round.
+func (f *inflight) wentRound() int {
+	if f.open == 0 || f.next-f.at(0).n <= packetIDs {
+		return 0
+	}
+	return f.open
+}
+
 // since returns the place of the oldest message with number n or above.
 func (f *inflight) since(n uint64) int {
 	if f.open == 0 || n <= f.at(0).n {
@@ -112,12 +121,13 @@ func (f *inflight) since(n uint64) int {
 	return sort.Search(f.open, func(i int) bool { return f.at(i).n >= n })
 }
 
-// finish closes an entry. Those on its shorter side move up.
+// finish closes an entry. Those on its shorter side move up; it returns how many
+// they are.
 //
 // hot: no allocation.
-func (f *inflight) finish(e *flight) {
+func (f *inflight) finish(e *flight) (moved int) {
 	i := f.since(e.n)
-	if i < f.open/2 {
+	if moved = min(i, f.open-1-i); i < f.open/2 {
 		for ; i > 0; i-- {
 			*f.at(i) = *f.at(i - 1)
 		}
@@ -130,4 +140,5 @@ func (f *inflight) finish(e *flight) {
 		*f.at(f.open - 1) = flight{}
 	}
 	f.open--
+	return moved
 }

@@ -38,6 +38,20 @@ type memory struct {
 	account
 }
 
+// partBytesMax is how much of a packet that is not whole a connection may have
+// sent, in bytes, to be read on from at the memory limit.
+const partBytesMax = 16 << 10
+
+// holdsPart ends a connection whose packet is not whole and has n bytes so far,
+// if there is no memory for what it goes on with: what others hold that way must
+// not keep it from those who would give memory back.
+func (c *Client) holdsPart(n int) {
+	if n > partBytesMax && c.r.memory.level >= memoryRefuse {
+		c.r.hit(LimitMemory)
+		c.close(errNoMemory)
+	}
+}
+
 // checkMemory finds the level that holds and acts on it. Once a pass.
 func (r *Router) checkMemory() (wake int64) {
 	limit := int64(r.limits.MemoryBytesMax)

@@ -151,3 +151,27 @@ func TestMemoryOfConnectsThatWait(t *testing.T) {
 type judge func(done func(router.Verdict))
 
 func (j judge) Authenticate(_ *router.Credentials, done func(router.Verdict)) { j(done) }
+
+// What the loop keeps of packets that are not whole is counted, and is not made longer at the limit: a hundred clients
+// that never finish what they have begun could have as many of the longest packets there.
+func TestPartsOfPacketsAtTheLimit(t *testing.T) {
+	w := newWorld(t, million)
+	old, new5, short := w.join("o"), w.join5("n", "17 00"), w.join("s")
+	first := w.dial()
+	old.feed(longPacket(0x30, []byte("\x00\x01t"), make([]byte, 100_000))[:20_000])
+	w.r.SetMemoryElsewhere(950_000)
+	w.settle()
+	new5.feed(longPacket(0x30, []byte("\x00\x01t\x00"), make([]byte, 100_000))[:20_000])
+	new5.expect("e0 01 89")
+	new5.expectClosed()
+	first.feed(longPacket(0x10, []byte("\x00\x04MQTT\x04\x02\x00\x00"), make([]byte, 100_000))[:20_000])
+	first.expectClosed()
+	old.feed([]byte("more"))
+	old.expectClosed()
+	short.feed(longPacket(0x30, []byte("\x00\x01t"), make([]byte, 100_000))[:15_000])
+	w.r.SetMemoryElsewhere(0)
+	w.settle()
+	short.feed(make([]byte, 100_007-15_000))
+	short.feed([]byte("\xc0\x00"))
+	short.expect("d0 00")
+}

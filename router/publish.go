@@ -113,9 +113,6 @@ func (c *Client) awaitPublish(mark uint64, p *codec.Publish, class Durability) {
 // check5 holds a PUBLISH against what only 5.0 knows, and resolves its alias.
 func (c *Client) check5(p *codec.Publish) error {
 	if p.Props.Has != 0 {
-		if p.Props.Has.Has(codec.PropSubscriptionID) {
-			return &refusal{codec.ProtocolError, "PUBLISH of a client with a Subscription Identifier [MQTT-3.3.4-6]"}
-		}
 		if err := c.resolveAlias(p); err != nil {
 			return err
 		}

@@ -99,19 +99,29 @@ type pace struct {
 	until                int64
 }
 
-// restrict puts a quota on a client that is being let in. An error refuses it.
-func (c *Client) restrict(q Quota) error {
+// restrict puts a quota on a client that is being let in as id. An error refuses
+// it.
+func (c *Client) restrict(q Quota, id string) error {
 	if q == (Quota{}) {
 		return nil
 	}
 	k := c.seldom()
 	k.quota = q
-	if u := c.r.uses[c.peer.User()]; u != nil && q.Connections > 0 && u.connections >= q.Connections {
+	if u := c.r.uses[c.peer.User()]; u != nil && q.Connections > 0 && u.connections-c.r.replaces(id, u) >= q.Connections {
 		c.r.stats.OverQuota++
 		return errTooManyConnections
 	}
 	c.tighten(q)
 	return nil
+}
+
+// replaces is how many connections that u counts end when the session id gets
+// another one.
+func (r *Router) replaces(id string, u *userUse) int {
+	if s := r.sessions[id]; s != nil && s.client != nil && s.client.rare != nil && s.client.rare.use == u {
+		return 1
+	}
+	return 0
 }
 
 // tighten begins to count what a quota bounds.

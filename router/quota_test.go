@@ -106,6 +106,21 @@ func TestQuotaOfConnections(t *testing.T) {
 	}
 }
 
+// Who comes again while the broker still holds the connection of before takes its place, and is not one too many.
+func TestQuotaOfConnectionsAtATakeover(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"u": {Connections: 1}}
+	first := w.as("u", "1", true)
+	first.expect("20 02 00 00")
+	w.as("u", "1", true).expect("20 02 00 00")
+	first.expectClosed()
+	w.as("u", "2", true).expect("20 02 00 03")
+	again := w.as("u", "1", true)
+	again.expect("20 02 00 00")
+	again.reset()
+	w.as("u", "2", true).expect("20 02 00 00")
+}
+
 func TestQuotasOfASession(t *testing.T) {
 	w := newWorld(t, router.Limits{})
 	w.listener.Authenticator = quotas{"u": {Subscriptions: 2, QueuedBytes: 6}}

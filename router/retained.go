@@ -120,7 +120,9 @@ func (r *Router) retain(p *publication) {
 
 // unretain removes the retained message of a topic.
 func (r *Router) unretain(t []byte) {
-	if old, had := r.retained.Delete(t); had {
+	old, had := r.retained.Delete(t)
+	r.toil += uint64(r.retained.Looks() / looksOfToil)
+	if had {
 		r.forget(old)
 	}
 }

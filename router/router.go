@@ -109,6 +109,7 @@ func New(cfg Config) *Router {
 		traffic:          cfg.Traffic,
 		witness:          cfg.Witness,
 	}
+	r.publish.FromClient = true
 	r.sys = sys{r: r, last: make(map[string]string)}
 	r.keep = newKeeper(r, &cfg)
 	return r

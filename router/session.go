@@ -142,6 +142,7 @@ func (r *Router) attachSession(s *Session, c *Client, expiry int64) {
 func (r *Router) takeOver(s *Session) {
 	old := s.client
 	r.stats.Takeovers++
+	old.unrestrict() // its place is taken
 	r.leave(old, s)
 	if s.expiry == 0 {
 		r.endSession(s)

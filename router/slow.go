@@ -74,7 +74,8 @@ func (r *Router) dropLate(s *Session) {
 
 // stuckList are the connections that do not take what they are owed.
 type stuckList struct {
-	clients []*Client
+	clients []*Client // those that were looked at longest ago first
+	due     int       // of them, in this round
 	timer   timer.Timer
 	r       *Router
 }
@@ -82,6 +83,10 @@ type stuckList struct {
 // stuckLooks is how often the list is looked through in the time that a
 // connection gets.
 const stuckLooks = 4
+
+// stuckPassMax is how many of them are looked at in a pass: for each the kernel
+// is asked.
+const stuckPassMax = 512
 
 // stuck is what is known of one of them.
 type stuck struct {
@@ -143,19 +148,26 @@ func (l *stuckList) wait() {
 	r.timers.Set(&l.timer, l, r.after(max(int64(time.Millisecond), every)))
 }
 
-// Due looks who has moved.
-func (l *stuckList) Due(int64) {
-	kept := l.clients[:0]
-	for _, c := range l.clients {
+// Due looks who has moved, some of them in a pass.
+func (l *stuckList) Due(now int64) {
+	if l.due == 0 {
+		l.due = len(l.clients)
+	}
+	n := min(l.due, stuckPassMax)
+	l.due -= n
+	for i, c := range l.clients[:n] {
+		l.clients[i] = nil
 		if c.closing || c.session == nil || !l.r.stillStuck(c) {
 			c.rare.stuck = nil
 			continue
 		}
-		kept = append(kept, c)
+		l.clients = append(l.clients, c)
 	}
-	clear(l.clients[len(kept):])
-	l.clients = kept
-	if len(kept) > 0 {
+	l.clients = l.clients[n:]
+	switch {
+	case l.due > 0:
+		l.r.timers.Set(&l.timer, l, now) // in the next pass
+	case len(l.clients) > 0:
 		l.wait()
 	}
 }

@@ -296,3 +296,33 @@ func TestMemoryLimit(t *testing.T) {
 		t.Errorf("told %q, want %q", told, want)
 	}
 }
+
+// Who is stuck is found out in pieces: the kernel is asked for each, and thousands may have become stuck together.
+func TestStuckClientsAreLookedAtInPieces(t *testing.T) {
+	const stuck = 600
+	w := newWorld(t, router.Limits{SlowTimeout: time.Minute})
+	for i := range stuck {
+		w.subscribed(fmt.Sprint("s", i), "t", "00").limit = 1
+	}
+	w.join("p").send("30 04 0001 't' 'x' 30 04 0001 't' 'y'") // the first is taken
+	closed := func() (n int) {
+		for _, c := range w.conns {
+			if c.closing {
+				n++
+			}
+		}
+		return n
+	}
+	w.sleep(61)
+	if n := closed(); n == 0 || n == stuck {
+		t.Errorf("%d of %d are closed in one pass", n, stuck)
+	}
+	if w.wake != w.now+1 {
+		t.Errorf("wants to be called in %d ns", w.wake-w.now)
+	}
+	w.now++
+	w.pass(func() {})
+	if n := closed(); n != stuck {
+		t.Errorf("%d of %d are closed in two", n, stuck)
+	}
+}

@@ -24,6 +24,8 @@ const (
 	toilOfLook    = 4  // at a topic that has a retained message
 	stepsOfToil   = 4  // steps on the ways through the filters, for one more
 	setsOfToil    = 2  // filters that one message matches, for one more
+	flightsOfToil = 16 // messages in flight that are moved or looked at for an acknowledgement, for one more
+	looksOfToil   = 8  // walks over retained messages that are looked at when one is taken away, for one more
 )
 
 // toilToCheck is what it takes to look at a filter.

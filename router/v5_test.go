@@ -473,3 +473,13 @@ func TestEnhancedAuthentication(t *testing.T) {
 	}
 	w.endAll()
 }
+
+// A client's PUBLISH may be full of Subscription Identifiers, which are none of its business: the first ends the
+// connection, and what is behind it is not looked at. Here that is a property that does not exist.
+func TestSubscriptionIdentifierOfAClient(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	p := w.join5("p", "17 00")
+	p.pub5("30", "a", "0b 01 0b 02 7f", "y")
+	p.expect("e0 01 82")
+	p.expectClosed()
+}

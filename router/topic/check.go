@@ -110,7 +110,7 @@ func (t *Retained[M]) CheckInvariants() error {
 	for k, c := range t.cursors {
 		stand[c.at]++
 		walking += len(c.levels)
-		if c.slot != k || c.t != t || t.names.at(c.at).free() {
+		if c.slot != k || c.t != t || (k < t.waiting) != (c.at == root) || t.names.at(c.at).free() {
 			errs = append(errs, fmt.Errorf("retained: cursor %d has slot %d and stands on node %d", k, c.slot, c.at))
 		}
 	}

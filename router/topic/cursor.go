@@ -19,12 +19,14 @@ type Cursor[M any] struct {
 }
 
 // Cursor starts a walk with filter, which must have passed ValidateFilter. The caller calls Next until it returns
-// true, or Close: until then each deletion of a topic may look at the cursor.
+// true, or Close: until then each deletion of a topic may look at the cursor, if it has begun to walk.
 func (t *Retained[M]) Cursor(filter string) *Cursor[M] {
 	t.names.prepare()
 	c := &Cursor[M]{t: t, levels: strings.Split(filter, "/"), slot: len(t.cursors)}
 	c.hash = c.levels[len(c.levels)-1] == "#"
 	t.cursors = append(t.cursors, c)
+	t.swap(c.slot, t.waiting)
+	t.waiting++
 	t.walking += len(c.levels)
 	t.names.at(root).meta += metaOne
 	return c
@@ -56,11 +58,13 @@ func (c *Cursor[M]) Close() {
 	}
 	t := c.t
 	t.names.at(c.at).meta -= metaOne
-	last := t.cursors[len(t.cursors)-1]
-	t.cursors[c.slot] = last
-	last.slot = c.slot
-	t.cursors[len(t.cursors)-1] = nil
-	t.cursors = t.cursors[:len(t.cursors)-1]
+	if c.at == root {
+		c.begin()
+	}
+	last := len(t.cursors) - 1
+	t.swap(c.slot, last)
+	t.cursors[last] = nil
+	t.cursors = t.cursors[:last]
 	c.slot = -1
 	t.walking -= len(c.levels)
 }
@@ -140,7 +144,16 @@ func (c *Cursor[M]) moveOn() {
 	c.Close()
 }
 
+// begin puts c among the cursors that have begun to walk.
+func (c *Cursor[M]) begin() {
+	c.t.waiting--
+	c.t.swap(c.slot, c.t.waiting)
+}
+
 func (c *Cursor[M]) move(to uint32, depth int) {
+	if c.at == root {
+		c.begin()
+	}
 	c.t.names.at(c.at).meta -= metaOne
 	c.t.names.at(to).meta += metaOne
 	c.at, c.depth = to, depth

@@ -8,8 +8,10 @@ package topic
 type Retained[M any] struct {
 	names   names[M]
 	len     int
-	cursors []*Cursor[M]
-	walking int // levels of the filters of cursors
+	cursors []*Cursor[M] // those that have not begun to walk first: they stand on the root, which is never deleted
+	waiting int          // of those
+	walking int          // levels of the filters of cursors
+	looks   int          // cursors that the last Delete looked at
 	buf     []byte
 }
 
@@ -59,6 +61,7 @@ func (t *Retained[M]) Set(topic []byte, m M) (old M, had bool) {
 
 // Delete removes the message of topic and returns it.
 func (t *Retained[M]) Delete(topic []byte) (old M, had bool) {
+	t.looks = 0
 	i := t.find(topic)
 	if i == root || !t.names.at(i).isSet() {
 		return old, false
@@ -79,6 +82,10 @@ func (t *Retained[M]) Delete(topic []byte) (old M, had bool) {
 	}
 	return old, true
 }
+
+// Looks returns how many cursors the last Delete looked at: those that have begun to walk, if one stood on what was
+// deleted.
+func (t *Retained[M]) Looks() int { return t.looks }
 
 // Walk calls f for each topic until it returns false. The order is the same for the same history of calls, and
 // otherwise of no meaning. f must not call methods of t that change it.
@@ -117,10 +124,18 @@ func (t *Retained[M]) chain(i, parent uint32) {
 	p.links[linkFirst] = i
 }
 
+// swap exchanges the places of two cursors.
+func (t *Retained[M]) swap(i, j int) {
+	a, b := t.cursors[i], t.cursors[j]
+	t.cursors[i], t.cursors[j] = b, a
+	a.slot, b.slot = j, i
+}
+
 // unchain takes node i, which has no children, from its siblings, and moves the cursors that stand on it.
 func (t *Retained[M]) unchain(i uint32) {
 	n := t.names.at(i)
 	for k := len(t.cursors) - 1; n.count() > 0; k-- { // downwards: a cursor that ends is replaced by the last one
+		t.looks++
 		if c := t.cursors[k]; c.at == i {
 			c.moveOn()
 		}

@@ -244,3 +244,32 @@ func TestNextBoundsItsWork(t *testing.T) {
 		t.Fatal("a walk that is over goes on")
 	}
 }
+
+// Of thousands of walks of one session one goes on at a time: the others cost nothing when topics go.
+func TestDeleteLooksAtWalksThatHaveBegun(t *testing.T) {
+	var r topic.Retained[string]
+	topics := []string{"a", "b", "c"} // met from the last to the first
+	for _, name := range topics {
+		r.Set([]byte(name), name)
+	}
+	var cursors []*topic.Cursor[string]
+	for range 100 {
+		cursors = append(cursors, r.Cursor("#"))
+	}
+	begun := cursors[50]
+	begun.Next(3, func(m string) bool { return m == "c" }) // stands on b
+	for i, want := range []int{0, 1, 0} {
+		name := topics[2-i]
+		if r.Delete([]byte(name)); r.Looks() != want {
+			t.Errorf("%d looks at walks when %q goes, want %d", r.Looks(), name, want)
+		}
+		if err := r.CheckInvariants(); err != nil {
+			t.Fatal(err)
+		}
+		if i == 1 { // that stands on a now
+			begun.Close()
+			cursors[0].Close()
+			r.Set([]byte("d"), "d")
+		}
+	}
+}
