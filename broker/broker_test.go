@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -42,7 +43,7 @@ func connect(t *testing.T, b *broker.Broker, packet string) net.Conn {
 		t.Fatal(err)
 	}
 	ack := make([]byte, 4)
-	if _, err := c.Read(ack); err != nil || !bytes.Equal(ack, []byte{0x20, 2, 0, 0}) {
+	if _, err := io.ReadFull(c, ack); err != nil || !bytes.Equal(ack, []byte{0x20, 2, 0, 0}) {
 		t.Fatalf("CONNACK % x, %v", ack, err)
 	}
 	return c
@@ -139,7 +140,7 @@ func TestShutdownSendsWills(t *testing.T) {
 			t.Fatal(err)
 		}
 		suback := make([]byte, 5)
-		if _, err := watch.Read(suback); err != nil {
+		if _, err := io.ReadFull(watch, suback); err != nil {
 			t.Fatal(err)
 		}
 		connect(t, b, "\x10\x17\x00\x04MQTT\x04\x06\x00\x3c\x00\x01a\x00\x02wi\x00\x04gone")

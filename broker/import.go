@@ -26,6 +26,9 @@ type Imported struct {
 	Skipped       int `json:"skipped"`  // what belongs to nothing, or cannot be kept
 }
 
+// expiryMax is the last second, since 1970, that nanoseconds can tell; what is said to end later has no end that counts.
+const expiryMax = math.MaxInt64 / int64(time.Second)
+
 // importBytes is about how much goes into one batch.
 const importBytes = 1 << 20
 
@@ -65,6 +68,9 @@ func replaceDir(dir string, fill func(fresh string) error) error {
 		return err
 	}
 	defer os.RemoveAll(fresh)
+	if err := movable(dir, fresh+".was"); err != nil {
+		return err
+	}
 	if err := fill(fresh); err != nil {
 		return err
 	}
@@ -75,6 +81,19 @@ func replaceDir(dir string, fill func(fresh string) error) error {
 		return err
 	}
 	return syncDir(parent)
+}
+
+// movable finds out, before all the work, whether something else can take the place of dir: of the working directory
+// or of a file system it cannot.
+func movable(dir, aside string) error {
+	err := os.Rename(dir, aside)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		return os.Rename(aside, dir)
+	}
+	return fmt.Errorf("it cannot be replaced, name a directory that is not there yet: %w", err)
 }
 
 // syncDir makes the names in dir durable.
@@ -194,7 +213,7 @@ func (i *importer) sessions() error {
 		left, expiry := i.now.UnixNano(), time.Duration(math.MaxInt64)
 		if c.ExpiryInterval != mosquittodb.Forever {
 			expiry = time.Duration(c.ExpiryInterval) * time.Second
-			if c.ExpiresAt > 0 && c.ExpiresAt < math.MaxInt32*1000 {
+			if c.ExpiresAt > 0 && c.ExpiresAt <= expiryMax {
 				left = (c.ExpiresAt - int64(c.ExpiryInterval)) * int64(time.Second)
 			}
 			if left+int64(expiry) <= i.now.UnixNano() {
@@ -230,7 +249,7 @@ func (i *importer) messages() error {
 	for n := range i.file.Messages {
 		f := &i.file.Messages[n]
 		m := new(importedMessage)
-		if f.ExpiresAt > 0 && f.ExpiresAt < math.MaxInt32*1000 {
+		if f.ExpiresAt > 0 && f.ExpiresAt <= expiryMax {
 			m.expireAt = f.ExpiresAt * int64(time.Second)
 		}
 		if m.expireAt != 0 && m.expireAt <= i.now.UnixNano() {

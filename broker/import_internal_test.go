@@ -59,3 +59,22 @@ func TestReplaceDir(t *testing.T) {
 		t.Error("a symbolic link is replaced")
 	}
 }
+
+// What cannot be replaced is told before the work, and is there as it was.
+func TestReplaceDirTellsBefore(t *testing.T) {
+	t.Chdir(t.TempDir())
+	err := replaceDir(".", func(string) error { t.Error("it was filled in vain"); return nil })
+	if err == nil {
+		t.Error("the working directory is replaced")
+	}
+	if info, err := os.Stat("."); err != nil || !info.IsDir() {
+		t.Errorf("%v, %v", info, err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if beside, err := filepath.Glob(here + "*"); err != nil || len(beside) != 1 {
+		t.Errorf("beside it: %q, %v", beside, err)
+	}
+}

@@ -133,6 +133,29 @@ func TestImportMosquitto(t *testing.T) {
 	expect(t, p, clean3+"\x82\x06\x00\x01\x00\x01R\x00", connackNew+"\x90\x03\x00\x01\x00\x31\x06\x00\x01Rret")
 }
 
+// TestImportFarExpiry: times beyond the year 2262 are not over.
+func TestImportFarExpiry(t *testing.T) {
+	const head = "\x00\xb5\x00mosquitto db\x00\x00\x00\x00\x00\x00\x00\x06"
+	for _, at := range []string{
+		"\x00\xe4\x0b\x54\x02\x00\x00\x00", // 1e10 seconds
+		"\xff\x03\xc2\x25\x02\x00\x00\x00", // 9223472127: one second more than fits, and some
+		"\xff\xff\xff\xff\xff\xff\xff\x7f",
+	} {
+		data := head +
+			"\x00\x00\x00\x06\x00\x00\x00\x19" + at + "\xff\xff\xff\xfe\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00s" +
+			"\x00\x00\x00\x02\x00\x00\x00\x22" + "\x05\x00\x00\x00\x00\x00\x00\x00" + at +
+			"\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01ax" +
+			"\x00\x00\x00\x04\x00\x00\x00\x08\x05\x00\x00\x00\x00\x00\x00\x00"
+		found, err := broker.ImportMosquitto(filepath.Join(t.TempDir(), "state"), []byte(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (broker.Imported{Version: 6, Sessions: 1, Retained: 1}); *found != want {
+			t.Errorf("% x: %+v, want %+v", at, *found, want)
+		}
+	}
+}
+
 func TestImportSaysWhatIsWrong(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	_, err := broker.ImportMosquitto(dir, []byte("SQLite format 3\x00"))

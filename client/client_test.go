@@ -169,7 +169,8 @@ func TestReceive(t *testing.T) {
 		}
 		return true
 	}
-	_, p := meet(t, o, connect5, connack5)
+	o.Props.TopicAliasMaximum, o.Props.Has = 1, o.Props.Has.Add(codec.PropTopicAliasMaximum)
+	_, p := meet(t, o, "10 11 0004 'MQTT' 05 02 003c 03 22 0001 0001 'c'", connack5)
 	p.send("30 08 0002 'ab' 03 23 0001" + "30 07 0000 03 23 0001 'x'" + "32 07 0001 't' 0007 00 '1'").expect("40 02 0007")
 	p.send("34 07 0001 't' 0007 00 '2'").expect("50 02 0007")
 	p.send("3c 07 0001 't' 0007 00 '2'").expect("50 02 0007") // again: not handed over twice

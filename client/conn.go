@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/loopmq/loopmq/codec"
@@ -19,20 +20,29 @@ type Client struct {
 	conn    net.Conn
 	web     *wsConn // conn, if it is a WebSocket
 	connack codec.Connack
+	// packetMax is the largest packet that may be sent.
+	packetMax int
 
 	mu       sync.Mutex
 	out      []byte             // what the writer sends next
+	answers  int                // bytes of out that answer the server
 	room     chan struct{}      // closed and replaced when the writer took out
 	kick     chan struct{}      // wakes the writer; holds one
 	window   chan struct{}      // a token for each message in flight
 	waiting  map[uint16]*waiter // by PacketID
 	nextID   uint16
 	received map[uint16]bool // QoS 2 messages handed over, their PUBREL not seen
+	over     bool            // OnMessage wants no more; the reading goroutine's
 	aliases  map[uint16]string
 	pinging  bool // a PINGREQ is not answered
 	closing  bool // Close was called; nothing more may be queued
 	parting  bool // the writer has begun to send the last bytes
 	err      error
+
+	// heard is set while something has come since the last PINGREQ, or is worked
+	// on: then PINGRESP may only wait its turn.
+	heard atomic.Bool
+	busy  atomic.Bool
 
 	end  sync.Once
 	done chan struct{} // closed with err set
@@ -41,6 +51,11 @@ type Client struct {
 
 // outBytesMax is how much may wait for the writer before senders wait too.
 const outBytesMax = 256 << 10
+
+// answersBytesMax is how much of that may be answers. There are 65535 PacketIDs
+// each way, and at most two answers of four bytes to each before the server must
+// have read one.
+const answersBytesMax = 1 << 20
 
 // readBytes is the size of a read, and of the buffer while packets are small.
 const readBytes = 32 << 10
@@ -63,12 +78,16 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	c := &Client{
 		opts: o, server: server, conn: conn, room: make(chan struct{}), kick: make(chan struct{}, 1), done: make(chan struct{}),
-		waiting: make(map[uint16]*waiter), received: make(map[uint16]bool), aliases: make(map[uint16]string),
+		packetMax: codec.MaxPacketBytes, waiting: make(map[uint16]*waiter), received: make(map[uint16]bool), aliases: make(map[uint16]string),
 	}
 	if w, ok := conn.(*wsConn); ok {
 		c.web, w.wake = w, c.wake
 	}
-	rest, err := c.handshake(ctx)
+	stop := interrupted(ctx, conn)
+	rest, err := c.handshake()
+	if !stop() && err == nil {
+		err = context.Cause(ctx) // the deadline is set that ends all reads
+	}
 	if err != nil {
 		conn.Close()
 		if ctx.Err() != nil {
@@ -80,6 +99,9 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if p := &c.connack.Props; p.Has.Has(codec.PropReceiveMaximum) {
 		window = min(window, int(p.ReceiveMaximum))
 	}
+	if p := &c.connack.Props; p.Has.Has(codec.PropMaximumPacket) && p.MaximumPacketBytes < codec.MaxPacketBytes {
+		c.packetMax = int(p.MaximumPacketBytes)
+	}
 	c.window = make(chan struct{}, window)
 	c.gone.Add(2)
 	go c.read(rest)
@@ -88,9 +110,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 }
 
 // handshake sends CONNECT and reads CONNACK. rest is what came behind it.
-func (c *Client) handshake(ctx context.Context) (rest []byte, err error) {
-	stop := interrupted(ctx, c.conn)
-	defer stop()
+func (c *Client) handshake() (rest []byte, err error) {
 	if _, err := c.conn.Write(c.opts.connect()); err != nil {
 		switch alert := lastAlert(c.conn, err); {
 		case alert != nil:
@@ -253,11 +273,15 @@ func (c *Client) queue(ctx context.Context, encode func(dst []byte) []byte) erro
 			c.mu.Unlock()
 			return c.ended()
 		}
-		if len(c.out) < outBytesMax {
+		if begin := len(c.out); begin < outBytesMax {
 			c.out = encode(c.out)
+			err := c.tooLarge(len(c.out) - begin)
+			if err != nil {
+				c.out = c.out[:begin]
+			}
 			c.mu.Unlock()
 			c.wake()
-			return nil
+			return err
 		}
 		room := c.room
 		c.mu.Unlock()
@@ -270,14 +294,21 @@ func (c *Client) queue(ctx context.Context, encode func(dst []byte) []byte) erro
 	}
 }
 
-// answer queues a packet from the reading goroutine, which must not wait.
-func (c *Client) answer(encode func(dst []byte) []byte) {
+// answer queues an acknowledgement from the reading goroutine, which must not
+// wait: a server that waits for it to read would wait for ever.
+func (c *Client) answer(t codec.Type, id uint16) error {
 	c.mu.Lock()
-	if !c.closing {
-		c.out = encode(c.out)
+	defer c.mu.Unlock()
+	if c.closing {
+		return nil
 	}
-	c.mu.Unlock()
+	begin := len(c.out)
+	c.out = codec.AppendAckID(c.out, t, id)
+	if c.answers += len(c.out) - begin; c.answers > answersBytesMax {
+		return ErrAnswersUnread
+	}
 	c.wake()
+	return nil
 }
 
 // lost is why reading came to its end: a server may be faster in closing after
@@ -297,6 +328,13 @@ func (c *Client) lost(err error) error {
 		return e
 	}
 	return fmt.Errorf("receive: %w", err)
+}
+
+// leaving reports whether DISCONNECT is queued already.
+func (c *Client) leaving() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
 }
 
 // ended is the error of a call that came too late.
@@ -321,7 +359,7 @@ func (c *Client) write() {
 		c.mu.Lock()
 		buf, last := c.out, c.closing
 		c.parting = last
-		c.out = spare[:0]
+		c.out, c.answers = spare[:0], 0
 		close(c.room)
 		c.room = make(chan struct{})
 		c.mu.Unlock()
@@ -349,7 +387,7 @@ func (c *Client) write() {
 		case <-c.done:
 			return
 		case <-timer.C:
-			if c.unanswered() {
+			if c.unanswered() && !c.heard.Load() && !c.busy.Load() {
 				c.fail(ErrPingTimeout)
 				return
 			}
@@ -368,6 +406,7 @@ func (c *Client) unanswered() bool {
 func (c *Client) ping() {
 	c.mu.Lock()
 	c.pinging = true
+	c.heard.Store(false)
 	c.out = append(c.out, codec.PingreqFrame...)
 	c.mu.Unlock()
 	c.wake()
@@ -378,6 +417,7 @@ func (c *Client) ping() {
 func (c *Client) read(buf []byte) {
 	defer c.gone.Done()
 	for {
+		c.busy.Store(true)
 		for {
 			k, n, err := codec.Next(buf, c.opts.PacketBytesMax)
 			if err == nil && n > 0 {
@@ -395,7 +435,9 @@ func (c *Client) read(buf []byte) {
 		if cap(buf)-len(buf) < readBytes/4 {
 			buf = append(make([]byte, 0, max(readBytes, 2*len(buf))), buf...)
 		}
+		c.busy.Store(false)
 		n, err := c.conn.Read(buf[len(buf):cap(buf)])
+		c.heard.Store(true)
 		buf = buf[:len(buf)+n]
 		if err != nil && n == 0 {
 			c.fail(c.lost(err))

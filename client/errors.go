@@ -13,6 +13,8 @@ var (
 	ErrClosed = errors.New("client is closed")
 	// ErrPingTimeout: the server did not answer a PINGREQ in time.
 	ErrPingTimeout = errors.New("server does not answer PINGREQ")
+	// ErrAnswersUnread: the server sends on and does not read what it is answered.
+	ErrAnswersUnread = errors.New("server sends without reading the answers")
 )
 
 // ConnectError is a CONNECT that the server refused.

@@ -124,8 +124,11 @@ func (o Options) withDefaults() (Options, Server, error) {
 		if err := o.Will.check(); err != nil {
 			return o, s, fmt.Errorf("will: %w", err)
 		}
+		if len(o.Will.Payload) > textBytesMax {
+			return o, s, fmt.Errorf("will: payload of %d bytes: at most %d", len(o.Will.Payload), textBytesMax)
+		}
 	}
-	return o, s, nil
+	return o, s, checkProps(&o.Props)
 }
 
 // check says what is wrong with a message to be sent.
@@ -141,6 +144,8 @@ func (m *Message) check() error {
 		return fmt.Errorf("topic %q: a topic that is published to has no + or #", m.Topic)
 	case len(m.Payload) > codec.MaxPacketBytes-65535-16:
 		return fmt.Errorf("payload of %d bytes is more than a packet can hold", len(m.Payload))
+	case m.Props.Has != 0:
+		return checkProps(&m.Props)
 	}
 	return nil
 }

@@ -51,11 +51,17 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 	}
 	topic := string(p.Topic)
 	if p.Props.Has.Has(codec.PropTopicAlias) {
+		if p.Props.TopicAlias > c.opts.Props.TopicAliasMaximum {
+			return fmt.Errorf("server sent Topic Alias %d, and %d was the most that was asked for", p.Props.TopicAlias, c.opts.Props.TopicAliasMaximum)
+		}
 		if topic != "" {
 			c.aliases[p.Props.TopicAlias] = topic
 		} else if topic = c.aliases[p.Props.TopicAlias]; topic == "" {
 			return fmt.Errorf("server sent Topic Alias %d, which it never set", p.Props.TopicAlias)
 		}
+	}
+	if c.over || p.QoS > 0 && c.leaving() {
+		return nil // it could not be acknowledged any more
 	}
 	more := true
 	if c.opts.OnMessage != nil && !(p.QoS == 2 && c.received[p.PacketID]) {
@@ -63,17 +69,19 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 			Topic: topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Dup: p.Dup, PacketID: p.PacketID, Props: p.Props,
 		})
 	}
+	var err error
 	switch p.QoS {
 	case 1:
-		c.answer(func(dst []byte) []byte { return codec.AppendAckID(dst, codec.TypePuback, p.PacketID) })
+		err = c.answer(codec.TypePuback, p.PacketID)
 	case 2:
 		c.received[p.PacketID] = true
-		c.answer(func(dst []byte) []byte { return codec.AppendAckID(dst, codec.TypePubrec, p.PacketID) })
+		err = c.answer(codec.TypePubrec, p.PacketID)
 	}
 	if !more {
+		c.over = true
 		c.finishWriting(&codec.Disconnect{})
 	}
-	return nil
+	return err
 }
 
 // handleAck goes on with a handshake of QoS 1 or 2.
@@ -92,10 +100,10 @@ func (c *Client) handleAck(k *codec.Packet) error {
 			c.finish(a.PacketID, codec.TypePubcomp, nil, failed)
 			return nil
 		}
-		c.answer(func(dst []byte) []byte { return codec.AppendAckID(dst, codec.TypePubrel, a.PacketID) })
+		return c.answer(codec.TypePubrel, a.PacketID)
 	case codec.TypePubrel:
 		delete(c.received, a.PacketID)
-		c.answer(func(dst []byte) []byte { return codec.AppendAckID(dst, codec.TypePubcomp, a.PacketID) })
+		return c.answer(codec.TypePubcomp, a.PacketID)
 	default:
 		c.finish(a.PacketID, k.Type, nil, failed)
 	}

@@ -21,6 +21,9 @@ func (c *Client) register(w *waiter) (uint16, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
+		if c.err != nil {
+			return 0, c.err // fail sets it
+		}
 		return 0, ErrClosed
 	}
 	for range 65535 {
@@ -68,7 +71,8 @@ func (c *Client) forget(id uint16, w *waiter) bool {
 }
 
 // Publish sends a message and returns when its handshake is complete, with QoS
-// 0 when it is queued. A *ReasonError says that a 5.0 server refused it.
+// 0 when it is queued. A *ReasonError says that a 5.0 server refused it, with
+// CONNACK already if that is its Packet: then nothing was sent.
 func (c *Client) Publish(ctx context.Context, m *Message) error {
 	result := make(chan error, 1)
 	if err := c.PublishAsync(ctx, m, func(err error) { result <- err }); err != nil {
@@ -88,6 +92,9 @@ func (c *Client) Publish(ctx context.Context, m *Message) error {
 // once. It must not block.
 func (c *Client) PublishAsync(ctx context.Context, m *Message, done func(error)) error {
 	if err := m.check(); err != nil {
+		return err
+	}
+	if err := c.allowed(m); err != nil {
 		return err
 	}
 	p := codec.Publish{QoS: m.QoS, Retain: m.Retain, Topic: []byte(m.Topic), Payload: m.Payload, Props: m.Props}
@@ -133,6 +140,14 @@ func (c *Client) Subscribe(ctx context.Context, filters ...codec.Filter) ([]code
 
 // SubscribeWith is Subscribe with properties of 5.0.
 func (c *Client) SubscribeWith(ctx context.Context, props codec.Properties, filters ...codec.Filter) ([]codec.Reason, error) {
+	for i := range filters {
+		if err := checkFilter(filters[i].Name); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkProps(&props); err != nil {
+		return nil, err
+	}
 	return c.request(ctx, codec.TypeSuback, len(filters), func(dst []byte, id uint16) []byte {
 		return codec.AppendSubscribe(dst, c.opts.Version, &codec.Subscribe{PacketID: id, Props: props}, filters)
 	})
@@ -148,6 +163,12 @@ func (c *Client) UnsubscribeWith(ctx context.Context, props codec.Properties, fi
 	names := make([][]byte, len(filters))
 	for i, f := range filters {
 		names[i] = []byte(f)
+		if err := checkFilter(names[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkProps(&props); err != nil {
+		return nil, err
 	}
 	return c.request(ctx, codec.TypeUnsuback, len(filters), func(dst []byte, id uint16) []byte {
 		return codec.AppendUnsubscribe(dst, c.opts.Version, &codec.Unsubscribe{PacketID: id, Props: props}, names)

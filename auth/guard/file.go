@@ -127,8 +127,8 @@ func (b *Ban) Line() string {
 	if b.Until != 0 {
 		text += " until " + time.Unix(0, b.Until).UTC().Format(time.RFC3339)
 	}
-	if b.Why != "" {
-		text += " because " + strings.Join(strings.Fields(b.Why), " ")
+	if why := strings.Join(strings.Fields(b.Why), " "); why != "" {
+		text += " because " + why
 	}
 	return text
 }

@@ -113,3 +113,25 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestPairCountsNoFurtherThanItSent: a number that somebody else made up costs no time.
+func TestPairCountsNoFurtherThanItSent(t *testing.T) {
+	p := &pair{load: &Load{Config: Config{Size: headBytes}}, meter: &Meter{}, tag: 7, ahead: make(chan struct{}, aheadMax)}
+	p.ahead <- struct{}{}
+	payload := make([]byte, headBytes)
+	payload[7] = 7 // the tag
+	for i := range 8 {
+		payload[8+i] = 0xff
+	}
+	payload[15] = 0xfe
+	done := make(chan struct{})
+	go func() { p.receive(&client.Message{Payload: payload}); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it counts and counts")
+	}
+	if len(p.ahead) != 0 || p.delivered != 1 {
+		t.Errorf("%d under way, %d delivered", len(p.ahead), p.delivered)
+	}
+}

@@ -87,9 +87,10 @@ func (p *pair) receive(m *client.Message) bool {
 	p.times.Add(p.last - time.Duration(binary.BigEndian.Uint64(m.Payload[16:])))
 	p.delivered++
 	p.meter.Delivered.Add(1)
-	for ; p.next <= number; p.next++ {
+	for range min(number-p.next+1, aheadMax) { // the number is what somebody sent
 		p.free()
 	}
+	p.next = number + 1
 	return true
 }
 

@@ -74,19 +74,33 @@ func banArguments(c *cli.Context) (path string, ban guard.Ban, err error) {
 
 func banAdd(c *cli.Context) error {
 	path, ban, err := banArguments(c)
-	if err == nil && c.IsSet("for") && c.Duration("for") <= 0 {
-		err = errors.New("--for: write a time above 0")
+	if err == nil && c.IsSet("for") {
+		ban.Until, err = banUntil(c.Duration("for"))
+	}
+	if err == nil {
+		ban.Why = c.String("why")
+		ban, err = guard.ParseBan(ban.Line()) // a line that is not read takes the whole list with it
 	}
 	if err != nil {
 		return banFailed(c, err, exitUsage)
-	}
-	if ban.Why = c.String("why"); c.IsSet("for") {
-		ban.Until = time.Now().Add(c.Duration("for")).UnixNano()
 	}
 	if _, err := changeBans(path, &ban, ban.Line()); err != nil {
 		return banFailed(c, err, exitRuntime)
 	}
 	return nil
+}
+
+// banForMax is more than anybody waits; the list can tell no time after 2262.
+const banForMax = 100 * 365 * 24 * time.Hour
+
+func banUntil(after time.Duration) (int64, error) {
+	switch {
+	case after <= 0:
+		return 0, errors.New("--for: write a time above 0")
+	case after > banForMax:
+		return 0, fmt.Errorf("--for: at most %v; leave it out for ever", banForMax)
+	}
+	return time.Now().Add(after).UnixNano(), nil
 }
 
 func banLift(c *cli.Context) error {
@@ -153,12 +167,19 @@ func changeBans(path string, ban *guard.Ban, line string) (found bool, err error
 // replaceFile writes a file in one step; who owned the old one and might read it
 // does so on.
 func replaceFile(path, text string) error {
+	old, err := os.Lstat(path)
+	switch {
+	case err == nil && !old.Mode().IsRegular():
+		return fmt.Errorf("%s: it is not a regular file; name the file itself", path)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
 	temp, err := os.CreateTemp(filepath.Dir(path), ".bans-*")
 	if err != nil {
 		return err
 	}
 	mode := fs.FileMode(0o640)
-	if old, err := os.Stat(path); err == nil {
+	if old != nil {
 		mode = old.Mode().Perm()
 		if s, ok := old.Sys().(*syscall.Stat_t); ok && (int(s.Uid) != os.Geteuid() || int(s.Gid) != os.Getegid()) {
 			_ = temp.Chown(int(s.Uid), int(s.Gid)) // not allowed to everybody

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,4 +47,29 @@ func TestBanCommand(t *testing.T) {
 	ban(2, "write address, client or user", "add", path, "host", "here")
 	ban(2, "2 arguments", "lift", path, "user")
 	ban(0, "", "add", filepath.Join(t.TempDir(), "new"), "user", "a")
+}
+
+// TestBanAddKeepsTheListReadable: what would make a line that nobody reads again is refused, and the list stays what
+// it was; so do files that are none.
+func TestBanAddKeepsTheListReadable(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "bans"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(path, []byte("user eve\n"), 0o600), os.Symlink("bans", link)); err != nil {
+		t.Fatal(err)
+	}
+	for want, args := range map[string][]string{
+		"--for: at most":                 {"--for", "2500000h", path, "user", "a"},
+		"a reason of 1025 bytes":         {"--why", strings.Repeat("x", 1025), path, "user", "a"},
+		"it is not a regular file; name": {link, "user", "a"},
+	} {
+		if r := run(t, "", append([]string{loopmq, "ban", "add"}, args...)...); r.status == 0 || !strings.Contains(r.err, want) {
+			t.Errorf("ban add %.40q: status %d, %q; want %q", args, r.status, r.err, want)
+		}
+	}
+	if r := run(t, "", loopmq, "ban", "add", "--why", " \n", path, "user", "a"); r.status != 0 {
+		t.Errorf("an empty reason: status %d, %q", r.status, r.err)
+	}
+	if r := run(t, "", loopmq, "ban", "list", path); r.out != "user eve\nuser a\n" {
+		t.Errorf("the list is %q, %q", r.out, r.err)
+	}
 }

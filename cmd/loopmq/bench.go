@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"syscall"
@@ -140,9 +141,13 @@ func noteNoTLS(c *cli.Context) {
 	}
 }
 
-// seconds is a flag's number of them.
+// seconds is a flag's number of them; what a Duration does not hold is its longest.
 func seconds(c *cli.Context, flag string) time.Duration {
-	return time.Duration(c.Float64(flag) * float64(time.Second))
+	n := c.Float64(flag) * float64(time.Second)
+	if n >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(n)
 }
 
 func bench(c *cli.Context) error {

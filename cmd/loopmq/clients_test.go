@@ -295,7 +295,7 @@ func TestClientMistakes(t *testing.T) {
 		}
 	}
 	_, port, _ := net.SplitHostPort(testkit.FreeAddr(t))
-	for _, args := range []string{"pub -t t -m x", "sub -t t", "rr -t t -e e -m x"} {
+	for _, args := range []string{"pub -t t -m x", "sub -t t", "rr -t t -e e -m x", "sub -t t -W 1e10", "rr -t t -e e -m x -W 1e10"} {
 		r := run(t, "", append(append([]string{loopmq}, strings.Fields(args)...), "-h", "127.0.0.1", "-p", port)...)
 		if r.status != 1 || !strings.Contains(r.err, "127.0.0.1:"+port) || strings.Count(r.err, "\n") != 1 {
 			t.Errorf("%s, nobody listens: status %d, %q", args, r.status, r.err)

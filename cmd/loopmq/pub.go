@@ -146,7 +146,7 @@ func readPayload(c *cli.Context) ([]byte, error) {
 
 // repeat publishes the one message as often as asked for.
 func (p *publisher) repeat(ctx context.Context) error {
-	delay := time.Duration(p.c.Float64("repeat-delay") * float64(time.Second))
+	delay := seconds(p.c, "repeat-delay")
 	for i := range p.c.Int("repeat") {
 		if i > 0 && delay > 0 {
 			select {

@@ -44,9 +44,9 @@ func rr(c *cli.Context) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if w := c.Float64("timeout"); w > 0 {
+	if w := seconds(c, "timeout"); w > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(w*float64(time.Second)), errTimeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, w, errTimeout)
 		defer cancel()
 	}
 	response := make(chan *client.Message, 1)
