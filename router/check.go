@@ -245,6 +245,23 @@ func (r *Router) Waiting(clientID string, each func(topic, properties, payload [
 	}
 }
 
+// Filing tells how many filters of the long packet of a connection were handled;
+// under: it is not done.
+func (r *Router) Filing(conn uint64) (done int, under bool) {
+	for _, f := range r.filings {
+		if f.c.conn.ID() != conn || f.c.closing {
+			continue
+		}
+		switch k := f.filters.(type) {
+		case *subscribing:
+			return len(k.ack.Codes), true
+		case *unsubscribing:
+			return len(k.ack.Codes), true
+		}
+	}
+	return 0, false
+}
+
 // eachShelved reads what waits on disk only, and goes on to what joins it there.
 func (r *Router) eachShelved(t *shelf, each func(*delivery, error)) {
 	here := -t.void

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -56,28 +57,31 @@ func breaks() map[string]func() sim.Break {
 		}
 	}
 	return map[string]func() sim.Break{
-		"drops every 1000th PUBACK":           send(1000, kind(4), drop),
-		"drops every 500th QoS 1 delivery":    send(500, qos(1), drop),
-		"drops every 500th QoS 0 delivery":    send(500, qos(0), drop),
-		"sends every 200th QoS 2 twice":       send(200, qos(2), twice),
-		"sends every 500th QoS 0 twice":       send(500, qos(0), twice),
-		"loses every 200th retained delivery": send(200, retained, drop),
-		"clears RETAIN of every 200th":        send(200, retained, flip(0, 1)),
-		"alters the last byte of every 500th": send(500, qos(1), func(b *[]byte) int { return flip(len(*b)-1, 0x55)(b) }),
-		"drops every 100th PUBREL":            send(100, kind(6), drop),
-		"drops every 100th PUBCOMP":           send(100, kind(7), drop),
-		"drops every 100th SUBACK":            send(100, kind(9), drop),
-		"reports the wrong session":           send(50, kind(2), func(b *[]byte) int { return flip(body(*b), 1)(b) }),
-		"swaps two deliveries":                swap,
-		"loses every 50th retained update":    loseRetained,
-		"forgets every third UNSUBSCRIBE":     loseUnsubscribe,
-		"mistakes every 100th PUBREL":         mistakePubrel,
-		"closes nobody at SlowTimeout":        limits(func(l *router.Limits) { l.SlowTimeout = 1e6 * time.Hour }),
-		"closes at half of SlowTimeout":       limits(func(l *router.Limits) { l.SlowTimeout /= 2 }),
-		"tells nobody at AckTimeout":          limits(func(l *router.Limits) { l.AckTimeout = 1e6 * time.Hour }),
-		"tells at half of AckTimeout":         limits(func(l *router.Limits) { l.AckTimeout /= 2 }),
-		"lets duels go on":                    limits(func(l *router.Limits) { l.TakeoversMax = 1 << 30 }),
-		"damps duels too early":               limits(func(l *router.Limits) { l.TakeoversMax = max(1, l.TakeoversMax-1) }),
+		"drops every 1000th PUBACK":            send(1000, kind(4), drop),
+		"drops every 500th QoS 1 delivery":     send(500, qos(1), drop),
+		"drops every 500th QoS 0 delivery":     send(500, qos(0), drop),
+		"sends every 200th QoS 2 twice":        send(200, qos(2), twice),
+		"sends every 500th QoS 0 twice":        send(500, qos(0), twice),
+		"loses every 200th retained delivery":  send(200, retained, drop),
+		"clears RETAIN of every 200th":         send(200, retained, flip(0, 1)),
+		"alters the last byte of every 500th":  send(500, qos(1), func(b *[]byte) int { return flip(len(*b)-1, 0x55)(b) }),
+		"drops every 100th PUBREL":             send(100, kind(6), drop),
+		"drops every 100th PUBCOMP":            send(100, kind(7), drop),
+		"drops every 100th SUBACK":             send(100, kind(9), drop),
+		"reports the wrong session":            send(50, kind(2), func(b *[]byte) int { return flip(body(*b), 1)(b) }),
+		"swaps two deliveries":                 swap,
+		"loses every 50th retained update":     loseRetained,
+		"forgets every third UNSUBSCRIBE":      loseUnsubscribe,
+		"mistakes every 100th PUBREL":          mistakePubrel,
+		"reads on during a long packet":        readOn,
+		"overlooks a bad filter in a long one": overlook,
+		"alters the last of many codes":        alterLastCode,
+		"closes nobody at SlowTimeout":         limits(func(l *router.Limits) { l.SlowTimeout = 1e6 * time.Hour }),
+		"closes at half of SlowTimeout":        limits(func(l *router.Limits) { l.SlowTimeout /= 2 }),
+		"tells nobody at AckTimeout":           limits(func(l *router.Limits) { l.AckTimeout = 1e6 * time.Hour }),
+		"tells at half of AckTimeout":          limits(func(l *router.Limits) { l.AckTimeout /= 2 }),
+		"lets duels go on":                     limits(func(l *router.Limits) { l.TakeoversMax = 1 << 30 }),
+		"damps duels too early":                limits(func(l *router.Limits) { l.TakeoversMax = max(1, l.TakeoversMax-1) }),
 	}
 }
 
@@ -126,6 +130,31 @@ func loseUnsubscribe() sim.Break {
 
 func mistakePubrel() sim.Break {
 	return receive(100, func(b []byte) bool { return b[0]>>4 == 6 }, func(b []byte) { b[3] ^= 0x40 })
+}
+
+// readOn has the client of a packet that is done in pieces read from.
+func readOn() sim.Break { return sim.Break{Pause: func() bool { return false }} }
+
+// overlook has a long packet pass whose filters are not all checked.
+func overlook() sim.Break {
+	bad, good := []byte("a/#/b"), []byte("a/+/b")
+	long := func(b []byte) bool { return len(b) > 2048 && (b[0] == 0x82 || b[0] == 0xa2) }
+	return receive(1, long, func(b []byte) {
+		if i := bytes.Index(b, bad); i >= 0 {
+			copy(b[i:], good)
+		}
+	})
+}
+
+// alterLastCode has each long SUBACK say something else of its last filter.
+func alterLastCode() sim.Break {
+	return sim.Break{Send: func(_ uint64, b *[]byte) int {
+		if n := len(*b); n > 130 && (*b)[0] == 0x90 {
+			*b = bytes.Clone(*b)
+			(*b)[n-1] ^= 1
+		}
+		return 1
+	}}
 }
 
 func TestBrokenRoutersAreCaught(t *testing.T) {

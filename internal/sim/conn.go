@@ -78,7 +78,11 @@ func (c *conn) Queued() int { return len(c.out) }
 func (c *conn) Taken() uint64 { return c.taken }
 
 // Pause implements router.Conn.
-func (c *conn) Pause() { c.paused = true }
+func (c *conn) Pause() {
+	if b := c.w.plan.Break.Pause; b == nil || b() {
+		c.paused = true
+	}
+}
 
 // Resume implements router.Conn.
 func (c *conn) Resume() {

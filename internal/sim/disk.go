@@ -40,6 +40,7 @@ type disk struct {
 
 	fullUntil int64 // 0: it has room
 	failed    bool
+	doomed    bool       // the next commit fails
 	after     *store.Mem // what a start may find as well after a failure: the batch had reached the disk
 	troubled  int64      // when trouble last ended; now, while it lasts
 }
@@ -112,7 +113,7 @@ func (d *disk) complete() {
 	case !d.Committing():
 	case d.failed:
 		d.Complete(errIO)
-	case d.rand.n(1000) < d.conf.Fails:
+	case d.rand.n(1000) < d.conf.Fails || d.doomed:
 		d.w.note("- the disk fails")
 		d.after, d.failed = d.Crash(store.FlightKept), true
 		d.Complete(errIO)

@@ -35,6 +35,11 @@
 //   - DrawClassed: likewise, with classes of durability and without restarts: the
 //     model wants classes to make no difference.
 //
+// In some runs of all plans clients send packets that are done in pieces (long.go), and
+// something comes between these: a cut, a takeover, as long a packet, a loss of power,
+// a failing disk. The model wants all filters checked before the first is entered,
+// nothing read from the client meanwhile, and the answer with the last.
+//
 // The ledger (ledger*.go) judges DrawDisk: a store that takes its time (disk.go),
 // with classes or without. Commits and reads end some passes later, reads in
 // another order, with anything in between; the disk is full for a while, for all or
@@ -90,8 +95,8 @@
 // had shared subscriptions.
 //
 // By neither: authentication and access control, quotas, rates, the memory limit,
-// $SYS, listeners' limits, a reload, packets done in pieces (more than a pass has
-// time for), the import, clocks that are put back.
+// $SYS, listeners' limits, a reload, the import, clocks that are put back. How many
+// filters a pass does of the packets that are done in pieces is taken from the router.
 //
 // No compatibility promise.
 package sim

@@ -183,6 +183,9 @@ func (l *ledger) received(c *conn, raw []byte) {
 	if bad != nil || c.connected == (p.kind == connect) {
 		return // it is for the other model to know what that leads to
 	}
+	if _, under := l.w.router.Filing(c.id); under && !p.isLong() {
+		l.w.fail("conn %d is read from while a packet is done in pieces", c.id)
+	}
 	r := &request{packet: p}
 	switch p.kind {
 	case connect:

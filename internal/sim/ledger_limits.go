@@ -95,5 +95,9 @@ func (l *ledger) noRoom(topic string) bool {
 // dropped is how many messages the routers have counted that sessions lost.
 func (l *ledger) dropped() int {
 	d := &l.w.router.Stats().Dropped
-	return l.drops + int(d[router.DropQueueFull]+d[router.DropTooLarge]+d[router.DropPacketTooLarge])
+	n := int(d[router.DropQueueFull] + d[router.DropTooLarge] + d[router.DropPacketTooLarge])
+	if b := l.w.plan.Break.Drops; b != nil {
+		n = b(n)
+	}
+	return l.drops + n
 }

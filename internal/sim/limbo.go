@@ -276,8 +276,16 @@ func (m *model) excused(l *limbo) bool {
 
 // waiting counts in the router's queue of s what equals d.
 func (m *model) waiting(s *session, d *delivery) (n int) {
-	for _, q := range m.queue(nil, s) {
-		n += int(bit(equals(d, &q), 1))
+	if m.queued == nil {
+		m.queued = map[*session][]waiting{}
+	}
+	list, looked := m.queued[s]
+	if !looked {
+		list = m.queue(nil, s)
+		m.queued[s] = list
+	}
+	for i := range list {
+		n += int(bit(equals(d, &list[i]), 1))
 	}
 	return n
 }

@@ -25,6 +25,8 @@ type model struct {
 
 	heldSoFar int // CONNECTs that had to wait
 	lasting   int // sessions so far that outlive their connection
+	filings   []*filing
+	buried    []*sub // of ended sessions; the router may not have taken them out yet
 
 	// Of this step:
 	direct  []*direct
@@ -34,6 +36,7 @@ type model struct {
 	chained bool      // sessions ended that may have been given shared messages in this step
 	dropped uint64    // groupDrops before the step
 	is      []waiting // what the router has in the queue that is looked at
+	queued  map[*session][]waiting
 
 	queueFull, tooLarge, ended uint64 // drops that must have been counted
 	endedPerhaps               uint64 // more of them in this step, or not
@@ -84,6 +87,7 @@ type session struct {
 	flights  []*flight
 	received []uint16 // QoS 2 PacketIDs of the client that wait for PUBREL
 	replays  []*replay
+	lent     []lent
 	will     *will
 	liar     bool // its client does not keep the rules
 	dirty    bool
@@ -167,6 +171,7 @@ type side struct {
 	oldestAt   int64   // since when it has been that
 	shutAt     int64   // since when messages wait for it
 	reported   bool    // for not acknowledging it
+	filing     *filing // its long packet
 	told       int     // reason of the DISCONNECT that the router sent; -1: none
 }
 
@@ -181,7 +186,8 @@ type direct struct {
 type answer struct {
 	conn *conn
 	packet
-	done bool
+	done    bool
+	perhaps bool // with another code, or with that of success
 }
 
 // limbo is a message for one of the members of a group.
@@ -208,6 +214,7 @@ type closing struct {
 
 func (m *model) begin() {
 	m.direct, m.answers, m.limbo, m.ends = m.direct[:0], m.answers[:0], m.limbo[:0], m.ends[:0]
+	clear(m.queued)
 	m.dropped, m.chained, m.before = m.groupDrops(), false, m.order
 }
 
@@ -304,7 +311,10 @@ func (m *model) publish(msg *message, from *session) (matched bool) {
 func (m *model) share(msg *message, groups []*group, order int, most byte) *limbo {
 	l := &limbo{message: msg, groups: groups, order: order, most: most}
 	for _, g := range groups {
-		l.members = append(l.members, g.members...)
+		for _, b := range g.members {
+			as := *b // a long SUBSCRIBE may change it in this step
+			l.members = append(l.members, &as)
+		}
 	}
 	for _, b := range l.members {
 		b.session.dirty = true

@@ -29,6 +29,12 @@ func (m *model) received(c *conn, raw []byte) {
 		c.doubtful = bad != nil
 	}
 	switch {
+	case c.filing != nil && !c.gone:
+		m.w.fail("conn %d is read from while its %s is done in pieces", c.id, brief(&c.filing.packet))
+		return
+	case bad != nil && c.connected && p.isLong() && !c.closing:
+		m.file(c, &p, true)
+		return
 	case bad != nil || c.level == 5 && !minimal(raw):
 		m.mustClose(c, 0)
 		return
@@ -98,10 +104,8 @@ func (m *model) handle(c *conn, p *packet) {
 			s.received = slices.Delete(s.received, i, i+1)
 		}
 		m.answer(c, packet{kind: pubcomp, id: p.id, code: bit(i < 0 && c.level == 5, 0x92)})
-	case subscribe:
-		m.subscribe(c, p)
-	case unsubscribe:
-		m.unsubscribe(c, p)
+	case subscribe, unsubscribe:
+		m.file(c, p, false)
 	case pingreq:
 		m.answer(c, packet{kind: pingresp})
 	case disconnect:
@@ -169,7 +173,11 @@ func (m *model) publishPacket(c *conn, p *packet) {
 	if p.qos == 2 {
 		s.received = append(s.received, p.id)
 	}
-	acknowledge(bit(!matched, 0x10))
+	buried := slices.ContainsFunc(m.buried, func(b *sub) bool { return matches(b.inner, p.topic) })
+	before := len(m.answers)
+	if acknowledge(bit(!matched, 0x10)); len(m.answers) > before {
+		m.answers[before].perhaps = buried
+	}
 }
 
 // resolve gives p the topic that its alias stands for.
@@ -254,15 +262,6 @@ func (m *model) delivered(c *conn, id uint16) {
 	}
 }
 
-func (m *model) subscribe(c *conn, p *packet) {
-	s := c.sess
-	var codes []byte
-	for i := range p.filters {
-		codes = append(codes, m.grant(c, s, &p.filters[i], p.props.subIDs))
-	}
-	m.answer(c, packet{kind: suback, id: p.id, codes: codes})
-}
-
 // grant enters one filter and returns what SUBACK says of it.
 func (m *model) grant(c *conn, s *session, f *filter, ids []uint32) (code byte) {
 	refusal := func(reason byte) byte {
@@ -322,24 +321,14 @@ func (m *model) dropReplay(s *session, name []byte) {
 	s.replays = slices.DeleteFunc(s.replays, func(r *replay) bool { return string(r.name) == string(name) })
 }
 
-func (m *model) unsubscribe(c *conn, p *packet) {
-	s := c.sess
-	var codes []byte
-	for i := range p.filters {
-		name := string(p.filters[i].name)
-		at := slices.IndexFunc(s.subs, func(b *sub) bool { return string(b.name) == name })
-		if at < 0 {
-			codes = append(codes, 0x11)
-			continue
-		}
-		m.leaveGroup(s.subs[at])
-		s.subs = slices.Delete(s.subs, at, at+1)
-		m.dropReplay(s, p.filters[i].name)
-		codes = append(codes, 0)
+// ungrant removes one filter and returns what UNSUBACK says of it.
+func (m *model) ungrant(s *session, name []byte) (code byte) {
+	at := slices.IndexFunc(s.subs, func(b *sub) bool { return string(b.name) == string(name) })
+	if at < 0 {
+		return 0x11
 	}
-	a := packet{kind: unsuback, id: p.id}
-	if c.level == 5 {
-		a.codes = codes
-	}
-	m.answer(c, a)
+	m.leaveGroup(s.subs[at])
+	s.subs = slices.Delete(s.subs, at, at+1)
+	m.dropReplay(s, name)
+	return 0
 }

@@ -123,33 +123,70 @@ func (m *model) settleLateOf(c *conn, s *session, owed []*direct) {
 }
 
 // houseLate finds the members with whom shared messages are late that had been
-// another one's: what is published waits for no member whose output is full.
+// another one's: what is published waits for no member whose output is full. Those
+// for which there is one member only come first.
 func (m *model) houseLate() {
+	m.makeWay()
+	for {
+		var l *limbo
+		var members []*sub
+		for _, o := range m.limbo {
+			if list := m.lateMembers(o); o.took == nil && len(list) > 0 && (l == nil || len(list) < len(members)) {
+				l, members = o, list
+			}
+		}
+		if l == nil {
+			return
+		}
+		m.houseLateWith(l, members[0])
+	}
+}
+
+func (m *model) houseLateWith(l *limbo, b *sub) {
+	d, c := l.deliveryTo(b), b.session.conn
+	l.taker, l.took, l.over = b.session, d, c
+	if own := m.twin(c, l.message); own != nil { // what was sent was the group's, and late is the other
+		own.done = false
+		return
+	}
+	at := len(m.direct)
+	for at > 0 && m.direct[at-1].order > l.order {
+		at--
+	}
+	m.direct = slices.Insert(m.direct, at, &direct{conn: c, delivery: d})
+}
+
+// makeWay gives what was seen to be sent for one group to another, of which no member
+// has the message in its row, where one of the first has.
+func (m *model) makeWay() {
 	for _, l := range m.limbo {
-		if l.took != nil {
+		if l.took != nil || len(m.lateMembers(l)) > 0 {
 			continue
 		}
-		for _, b := range l.members {
-			d, c := l.deliveryTo(b), b.session.conn
-			if d.qos > 0 || c == nil || m.isLate(b.session, d) <= m.lateWith(c, d) {
+		for _, o := range m.limbo {
+			if o == l || o.took == nil || o.message != l.message || l.took != nil || len(m.lateMembers(o)) == 0 {
 				continue
 			}
-			if own := m.twin(c, l.message); own != nil { // what was sent was the group's, and late is the other
-				l.taker, l.took, l.over, own.done = b.session, d, c, false
-				break
+			for _, b := range l.members {
+				if b.session == o.taker && l.deliveryTo(b).like(o.took, o.over) {
+					l.taker, l.took, l.over = o.taker, o.took, o.over
+					o.taker, o.took = nil, nil
+					break
+				}
 			}
-			if !l.forced {
-				continue
-			}
-			l.taker, l.took, l.over = b.session, d, c
-			at := len(m.direct)
-			for at > 0 && m.direct[at-1].order > l.order {
-				at--
-			}
-			m.direct = slices.Insert(m.direct, at, &direct{conn: c, delivery: d})
-			break
 		}
 	}
+}
+
+// lateMembers are those that have l in their row, and should not have it otherwise.
+func (m *model) lateMembers(l *limbo) (list []*sub) {
+	for _, b := range l.members {
+		d, c := l.deliveryTo(b), b.session.conn
+		if d.qos == 0 && c != nil && m.isLate(b.session, d) > m.lateWith(c, d) && (l.forced || m.twin(c, l.message) != nil) {
+			list = append(list, b)
+		}
+	}
+	return list
 }
 
 // twin is msg as it was sent over c for no group.

@@ -47,7 +47,7 @@ func (m *model) sentAnswer(c *conn, p *packet) {
 		if a.conn != c || a.done {
 			continue
 		}
-		if a.kind == p.kind && a.id == p.id && a.code == p.code && a.present == p.present && bytes.Equal(a.codes, p.codes) &&
+		if a.kind == p.kind && a.id == p.id && (a.code == p.code || a.perhaps && p.code == 0) && a.present == p.present && bytes.Equal(a.codes, p.codes) &&
 			(p.kind != connack || sameConnack(&a.props, &p.props)) {
 			a.done = true
 			c.answered = c.answered || p.kind == connack && p.code == 0
@@ -241,6 +241,9 @@ func (m *model) sentFirst(c *conn, s *session, p *packet) {
 		d = m.tookReplay(s, c, p, true)
 	}
 	if d == nil {
+		d = m.tookLent(s, c, p)
+	}
+	if d == nil {
 		m.unexpected(s, c, p)
 		return
 	}
@@ -257,7 +260,11 @@ func (m *model) sentFirst(c *conn, s *session, p *packet) {
 // sent may be left out; deliveries of one publication have no order.
 func (m *model) tookPending(s *session, c *conn, p *packet) *delivery {
 	for i, d := range s.pending {
+		was := *d
 		if m.isDelivery(d, c, p) && !d.expired(m.now()) {
+			if p.retain && len(d.forms) > 0 {
+				s.lend(d, was, p)
+			}
 			fresh := min(s.fresh, len(s.pending)-i-1)
 			kept := slices.DeleteFunc(slices.Clone(s.pending[:i]), func(o *delivery) bool { return o.order != d.order })
 			s.pending = append(kept, s.pending[i+1:]...)
@@ -268,6 +275,46 @@ func (m *model) tookPending(s *session, c *conn, p *packet) *delivery {
 		}
 		if !m.mayDrop(d, c) && (i+1 == len(s.pending) || s.pending[i+1].order != d.order) {
 			return nil
+		}
+	}
+	return nil
+}
+
+// lent is a delivery that was taken for what was sent, where a retained message may
+// have been as good.
+type lent struct {
+	taken *delivery
+	was   delivery // before it was given another form
+	as    packet
+}
+
+// lend notes that d was taken for p, which the router may forget.
+func (s *session) lend(d *delivery, was delivery, p *packet) {
+	as := *p
+	as.topic, as.payload, as.props = slices.Clone(p.topic), slices.Clone(p.payload), d.props
+	as.props.subIDs, as.props.expiry = slices.Clone(p.props.subIDs), p.props.expiry
+	as.props.has |= p.props.has
+	s.lent = append(s.lent, lent{d, was, as})
+}
+
+// tookLent finds what p is where an earlier one was a retained message after all.
+func (m *model) tookLent(s *session, c *conn, p *packet) *delivery {
+	for i, l := range s.lent {
+		if !m.isDelivery(&l.was, c, p) {
+			continue
+		}
+		for _, passed := range []bool{false, true} {
+			retained := m.tookReplay(s, c, &l.as, passed)
+			if retained == nil {
+				continue
+			}
+			for _, f := range s.flights {
+				if f.delivery == l.taken {
+					f.delivery = retained
+				}
+			}
+			s.lent = slices.Delete(s.lent, i, i+1)
+			return &l.was
 		}
 	}
 	return nil

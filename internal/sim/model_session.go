@@ -192,6 +192,7 @@ func (m *model) end(s *session) {
 	for _, b := range s.subs {
 		m.leaveGroup(b)
 	}
+	m.buried = append(m.buried, s.subs...)
 	for _, f := range s.flights {
 		if f.qos == 1 {
 			m.passOn(s, f.delivery)
@@ -275,7 +276,7 @@ func (m *model) timePassed() {
 				m.mustClose(c, 0)
 				c.held = nil
 			}
-		case c.connected && c.keepAlive > 0 && now-c.seenAt >= c.keepAlive: // [MQTT-3.1.2-24]
+		case c.connected && c.keepAlive > 0 && c.filing == nil && now-c.seenAt >= c.keepAlive: // [MQTT-3.1.2-24]
 			m.mustClose(c, 0x8d)
 		}
 	}
@@ -352,7 +353,7 @@ func (m *model) checkWake() {
 		case c.gone:
 		case !c.connected:
 			due(c.attachedAt + m.limits.ConnectTimeout.Nanoseconds())
-		case c.keepAlive > 0:
+		case c.keepAlive > 0 && c.filing == nil:
 			due(c.seenAt + c.keepAlive)
 		}
 		if c.held != nil && !c.gone {

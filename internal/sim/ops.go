@@ -58,6 +58,8 @@ func (cl *client) acts(kind uint8, r *rng, c *conn) {
 		cl.lost(c)
 	case opHalfClose:
 		c.hang()
+	case opLong:
+		cl.sendsLong(r, c)
 	case opDisconnect:
 		cl.disconnects(r, c)
 	case opClog:
@@ -381,7 +383,7 @@ func opName(kind uint8) string {
 	names := [...]string{
 		"connects", "publishes", "subscribes", "unsubscribes", "acknowledges", "sleeps", "is cut off", "disconnects", "clogs",
 		"unclogs", "pings", "acknowledges wrongly", "acknowledges twice", "sends garbage", "sends a damaged packet",
-		"breaks a rule", "closes its half", "releases", "sees a restart",
+		"breaks a rule", "closes its half", "releases", "sees a restart", "sends a long packet",
 	}
 	return names[kind%opKinds]
 }

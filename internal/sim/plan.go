@@ -80,12 +80,16 @@ const (
 	opHalfClose
 	opRelease // PUBREL out of turn
 	opRestart // of a plan with a store
+	opLong    // a SUBSCRIBE or UNSUBSCRIBE that is done in pieces
 	opKinds
 )
 
-// Draw makes the plan of a seed. Each run has its own mixture of faults and
+// Draw makes the plan of a seed.
+func Draw(seed uint64) *Plan { return draw(seed).drawLong() }
+
+// draw makes the plan of a seed without long packets. Each run has its own mixture of faults and
 // limits: what always happens together hides what only happens alone.
-func Draw(seed uint64) *Plan {
+func draw(seed uint64) *Plan {
 	r := &rng{seed}
 	p := &Plan{
 		Seed: seed, Clients: r.between(2, 6), CheckEvery: 4,
@@ -208,6 +212,12 @@ type Break struct {
 
 	// Limits may alter those of the router.
 	Limits func(l *router.Limits)
+
+	Pause func() bool // whether a connection is not read from when the router wants so
+
+	// Drops is given how many messages the router has counted as dropped, and returns
+	// how many it tells.
+	Drops func(n int) int
 
 	// Of a disk:
 	Hasty func() bool // whether a commit is said to be done at once

@@ -13,8 +13,10 @@ import (
 // and started anew on the way. Each commit is complete before the router is
 // called again: what may happen in between is for the tests of package router,
 // which cut the power there. Here the whole model looks at what a start finds.
-func DrawDurable(seed uint64) *Plan {
-	p := Draw(seed)
+func DrawDurable(seed uint64) *Plan { return drawDurable(seed).drawLong() }
+
+func drawDurable(seed uint64) *Plan {
+	p := draw(seed)
 	r := &rng{seed ^ 0x5705e}
 	p.Store, p.Batches, p.Stop = true, false, false
 	p.Limits.QueuedMessagesMax, p.Limits.QueuedBytesMax = 0, 0 // what waits for the disk is not in the queue
@@ -28,10 +30,10 @@ func DrawDurable(seed uint64) *Plan {
 // DrawClassed is the plan of a seed for a router with a store and classes of
 // durability. It is not stopped, so a class makes no difference to clients.
 func DrawClassed(seed uint64) *Plan {
-	p := DrawDurable(seed)
+	p := drawDurable(seed)
 	p.Ops = slices.DeleteFunc(p.Ops, func(o Op) bool { return o.Kind == opRestart })
 	p.drawClasses(&rng{seed ^ 0xc1a55})
-	return p
+	return p.drawLong()
 }
 
 func (p *Plan) drawClasses(r *rng) {
@@ -120,6 +122,7 @@ const wallStart = int64(1_700_000_000e9)
 func (w *World) commit() {
 	for {
 		w.wake = w.router.EndPass()
+		w.endTogether()
 		w.keepPromises()
 		if !w.mem.Complete(nil) && !w.mem.Answer() {
 			return
@@ -170,7 +173,7 @@ func (m *model) mayRestart() bool {
 // restarted takes in that the router is a new one: sessions that end with their
 // connection are gone, the others are away.
 func (m *model) restarted() {
-	m.duels = nil
+	m.duels, m.filings, m.buried = nil, nil, nil
 	m.queueFull, m.tooLarge, m.ended, m.endedPerhaps = 0, 0, 0, 0
 	m.offline = nil
 	for _, r := range m.retained {
@@ -178,7 +181,7 @@ func (m *model) restarted() {
 		r.armed = m.armed
 	}
 	for _, s := range slices.Clone(m.sessions) {
-		s.replays, s.stuck, s.fresh, s.dirty = nil, false, 0, true
+		s.replays, s.lent, s.stuck, s.fresh, s.dirty = nil, nil, false, 0, true
 		c := s.conn
 		if c == nil {
 			continue

@@ -10,7 +10,7 @@ import (
 // DrawDisk is the plan of a seed for a router whose store takes its time,
 // finds no room, fails, and loses its power. The model is the ledger.
 func DrawDisk(seed uint64) *Plan {
-	p := Draw(seed)
+	p := draw(seed)
 	r := &rng{seed ^ 0xd15c}
 	p.Store, p.Batches, p.Stop = true, false, false
 	l := &p.Limits
@@ -49,7 +49,7 @@ func DrawDisk(seed uint64) *Plan {
 	}
 	p.drawQueues(&rng{seed ^ 0x71756575})
 	p.drawRoom(&rng{seed ^ 0x726f6f6d})
-	return p
+	return p.drawLong()
 }
 
 // drawRoom bounds how many sessions and retained messages there are.
@@ -196,7 +196,7 @@ func (w *World) mend() {
 	conf := &w.disk.conf
 	conf.CommitMicros, conf.ReadMicros = min(conf.CommitMicros, 5000), min(conf.ReadMicros, 5000)
 	conf.Full, conf.Fails, conf.ReadFails, conf.Damage, conf.Stops = 0, 0, 0, 0, 0
-	w.plan.Disk = conf
+	w.plan.Disk, w.disk.doomed = conf, false
 	if w.disk.fullUntil != 0 {
 		w.disk.fullUntil = w.now
 	}

@@ -27,7 +27,12 @@ func (w *World) run() {
 	defer w.guard()
 	gap := rng{w.plan.Seed ^ 0xabcdef}
 	for _, op := range w.plan.Ops {
-		w.advance(w.now + int64(gap.n(w.plan.GapMicros+1))*1000)
+		wait := int64(gap.n(w.plan.GapMicros+1)) * 1000
+		if w.hurry > 0 {
+			w.hurry--
+			wait = 1
+		}
+		w.advance(w.now + wait)
 		if w.err != nil {
 			return
 		}

@@ -36,6 +36,9 @@ func (m *model) settle() {
 	}
 	m.settleCounters()
 	for _, c := range w.conns {
+		if c.sess != nil && c.answered && c.paused != (c.filing != nil) && !c.closing && w.err == nil {
+			w.fail("conn %d is read from: %v; a packet is done in pieces: %v", c.id, !c.paused, c.filing != nil)
+		}
 		c.refusedNow, c.controlRefused, c.hushed, c.gone = false, false, false, c.closing
 	}
 }
@@ -215,6 +218,10 @@ func (m *model) settleCounters() {
 // quiet is called when the router wants nothing more: what is retained must
 // have been sent, as far as the session takes it.
 func (m *model) quiet() {
+	m.buried = nil
+	if len(m.filings) > 0 {
+		m.w.fail("conn %d has a packet that nobody goes on with", m.filings[0].conn.id)
+	}
 	for _, s := range m.sessions {
 		c := s.conn
 		if len(s.replays) == 0 || c == nil || c.closing || c.refused || len(s.pending) > 0 || !s.repeated() {

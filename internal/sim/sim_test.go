@@ -140,6 +140,12 @@ func TestPastFailures(t *testing.T) {
 			t.Fatal(err)
 		}
 		runSeeds(t, seed, 1)
+		for _, k := range kinds { // as it was drawn then
+			p := k.draw(seed).Short()
+			if r := sim.Run(p, nil); r.Err != nil {
+				explain(t, p, r.Err)
+			}
+		}
 	}
 	if err := lines.Err(); err != nil {
 		t.Fatal(err)

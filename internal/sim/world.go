@@ -46,6 +46,7 @@ type World struct {
 	passes   int
 	idle     int // passes in a row that the router wanted at once
 	numbered int // messages made so far
+	hurry    int // operations that come a pass after the other
 
 	digest digest
 	trace  func(string) // a line of the transcript; nil: none is kept
@@ -239,10 +240,7 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 		}
 	case stepTime:
 		w.wake = w.router.EndPass()
-		for w.wake == w.now && w.model.overdue() { // sessions with many filters end in several passes
-			w.router.BeginPass(w.now)
-			w.wake = w.router.EndPass()
-		}
+		w.endTogether()
 		w.keepPromises()
 	case stepClosed:
 		c.handler.Closed(c.why)
@@ -259,6 +257,7 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 	}
 	if w.mem != nil && kind != stepStopping || kind == stepTime {
 		w.model.timePassed()
+		w.model.fileOn()
 	}
 	for _, s := range w.sent {
 		if w.err == nil {
@@ -268,6 +267,15 @@ func (w *World) step(kind int, c *conn, bytes []byte) {
 	if w.err == nil {
 		w.model.settle()
 		w.model.lookAtStuck()
+	}
+}
+
+// endTogether makes passes until all sessions have ended whose time is over: those
+// with many filters end in several.
+func (w *World) endTogether() {
+	for w.wake == w.now && w.model.overdue() {
+		w.router.BeginPass(w.now)
+		w.wake = w.router.EndPass()
 	}
 }
 
