@@ -108,21 +108,6 @@ func TestLongPacketsAreCheckedFirst(t *testing.T) {
 	}
 }
 
-// What is retained before its filter is entered is sent as retained; what comes behind
-// is sent as it comes, and not once more.
-func TestRetainedBetweenPieces(t *testing.T) {
-	w := newWorld(t, router.Limits{})
-	a, b := w.connect("a", true), w.connect("b", true)
-	a.take()
-	b.take()
-	a.send(hexOf(longPacket(0x82, []byte{0, 9}, []byte("\x00\x01s\x01"), filters(0, 998, "\x01"), []byte("\x00\x01t\x01"))))
-	a.expect("")
-	b.send("31 04 0001 's' 'x' 31 04 0001 't' 'y'")
-	a.expect("30 04 0001 's' 'x'")
-	w.settle()
-	a.expect(hexOf(longPacket(0x90, []byte{0, 9}, bytes.Repeat([]byte{1}, 1000))) + "31 04 0001 't' 'y'")
-}
-
 // A client that goes in the middle leaves nothing under way.
 func TestLongSubscribeOfAClientThatGoes(t *testing.T) {
 	w := newWorld(t, router.Limits{})

@@ -90,7 +90,6 @@ func (f *subscribing) enter(c *Client) (more bool, err error) {
 	if !ok {
 		return false, nil
 	}
-	c.r.stored++ // what is retained from here on, perhaps between two pieces, reaches the session as it comes
 	err = c.maySubscribe(&filter)
 	if err == nil {
 		err = c.r.subscribe(c.session, &filter, f.p.Props.SubscriptionIDs)
