@@ -3,7 +3,7 @@ package loop
 import "time"
 
 // shareNanos is how long a kind of work may last in a pass; at least one thing of each is done. See share_linux.go.
-const shareNanos = int64(100 * time.Microsecond)
+const shareNanos = int64(70 * time.Microsecond)
 
 // Limits bound what a peer, a handler or an outsider can make the engine hold or do in one pass. Zero means the
 // default.

@@ -9,10 +9,10 @@ package router
 // and sent as a whole. That turns are short does not make writes small: output
 // gathers with the engine until it is written.
 const (
-	toilTurn  = 1 << 11 // most in one call of Data
+	toilTurn  = 1 << 10 // most in one call of Data
 	toilPass  = 1 << 16 // all clients together in a pass, before turns become short
 	toilLeft  = 1 << 8  // a short turn
-	toilPiece = 1 << 11 // of packets that are done in pieces, in a pass
+	toilPiece = 1 << 10 // of packets that are done in pieces, in a pass
 
 	visitsTurn = 1 << 16 // some 1.5 ms
 	visitsPass = 1 << 21
