@@ -226,10 +226,10 @@ func TestRetainedWhileALongSubscribeGoesOn(t *testing.T) {
 	w := newWorld(t, router.Limits{})
 	a, p := w.connect("a", true), w.connect("p", true)
 	a.expect("20 02 00 00")
-	p.send("31 05 0002 '10' 'o'") // 16
+	p.send("31 04 0001 '5' 'o'")
 	a.send(hexOf(longPacket(0x82, []byte{0, 9}, filters(0, n, "\x00"))))
-	p.send("31 05 0002 '10' 'n' 31 06 0003 '256' 'x'") // 598
-	a.expect("30 05 0002 '10' 'n'")
+	p.send("31 04 0001 '5' 'n' 31 06 0003 '256' 'x'") // 598
+	a.expect("30 04 0001 '5' 'n'")
 	w.settle()
 	a.expect(hexOf(longPacket(0x90, []byte{0, 9}, make([]byte, n))) + "31 06 0003 '256' 'x'")
 }
