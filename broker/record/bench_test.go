@@ -14,23 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/loopmq/loopmq/broker/record"
-	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/router"
 )
-
-// sink takes everything.
-type sink struct{ bytes int }
-
-func (c *sink) ID() uint64                              { return 1 }
-func (c *sink) Send(f []byte) bool                      { c.bytes += len(f); return true }
-func (c *sink) SendView(f []byte) bool                  { c.bytes += len(f); return true }
-func (c *sink) SendControl(f []byte) bool               { c.bytes += len(f); return true }
-func (c *sink) SendShared(head []byte, b *buf.Ref) bool { c.bytes += len(head); return true }
-func (c *sink) Queued() int                             { return 0 }
-func (c *sink) Taken() uint64                           { return 0 }
-func (c *sink) Pause()                                  {}
-func (c *sink) Resume()                                 {}
-func (c *sink) Close(error)                             {}
 
 // nowhere takes what is written.
 type nowhere struct{}

@@ -89,6 +89,20 @@ func publish(n int) []byte {
 	return append(append(b, "\x00\x01t"...), bytes.Repeat([]byte{'x'}, n)...)
 }
 
+// sink takes everything.
+type sink struct{ bytes int }
+
+func (c *sink) ID() uint64                              { return 1 }
+func (c *sink) Send(f []byte) bool                      { c.bytes += len(f); return true }
+func (c *sink) SendView(f []byte) bool                  { c.bytes += len(f); return true }
+func (c *sink) SendControl(f []byte) bool               { c.bytes += len(f); return true }
+func (c *sink) SendShared(head []byte, b *buf.Ref) bool { c.bytes += len(head); return true }
+func (c *sink) Queued() int                             { return 0 }
+func (c *sink) Taken() uint64                           { return 0 }
+func (c *sink) Pause()                                  {}
+func (c *sink) Resume()                                 {}
+func (c *sink) Close(error)                             {}
+
 // counter takes everything and counts it.
 type counter struct {
 	sink
