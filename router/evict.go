@@ -15,6 +15,20 @@ type evictions struct {
 	looks heavy // what the identifiers look like
 }
 
+// evictRest drops the sessions that a lower limit has no room for, in turns, and
+// reports whether there are more.
+func (r *Router) evictRest() (more bool) {
+	toil, visited := r.toil, r.visited
+	for r.offline.n > r.limits.SessionsMax {
+		if r.over(toil, visited) {
+			return true
+		}
+		r.toil += toilOfFilter
+		r.evict()
+	}
+	return false
+}
+
 // evict drops the session that is away longest.
 func (r *Router) evict() {
 	r.hit(LimitSessions)

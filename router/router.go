@@ -174,6 +174,7 @@ func (r *Router) EndPass() (wake int64) {
 	more = r.fileOn() || more
 	more = r.dig() || more
 	more = r.shrink() || more
+	more = r.evictRest() || more
 	more = r.replayRetained() || more
 	again := r.checkMemory()
 	if r.keep != nil {

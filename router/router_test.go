@@ -150,6 +150,26 @@ func TestSessionsExpireAndAreBounded(t *testing.T) {
 	}
 }
 
+// A reload that lowers the limit takes effect at once, in turns: those go that are away
+// longest.
+func TestFewerSessionsAfterAReload(t *testing.T) {
+	const sessions, left = 200, 3
+	w := newWorld(t, router.Limits{})
+	for i := range sessions {
+		w.connect(fmt.Sprint("c", i), false).reset()
+	}
+	w.pass(func() { w.r.Change(router.Config{Limits: router.Limits{SessionsMax: left}}) })
+	if n := w.r.Stats().Sessions; n == sessions || n == left {
+		t.Errorf("%d sessions after one pass", n)
+	}
+	w.settle()
+	if n := w.r.Stats().Sessions; n != left {
+		t.Errorf("%d sessions are left", n)
+	}
+	w.connect(fmt.Sprint("c", sessions-left), false).expect("20 02 01 00")
+	w.connect(fmt.Sprint("c", sessions-left-1), false).expect("20 02 00 00")
+}
+
 // TestRandomClientIDs: of sessions that had to make room some are told, with what
 // their identifiers have in common.
 func TestRandomClientIDs(t *testing.T) {
