@@ -1,10 +1,6 @@
 package router
 
-import (
-	"slices"
-
-	"github.com/loopmq/loopmq/codec"
-)
+import "github.com/loopmq/loopmq/codec"
 
 // A publisher of QoS 1 or 2 that is not read from gets no acknowledgement, and
 // waits. What fills the memory may stay for long, so they take turns as long as
@@ -53,22 +49,15 @@ func (c *Client) holdUp() {
 	c.r.stats.Held++
 	m := &c.r.memory
 	if n := len(m.heldBack); n == cap(m.heldBack) {
-		if m.heldBack = roomFor(m.heldBack); len(m.heldBack) < n {
+		if m.heldBack = withRoom(m.heldBack, heldClient.left); len(m.heldBack) < n {
 			m.passed = 0 // some of those have gone
 		}
 	}
 	m.heldBack = append(m.heldBack, heldClient{c, c.r.now})
 }
 
-// roomFor makes room for one more. While the store is full, connections come and
-// go: those that have gone leave the list before it grows.
-func roomFor(list []heldClient) []heldClient {
-	if n := len(list); n >= heldTurnMost && n == cap(list) {
-		list = slices.DeleteFunc(list, func(h heldClient) bool { return h.c.closing })
-		list = slices.Grow(list, n/2)
-	}
-	return list
-}
+// left tells whether its client has gone.
+func (h heldClient) left() bool { return h.c.closing }
 
 // mayTake says why p, of QoS 1 or 2, is not taken; nil: it is.
 func (c *Client) mayTake(p *codec.Publish, class Durability) error {
@@ -131,7 +120,7 @@ func (r *Router) answerHeld() (wake int64) {
 func (r *Router) answerLate(c *Client) {
 	if k := c.seldom(); !k.overdue {
 		k.overdue = true
-		r.memory.overdue = append(roomFor(r.memory.overdue), heldClient{c, r.now})
+		r.memory.overdue = append(withRoom(r.memory.overdue, heldClient.left), heldClient{c, r.now})
 	}
 	c.readAgain()
 	if n := r.stats.HeldTooLong + 1; worthTelling(n) {

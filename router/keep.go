@@ -1,7 +1,5 @@
 package router
 
-import "slices"
-
 // keeper writes down what must outlive the process: sessions that outlive
 // their connection and what they hold, and retained messages. There is none
 // without Config.Store, and sessions that end with their connection have
@@ -449,14 +447,9 @@ type dirtyRetained struct {
 	by string
 }
 
-// addDirty adds d to list. While the disk takes long, messages come and go: those
-// that are gone leave the list before it grows.
+// addDirty adds d. One that was written, or taken away, is gone.
 func addDirty(list []dirtyRetained, d dirtyRetained) []dirtyRetained {
-	if n := len(list); n >= lotsMax && n == cap(list) {
-		list = slices.DeleteFunc(list, func(d dirtyRetained) bool { return !d.dirty })
-		list = slices.Grow(list, n/2)
-	}
-	return append(list, d)
+	return append(withRoom(list, func(d dirtyRetained) bool { return !d.dirty }), d)
 }
 
 // writeDirty puts those of list that are not written yet, as far as there is

@@ -1,7 +1,5 @@
 package router
 
-import "slices"
-
 // A batch gathers in lots, a lot a pass. What waits for a lot may go when the
 // lot is durable, or when nothing of it needs to be any more: a message that all
 // have acknowledged who were to get it is owed to nobody, wherever the batch is.
@@ -32,22 +30,14 @@ func (l *batchList) reset() {
 	l.clients, l.sessions, l.shelves = l.clients[:0], l.sessions[:0], l.shelves[:0]
 }
 
-// addClient adds c. While the store is full, connections come and go: those who
-// wait no more leave the list before it grows, and so do shelves that are empty.
+// addClient adds c. Who waits no more is gone.
 func (l *batchList) addClient(c *Client) {
-	if n := len(l.clients); n >= lotsMax && n == cap(l.clients) {
-		l.clients = slices.DeleteFunc(l.clients, func(c *Client) bool { return c.waits == nil })
-		l.clients = slices.Grow(l.clients, n/2)
-	}
-	l.clients = append(l.clients, c)
+	l.clients = append(withRoom(l.clients, func(c *Client) bool { return c.waits == nil }), c)
 }
 
+// addShelf adds t. One that is empty is gone.
 func (l *batchList) addShelf(t *shelf) {
-	if n := len(l.shelves); n >= lotsMax && n == cap(l.shelves) {
-		l.shelves = slices.DeleteFunc(l.shelves, func(t *shelf) bool { return t.s.onShelf() != t })
-		l.shelves = slices.Grow(l.shelves, n/2)
-	}
-	l.shelves = append(l.shelves, t)
+	l.shelves = append(withRoom(l.shelves, func(t *shelf) bool { return t.s.onShelf() != t }), t)
 }
 
 const (
