@@ -10,13 +10,7 @@ import (
 // Connections for which there is no descriptor are shed as long as the share of a pass lasts, as others are accepted.
 func TestSheddingHasAShare(t *testing.T) {
 	l := hurried(t)
-	ln, err := listen(Listener{Name: "mqtt", Network: "tcp", Address: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Serve(ln); err != nil {
-		t.Fatal(err)
-	}
+	ln := served(t, l)
 	for range 3 {
 		c, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {

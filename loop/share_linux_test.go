@@ -276,8 +276,8 @@ func TestReadsComeInPieces(t *testing.T) {
 	}
 }
 
-func TestAcceptsAndPostsComeInPieces(t *testing.T) {
-	l := hurried(t)
+// served is a listener that l serves.
+func served(t *testing.T, l *epoll) *Socket {
 	ln, err := listen(Listener{Name: "mqtt", Network: "tcp", Address: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -285,6 +285,12 @@ func TestAcceptsAndPostsComeInPieces(t *testing.T) {
 	if err := l.Serve(ln); err != nil {
 		t.Fatal(err)
 	}
+	return ln
+}
+
+func TestAcceptsAndPostsComeInPieces(t *testing.T) {
+	l := hurried(t)
+	ln := served(t, l)
 	l.hooks.Accept = func(Conn, Peer) Handler { return &scripted{} }
 	ran := 0
 	for range 3 {

@@ -225,7 +225,7 @@ func (s *server) attack(a *attack, everywhere bool, n, bad *atomic.Int64) {
 	}
 }
 
-// settled waits until no more connections than before are left.
+// settled waits until no more connections than before are left. The broker is another process, which has to be asked.
 func (s *server) settled(before uint64) {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if h := s.holds(child.Brief); h.Conns <= before && uint64(h.Clients) <= before {

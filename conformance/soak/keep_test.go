@@ -138,7 +138,7 @@ func (k *keeper) owed() (open, of int) {
 	return len(k.acked), k.count
 }
 
-// collect waits until all that was acknowledged has come.
+// collect waits until all that was acknowledged has come; nothing tells of the last message of many.
 func (c *crowd) collect() {
 	total := 0
 	for _, k := range c.keepers {

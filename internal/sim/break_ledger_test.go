@@ -21,17 +21,6 @@ type ledgerBreak struct {
 }
 
 func ledgerBreaks() map[string]ledgerBreak {
-	send := func(every int, which func(b []byte) bool, damage func(b *[]byte) int) func() sim.Break {
-		return func() sim.Break {
-			c := &count{every: every}
-			return sim.Break{Send: func(_ uint64, b *[]byte) int {
-				if which(*b) && c.due() {
-					return damage(b)
-				}
-				return 1
-			}}
-		}
-	}
 	got := func(every int, which, damage func(b []byte) bool) func() sim.Break {
 		return func() sim.Break { return receive(every, which, func(b []byte) { damage(b) }) }
 	}

@@ -31,18 +31,20 @@ func body(b []byte) int {
 	return i + 1
 }
 
-func breaks() map[string]func() sim.Break {
-	send := func(every int, which func(b []byte) bool, damage func(b *[]byte) int) func() sim.Break {
-		return func() sim.Break {
-			c := &count{every: every}
-			return sim.Break{Send: func(_ uint64, b *[]byte) int {
-				if which(*b) && c.due() {
-					return damage(b)
-				}
-				return 1
-			}}
-		}
+// send damages every so-manieth of the packets that are sent.
+func send(every int, which func(b []byte) bool, damage func(b *[]byte) int) func() sim.Break {
+	return func() sim.Break {
+		c := &count{every: every}
+		return sim.Break{Send: func(_ uint64, b *[]byte) int {
+			if which(*b) && c.due() {
+				return damage(b)
+			}
+			return 1
+		}}
 	}
+}
+
+func breaks() map[string]func() sim.Break {
 	drop := func(*[]byte) int { return 0 }
 	twice := func(*[]byte) int { return 2 }
 	kind := func(k byte) func(b []byte) bool { return func(b []byte) bool { return b[0]>>4 == k } }
