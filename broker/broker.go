@@ -22,7 +22,7 @@ import (
 	"github.com/loopmq/loopmq/router"
 )
 
-// ErrNotRunning is what Do returns before Run and after it.
+// ErrNotRunning is what Do returns before Run and after it, and Reload after it.
 var ErrNotRunning = errors.New("broker is not running")
 
 // idleBytesMax is how much memory of finished output the broker keeps for

@@ -20,7 +20,8 @@ import (
 // on. Who could no longer log in, because his name is gone, anonymous clients are
 // no longer let in or he is banned, is disconnected; nobody else notices.
 //
-// While the broker starts, Reload waits: there is nothing to change before.
+// Before Run, and while the broker starts, Reload waits: there is nothing to change
+// before. After Run it returns ErrNotRunning.
 func (b *Broker) Reload(cfg Config) error {
 	select {
 	case <-b.ready:
