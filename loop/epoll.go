@@ -86,6 +86,7 @@ type epoll struct {
 	sockets   []*Socket // by index; nil = free
 	reserve   int       // descriptor kept for shedding, -1 = none
 	connsMax  int
+	files     files
 	grumbleAt int64 // when accept trouble may be logged again
 	grumbles  uint64
 
@@ -138,6 +139,7 @@ func (l *epoll) Run(h Hooks) error {
 // open makes the descriptors, binds the listeners and tells the owner.
 func (l *epoll) open() error {
 	files := raiseDescriptorLimit(l.log)
+	l.files.open(files)
 	if l.connsMax = l.lim.ConnsMax; l.connsMax == 0 {
 		l.connsMax = connsMaxFor(files)
 	}
