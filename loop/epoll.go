@@ -36,6 +36,7 @@ type epoll struct {
 
 	now, wake int64 // this pass's clock; the owner's next deadline, 0 = none
 	at        int64 // when the clock was last looked at
+	lightAt   int64 // when somebody light was last read from
 	share     int64 // ns of a pass for each kind of work
 	long      int64 // ns of a turn that is long
 	rested    bool  // the last pass was long ago
