@@ -44,7 +44,7 @@ type Broker struct {
 
 	generation int // of users and rules; belongs to the loop
 	guard      *guard.Guard
-	bans       guard.Bans
+	bans       *guard.Bans          // replaced by a reload, never changed
 	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
 	doors      []*door              // likewise; their sockets are there once ready is closed
 	gone       []*login             // of listeners that are no more: their connections and sessions go on

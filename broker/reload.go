@@ -72,7 +72,7 @@ type settings struct {
 	rules  *ruleBook // where no listener has its own
 	prefix string
 	doors  []*door
-	bans   guard.Bans
+	bans   *guard.Bans
 
 	warnings []string
 }
@@ -93,7 +93,7 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 			return nil, err
 		}
 	}
-	s := &settings{cfg: cfg}
+	s := &settings{cfg: cfg, bans: new(guard.Bans)}
 	var err error
 	if s.prefix, err = cfg.responsePrefix(); err != nil {
 		return nil, err
