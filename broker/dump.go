@@ -24,7 +24,7 @@ const dumpNames = 100
 func (b *Broker) Dump(ctx context.Context) error {
 	var rs router.Stats
 	var ls loop.Stats
-	var used int64
+	var used, limit int64
 	var busy, today uint64
 	var largest []router.Backlog
 	var facts []router.Fact
@@ -32,7 +32,7 @@ func (b *Broker) Dump(ctx context.Context) error {
 	err := b.Do(ctx, func(r *router.Router, l *loop.Stats) {
 		rs, ls, used, largest = *r.Stats(), *l, r.MemoryUsed(), r.Backlogs(dumpBacklogs)
 		facts, busy, today = b.facts(), b.logins.refused, r.WrittenToday()
-		banned = b.bans
+		banned, limit = b.bans, int64(r.Limits().MemoryBytesMax)
 	})
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (b *Broker) Dump(ctx context.Context) error {
 		log.Info("state: backlog", "client", quote(s.ClientID), "connected", s.Connected, "messages", s.Messages, "bytes", s.Bytes, "inflight", s.Inflight)
 	}
 	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "memory_of_clients", used,
-		"memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine(), "logins_refused", busy)
+		"memory_limit", limit, "goroutines", runtime.NumGoroutine(), "logins_refused", busy)
 	if st := b.state.traffic(); st != nil {
 		log.Info("state: disk", append([]any{"dir", b.state.dir}, pairs(
 			"bytes_put bytes_written bytes_copied bytes_today commits flushes records elided live disk",

@@ -187,7 +187,9 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		b.guard = guard.New(s.cfg.Guard)
 	}
 	b.bans = s.bans
-	b.cfg, b.doors = s.cfg, s.doors
+	b.following.Lock()
+	b.cfg, b.doors = &s.cfg, s.doors
+	b.following.Unlock()
 	b.patience.Store(int64(s.cfg.ShutdownTimeout))
 	b.encrypt(s.doors)
 	rc := s.routerConfig()

@@ -176,31 +176,36 @@ func (c *Config) anonymity(l *Listener) anonymity {
 
 // Open tells whether clients on other machines need no password, where a
 // listener does not say otherwise.
-func (b *Broker) Open() bool { return b.cfg.anonymity(&Listener{}) == anyoneAnonymous }
+func (b *Broker) Open() bool {
+	cfg, _ := b.inForce()
+	return cfg.anonymity(&Listener{}) == anyoneAnonymous
+}
 
 // Passwords tells whether clients show who they are by passwords or tokens.
 func (b *Broker) Passwords() bool {
-	return b.cfg.PasswordFile != "" || b.cfg.Tokens != nil || len(b.cfg.Backends) > 0
+	cfg, _ := b.inForce()
+	return cfg.PasswordFile != "" || cfg.Tokens != nil || len(cfg.Backends) > 0
 }
 
 // WhoMayConnect says in words who is let in where a listener does not say
 // otherwise.
 func (b *Broker) WhoMayConnect() string {
 	who := "nobody without a user name"
-	switch b.cfg.anonymity(&Listener{}) {
+	cfg, _ := b.inForce()
+	switch cfg.anonymity(&Listener{}) {
 	case localAnonymous:
 		return "clients on this machine, without a password; for others see --password-file and --anonymous"
 	case anyoneAnonymous:
 		who = "everyone, without a password"
 	}
-	if b.cfg.PasswordFile != "" {
-		who += "; users of " + b.cfg.PasswordFile
+	if cfg.PasswordFile != "" {
+		who += "; users of " + cfg.PasswordFile
 	}
-	if b.cfg.Tokens != nil {
+	if cfg.Tokens != nil {
 		who += "; who has a token"
 	}
-	if len(b.cfg.Backends) > 0 {
-		who += "; users of " + b.cfg.Backends[0].Name()
+	if len(cfg.Backends) > 0 {
+		who += "; users of " + cfg.Backends[0].Name()
 	}
 	return who
 }
