@@ -9,7 +9,8 @@ import (
 )
 
 // What tells others how the broker stands may be asked while a reload changes it:
-// the race detector looks on.
+// the race detector looks on, and each has a goroutine so that none is an excuse for
+// another.
 func TestAskedDuringReloads(t *testing.T) {
 	one := broker.Config{Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}}
 	two := broker.Config{
@@ -17,30 +18,33 @@ func TestAskedDuringReloads(t *testing.T) {
 		PasswordFile: file(t, "users", ""),
 	}
 	b := start(t, one)
-	done, asked := make(chan struct{}), make(chan struct{}, 1)
+	b.Addrs() // waits until it is ready
+	done := make(chan struct{})
 	var asking sync.WaitGroup
-	asking.Go(func() {
-		for {
-			n := len(b.Addrs())
-			if urls := len(b.URLs()); n < 1 || n > 2 || urls < 1 || urls > 2 || b.Open() {
-				t.Errorf("%d addresses, %d URLs, open: %v", n, urls, b.Open())
+	for name, ask := range map[string]func() bool{
+		"Addrs":         func() bool { n := len(b.Addrs()); return n == 1 || n == 2 },
+		"URLs":          func() bool { n := len(b.URLs()); return n == 1 || n == 2 },
+		"Open":          func() bool { return !b.Open() },
+		"Passwords":     func() bool { b.Passwords(); return true },
+		"WhoMayConnect": func() bool { return b.WhoMayConnect() != "" },
+		"Certificates":  func() bool { return b.Certificates() == nil },
+		"Dump":          func() bool { return b.Dump(context.Background()) == nil },
+	} {
+		asking.Go(func() {
+			for {
+				if !ask() {
+					t.Errorf("%s is wrong", name)
+				}
+				select {
+				case <-done:
+					return
+				default:
+				}
 			}
-			_, _, _ = b.Passwords(), b.WhoMayConnect(), b.Certificates()
-			if err := b.Dump(context.Background()); err != nil {
-				t.Error(err)
-			}
-			select {
-			case <-done:
-				return
-			case asked <- struct{}{}:
-			default:
-			}
-		}
-	})
+		})
+	}
 	for range 10 {
-		<-asked
 		reload(t, b, two)
-		<-asked
 		reload(t, b, one)
 	}
 	close(done)
