@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/loopmq/loopmq/auth"
@@ -33,14 +34,25 @@ func (f *passwordFile) Name() string { return "password file " + f.path }
 func (f *passwordFile) Check(_ context.Context, r *auth.Request) (auth.Answer, error) {
 	ok, err := f.file.Verify(r.Username, r.Password)
 	switch {
+	case !f.knows(r.Username): // whatever hashes of others make of the password, as of a token
+		return auth.Answer{Decision: auth.Ignore}, nil
 	case err != nil: // the password cannot be told from others: it is not right
 		return auth.Answer{Decision: auth.Deny, Why: err.Error()}, nil
 	case ok:
 		return auth.Answer{Decision: auth.Allow}, nil
-	case f.file.Kind(r.Username) == "":
-		return auth.Answer{Decision: auth.Ignore}, nil
 	}
 	return auth.Answer{Decision: auth.Deny}, nil
+}
+
+// knows tells whether the file has the user.
+func (f *passwordFile) knows(user string) bool { return f.file.Kind(user) != "" }
+
+// knows tells whether one of the password files has the user.
+func (u *userBook) knows(user string) bool {
+	return slices.ContainsFunc(u.backends, func(b auth.Backend) bool {
+		f, ok := b.(*passwordFile)
+		return ok && f.knows(user)
+	})
 }
 
 // Ways are the ways for a client to show who it is, in the order in which they
