@@ -85,6 +85,22 @@ func TestSCRAMUnknownUser(t *testing.T) {
 	}
 }
 
+// TestSCRAMUnknownUserAmongOthers: nor do the iterations, where all have as many.
+func TestSCRAMUnknownUserAmongOthers(t *testing.T) {
+	usual := scram.Credentials{Iterations: 10_000}
+	s, err := scram.New(func(string) (scram.Credentials, bool) { return usual, false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := s.Start().Step([]byte("n,,n=berta,r=abc"))
+	if err != nil || !strings.HasSuffix(string(out), ",i=10000") {
+		t.Errorf("%s, %v", out, err)
+	}
+	if _, done, err := talk(t, s, "berta", ""); done || err == nil {
+		t.Errorf("let in: %v, %v", done, err)
+	}
+}
+
 func TestSCRAMBrokenMessages(t *testing.T) {
 	s := newSCRAM(t)
 	if out, done, err := s.Start().Step(nil); len(out) != 0 || done || err != nil {
