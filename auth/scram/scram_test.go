@@ -118,6 +118,13 @@ func TestSCRAMBrokenMessages(t *testing.T) {
 	if _, done, err := c.Step([]byte("c=biws,r=wrong,p=AAAA")); err == nil || done {
 		t.Errorf("wrong nonce: done %v, %v", done, err)
 	}
+	c = s.Start()
+	if _, _, err := c.Step([]byte("n,,n=anna,r=abc")); err != nil {
+		t.Fatal(err)
+	}
+	if _, done, err := c.Step(nil); err == nil || done {
+		t.Errorf("nothing instead of a proof: done %v, %v", done, err)
+	}
 	if _, done, err := c.Step([]byte("again")); err == nil || done {
 		t.Errorf("after the end: done %v, %v", done, err)
 	}
