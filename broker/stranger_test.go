@@ -2,11 +2,14 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/auth"
+	"github.com/loopmq/loopmq/auth/guard"
 	"github.com/loopmq/loopmq/broker"
 )
 
@@ -84,4 +87,37 @@ func TestLongPasswordBehindAFileWithBcrypt(t *testing.T) {
 	expect(t, dial(t, b, 0), login("d", "device", token), connack3)
 	refused(t, b, login("a", "alice", token), 4)
 	refused(t, b, login("d", "device", token+"t"), 4)
+}
+
+// A backend that cannot judge a login has not found it wrong, and what it has found
+// right is not remembered: it is asked again.
+func TestBackendsAreAskedEachTime(t *testing.T) {
+	asked := &backend{check: func(_ context.Context, r *auth.Request) (auth.Answer, error) {
+		if string(r.Password) == "later" {
+			return auth.Answer{}, errors.New("not now")
+		}
+		return auth.Answer{Decision: auth.Allow}, nil
+	}}
+	b := start(t, broker.Config{
+		Backends: []auth.Backend{asked}, Guard: guard.Config{AddressBurst: 1, UserBurst: 1, FirstDelay: time.Hour},
+	})
+	for range 5 {
+		refused(t, b, login("a", "alice", "later"), 3)
+	}
+	for range 2 {
+		expect(t, dial(t, b, 0), login("a", "alice", "right"), connack3)
+	}
+	if n := asked.calls.Load(); n != 7 {
+		t.Errorf("asked %d times, want 7", n)
+	}
+}
+
+// A user who is banned is kept out also where the backend, not CONNECT, says who he is.
+func TestBanOfTheNameThatABackendTells(t *testing.T) {
+	named := &backend{check: func(_ context.Context, r *auth.Request) (auth.Answer, error) {
+		return auth.Answer{Decision: auth.Allow, User: string(r.Password)}, nil
+	}}
+	b := start(t, broker.Config{Backends: []auth.Backend{named}, Bans: []guard.Ban{{Kind: guard.User, Name: "mallory"}}})
+	refused(t, b, login("m", "token", "mallory"), 5)
+	expect(t, dial(t, b, 0), login("a", "token", "alice"), connack3)
 }
