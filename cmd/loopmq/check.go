@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -126,7 +127,12 @@ func (k *checker) json() bool { return k.c.Bool("json") || k.c.String("output") 
 // say prints a line for people.
 func (k *checker) say(format string, args ...any) {
 	if !k.c.Bool("quiet") && !k.json() {
-		fmt.Printf(format+"\n", args...)
+		fmt.Println(strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) { // a certificate may hold anything
+				return -1
+			}
+			return r
+		}, fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -185,6 +185,9 @@ func announce(b *broker.Broker, log *slog.Logger) {
 	tell(log, daemon.SdNotifyReady)
 	urls, remote, bare := b.URLs(), false, ""
 	for i, a := range b.Addrs() {
+		if i == len(urls) {
+			break // a reload came between the two
+		}
 		log.Info("listening on " + urls[i])
 		if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
 			remote = true
