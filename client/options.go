@@ -57,7 +57,8 @@ type Options struct {
 	// goroutine; the acknowledgement leaves when it has returned. The message
 	// and what it holds are the callee's. It must not wait for an answer of
 	// the server on this Client, nor close it: false does that, once the
-	// message is acknowledged.
+	// message is acknowledged. nil: messages are not taken; those of QoS 1 and 2
+	// stay in the session, as they are not acknowledged.
 	OnMessage func(*Message) (more bool)
 	// Dial opens the connection below TLS; nil: a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
