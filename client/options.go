@@ -122,7 +122,7 @@ func (o Options) withDefaults() (Options, Server, error) {
 		return o, s, fmt.Errorf("ClientID, user name and password have at most 65535 bytes each")
 	}
 	if o.Will != nil {
-		if err := o.Will.check(); err != nil {
+		if err := o.Will.Check(); err != nil {
 			return o, s, fmt.Errorf("will: %w", err)
 		}
 		if len(o.Will.Payload) > textBytesMax {
@@ -132,8 +132,8 @@ func (o Options) withDefaults() (Options, Server, error) {
 	return o, s, checkProps(&o.Props)
 }
 
-// check says what is wrong with a message to be sent.
-func (m *Message) check() error {
+// Check says what is wrong with a message to be sent.
+func (m *Message) Check() error {
 	switch {
 	case m.QoS > 2:
 		return fmt.Errorf("QoS %d: use 0, 1 or 2", m.QoS)

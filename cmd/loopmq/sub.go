@@ -60,8 +60,11 @@ func printFlags() []cli.Flag {
 	}
 }
 
-// newPrinter reads printFlags.
+// newPrinter reads printFlags; what is not a number is out of their bounds, too.
 func newPrinter(c *cli.Context) (printer, error) {
+	if w := c.Float64("timeout"); c.IsSet("timeout") && !(w > 0) {
+		return nil, fmt.Errorf("-W %v: more than 0 seconds", w)
+	}
 	format := c.String("format")
 	switch o := c.String("output"); {
 	case o == "json" && format == "":
@@ -151,11 +154,9 @@ func (s *subscriber) read() (err error) {
 		return errors.New("no filter; add -t")
 	case c.IsSet("count") && s.left < 1:
 		return fmt.Errorf("-C %d: at least 1", s.left)
-	case c.IsSet("timeout") && c.Float64("timeout") <= 0:
-		return errors.New("-W: more than 0 seconds")
 	case c.Bool("no-stale") && c.Bool("retained-only"):
 		return errors.New("-R and --retained-only together leave nothing")
-	case c.Float64("random-filter") <= 0 || c.Float64("random-filter") > 100:
+	case !(c.Float64("random-filter") > 0 && c.Float64("random-filter") <= 100):
 		return errors.New("--random-filter: more than 0 and at most 100")
 	}
 	s.print, err = newPrinter(c)
