@@ -177,8 +177,10 @@ func (p *plan) compare(t *tabwriter.Writer, b broker, l load, dir string) error 
 
 func (p *plan) one(b broker, k kind, l load, dir string) (r result, err error) {
 	var d doors
+	free := func() {}
+	defer func() { free() }()
 	process, err := bench.Start(bench.Target{Name: b.name, Command: func(addr netip.AddrPort, own string) ([]string, error) {
-		if d, err = newDoors(addr, own); err != nil {
+		if d, free, err = newDoors(addr, own); err != nil {
 			return nil, err
 		}
 		return b.command(d, own)
