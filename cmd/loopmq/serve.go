@@ -203,6 +203,9 @@ func announce(b *broker.Broker, log *slog.Logger) {
 	if t, ok := b.Addrs()[0].(*net.TCPAddr); ok {
 		to = fmt.Sprintf("-h %s -p %d", t.IP, t.Port)
 	}
+	if b.Passwords() && !b.Open() {
+		to += " -u USER -P PASSWORD"
+	}
 	if strings.HasPrefix(urls[0], "mqtt://") || strings.HasPrefix(urls[0], "unix://") {
 		log.Info(fmt.Sprintf("try it: loopmq sub %s -t '#' -v & loopmq pub %s -t hi -m there", to, to))
 	}
