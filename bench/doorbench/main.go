@@ -81,6 +81,9 @@ func (p *plan) run() (err error) {
 	if p.loopmq == "" && p.mosquitto == "" {
 		return errors.New("nothing to measure: name a broker with -loopmq or -mosquitto")
 	}
+	if p.rounds < 1 || p.measure <= 0 {
+		return errors.New("-rounds is at least 1, -measure more than 0")
+	}
 	dir, err := os.MkdirTemp("", "doorbench-")
 	if err != nil {
 		return err
