@@ -81,7 +81,7 @@ func replay(c *cli.Context) error {
 	}
 	rep, err := record.Replay(f, o)
 	if err != nil {
-		return cli.Exit("loopmq replay: "+err.Error(), exitRuntime)
+		return cli.Exit(fmt.Sprintf("loopmq replay: %s: %v", f.Name(), err), exitRuntime)
 	}
 	printReplay(out, rep)
 	if len(rep.Differs) > 0 {
