@@ -120,7 +120,7 @@ func (q *logQueue) event(e *router.Event) {
 	case router.EventExpire:
 		text = "session expired"
 	case router.EventEvict:
-		level, text = slog.LevelWarn, "sessions are dropped to make room, those that are away longest; sessions-max"
+		level, text = slog.LevelWarn, "sessions of clients that are away are dropped to make room; "+e.Option
 	case router.EventCrowded:
 		level, text = slog.LevelWarn, "client sends more QoS 2 messages than it was told to; it is cut off at twice as many"
 	case router.EventAuth:

@@ -42,7 +42,7 @@ type Event struct {
 	Detail   string       // EventDrop: reason; EventDollar: topic; EventCrowded: the limit; EventEvict: what most identifiers look like
 	Dropped  uint64       // EventDisconnect: messages the session lost so far
 	Topic    string       // EventDrop, EventUnreadable: of the message, "" where it is not known; EventWear: those that caused most
-	Option   string       // EventDrop: what to change; "" for nothing of the kind
+	Option   string       // EventDrop: what to change, EventEvict: what there is no more room in; "" for nothing of the kind
 	User     string       // EventAuth: the name it gave; EventStranger: whose session it is; EventWear: clients that caused most
 	Action   string       // EventDeny: publish, subscribe or will; Detail is the topic or filter
 	Rule     fmt.Stringer // EventDeny: what said so; nil: nothing allows it

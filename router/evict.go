@@ -32,17 +32,22 @@ func (r *Router) evictRest() (more bool) {
 // evict drops the session that is away longest.
 func (r *Router) evict() {
 	r.hit(LimitSessions)
-	oldest, e := r.offline.head, &r.evictions
+	r.dropAway(r.offline.head, "sessions-max")
+}
+
+// dropAway drops s, whose client is away, to make room, which option has no more of.
+func (r *Router) dropAway(s *Session, option string) {
+	e := &r.evictions
 	if r.now-e.at > evictForget {
 		*e = evictions{}
 	}
 	e.n++
 	e.at = r.now
-	e.looks.add([]byte(looksLike(oldest.id)), 1)
+	e.looks.add([]byte(looksLike(s.id)), 1)
 	if worthTelling(e.n) {
-		r.event(&Event{Kind: EventEvict, ClientID: oldest.id, Detail: e.looks.list[e.looks.largest()].name, Count: e.n})
+		r.event(&Event{Kind: EventEvict, ClientID: s.id, Detail: e.looks.list[e.looks.largest()].name, Option: option, Count: e.n})
 	}
-	r.endSession(oldest)
+	r.endSession(s)
 }
 
 // looksLike is what stands before the part of a client identifier that is made

@@ -88,13 +88,18 @@ func (r *Router) checkMemory() (wake int64) {
 			r.takeTurns()
 			m.turnsAt = r.after(heldEvery)
 		}
-		if r.now >= m.trim.at && r.trimOn(used-limit/100*(memoryFrom[memoryTrim]-memoryBack)) {
+		if r.now >= m.trim.at && r.trimOn(r.memoryExcess()) {
 			return r.now
 		}
 		return min(m.trim.at, m.turnsAt)
 	}
 	m.trim.end()
 	return wake
+}
+
+// memoryExcess is by how much there is more than where the first level ends.
+func (r *Router) memoryExcess() int64 {
+	return r.MemoryUsed() - int64(r.limits.MemoryBytesMax)/100*(memoryFrom[memoryTrim]-memoryBack)
 }
 
 // tellMemory tells each level once: under pressure they come and go many times a

@@ -28,6 +28,7 @@ type Stats struct {
 	AuthFailures    uint64 // clients that could not show who they are
 	OverQuota       uint64 // times that a client or user wanted more than its quota
 	Trims           uint64 // backlogs cut because of the memory limit
+	Purged          uint64 // sessions of absent clients dropped because of it
 	Held            uint64 // times that a publisher was not read from because of it
 	ThrownOut       uint64 // clients disconnected because more waited for them than may
 	HeldTooLong     uint64 // times that one was told that there is no room

@@ -27,6 +27,7 @@ const (
 	trimClients           // looking at sessions that have a connection
 	trimAbsent            // at the others
 	trimCutting
+	trimPurging
 )
 
 // trim is a round of looking for the largest backlogs and cutting them.
@@ -35,6 +36,7 @@ type trim struct {
 	stage   trimStage
 	largest []backlog // of those seen, the largest first
 	sum     int       // bytes of all that were seen
+	purge   purge
 }
 
 type backlog struct {
@@ -80,8 +82,16 @@ func (r *Router) trimOn(excess int64) (more bool) {
 		}
 		r.offline.cursor = s.next
 		t.look(s)
+		t.purge.look(r, s)
 	}
-	if r.cutLargest(excess) {
+	if t.stage == trimCutting {
+		if r.cutLargest(excess) {
+			return true
+		}
+		t.stage = trimPurging
+		r.beginPurge(r.memoryExcess())
+	}
+	if r.purgeOn() {
 		return true
 	}
 	t.end()
@@ -92,7 +102,7 @@ func (r *Router) trimOn(excess int64) (more bool) {
 // end forgets the round.
 func (t *trim) end() {
 	clear(t.largest)
-	t.largest, t.stage, t.sum = t.largest[:0], trimBegins, 0
+	t.largest, t.stage, t.sum, t.purge = t.largest[:0], trimBegins, 0, purge{}
 }
 
 // add counts q in.
