@@ -13,13 +13,16 @@ import (
 const (
 	duelWindow = int64(10e9) // ns
 	duelDelay  = int64(1e9)  // ns
+	duelForget = int64(60e9) // ns after which another one begins
 	duelsMax   = 1024        // identifiers that are watched
 )
 
 // duel counts how often a session was taken over.
 type duel struct {
-	since int64
-	n     int
+	since int64  // ns; when the window began
+	n     int    // in it
+	all   uint64 // since the duel began
+	held  uint64 // newcomers that had to wait since then
 }
 
 // duelling counts a takeover of the session id that is about to happen, and
@@ -30,20 +33,26 @@ func (r *Router) duelling(id string, c *Client) bool {
 		return false
 	}
 	d := r.duels[id]
-	if d == nil || r.now-d.since > duelWindow {
+	switch {
+	case d == nil:
 		if len(r.duels) >= duelsMax {
 			clear(r.duels)
 		}
 		d = &duel{since: r.now}
 		r.duels[id] = d
+	case r.now-d.since > duelForget:
+		*d = duel{since: r.now} // another one
+	case r.now-d.since > duelWindow:
+		d.since, d.n = r.now, 0
 	}
 	d.n++
+	d.all++
 	if d.n <= r.limits.TakeoversMax {
 		return false
 	}
 	r.hit(LimitTakeovers)
-	if d.n == r.limits.TakeoversMax+1 {
-		r.event(&Event{Kind: EventDuel, ClientID: id, Peer: c.peer, Other: s.client.peer, Count: uint64(d.n)})
+	if d.held++; d.held == 1 || d.held >= 10 && worthTelling(d.held) {
+		r.event(&Event{Kind: EventDuel, ClientID: id, Peer: c.peer, Other: s.client.peer, Count: d.all})
 	}
 	return true
 }

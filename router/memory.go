@@ -25,6 +25,18 @@ const (
 	onDiskBytes = 32          // what is in memory of a message on disk only: mostly the store's index
 )
 
+// Retained messages never go away by themselves, and nothing of them can be cut: so
+// that they cannot bring a level about by themselves they have a part of the limit, in
+// percent.
+const (
+	retainedShare = 40 // beyond which no topic is new
+	retainedGrown = 45 // beyond which none has a longer message
+)
+
+// filtersAtLevel is how many filters a session may have to get another while a
+// level holds: no single one is to lead to the next.
+const filtersAtLevel = 64
+
 // memory is the account.
 type memory struct {
 	level    memoryLevel
@@ -100,6 +112,12 @@ func (r *Router) checkMemory() (wake int64) {
 // memoryExcess is by how much there is more than where the first level ends.
 func (r *Router) memoryExcess() int64 {
 	return r.MemoryUsed() - int64(r.limits.MemoryBytesMax)/100*(memoryFrom[memoryTrim]-memoryBack)
+}
+
+// retainedFill tells whether retained messages have so much of the limit.
+func (r *Router) retainedFill(percent int64) bool {
+	limit, n := int64(r.limits.MemoryBytesMax), int64(r.retained.Len())
+	return limit > 0 && r.retained.Memory()+n*(retainedBytes+messageBytes)+int64(r.stats.RetainedBytes) >= limit/100*percent
 }
 
 // tellMemory tells each level once: under pressure they come and go many times a

@@ -52,7 +52,8 @@ func (r *Router) unfit(p *publication, old *retainedMessage) error {
 	}
 	size := p.retainedBytes(old)
 	switch o := p.owner; {
-	case old == nil && (r.memory.level >= memoryRefuse || !r.retained.HasRoom(p.topic)),
+	case old == nil && (r.memory.level >= memoryRefuse || r.retainedFill(retainedShare) || !r.retained.HasRoom(p.topic)),
+		old != nil && size > 0 && r.retainedFill(retainedGrown),
 		// Who sends QoS 1 or 2 is slowed down; who does not must not make what is
 		// there longer.
 		old != nil && size > 0 && p.qos == 0 && r.memory.level >= memoryRefuse:
