@@ -50,6 +50,7 @@ func TestMemoryOfFilters(t *testing.T) {
 			out := c.take()
 			return out[len(out)-1]
 		}
+		w.pass(func() { w.r.SetMemoryElsewhere(650_000) }) // one session gets few more from 70 % on
 		grows(t, w, 4000, func(i int) { subscribe(a, i+1, "\x00") })
 		if code := subscribe(a, 5001, "\x00"); codec.Reason(code) != codec.QuotaExceeded {
 			t.Errorf("SUBACK %#x, want 0x97", code)
@@ -62,6 +63,7 @@ func TestMemoryOfFilters(t *testing.T) {
 		}
 		a.reset()
 		b.reset()
+		w.pass(func() { w.r.SetMemoryElsewhere(0) })
 		w.wantNothing()
 	}
 }
@@ -89,6 +91,7 @@ func TestMemoryOfRetainedTopics(t *testing.T) {
 	w := newWorld(t, million)
 	p := w.join("p")
 	deep := strings.Repeat("/a", 120)
+	w.pass(func() { w.r.SetMemoryElsewhere(600_000) }) // retained messages have a part only
 	grows(t, w, 9000, func(i int) { p.send(hexOf(longPacket(0x31, lengthed(fmt.Sprint(i, deep)), []byte("x")))) })
 	topics, hits := w.r.Stats().Retained, w.r.Stats().LimitHits[router.LimitMemory]
 	p.send(hexOf(longPacket(0x31, lengthed("new"), []byte("x"))))
