@@ -213,6 +213,15 @@ func BenchmarkWorst(b *testing.B) {
 				w.tb.Errorf("%d wait", n)
 			}
 		}},
+		{"end of a session with 1,000,000 queued messages", router.Limits{
+			QueuedMessagesMax: 1_000_000, SessionExpiry: time.Hour,
+		}, func(w *worst) {
+			w.queue(1_000_000)
+			w.later(2 * time.Hour)
+			if n := w.r.Stats().Queued; n != 0 {
+				w.tb.Errorf("%d wait", n)
+			}
+		}},
 		{"64 KiB of PINGREQ", router.Limits{}, func(w *worst) {
 			ping := make([]byte, 64<<10)
 			for i := 0; i < len(ping); i += 2 {
