@@ -70,6 +70,7 @@ type Router struct {
 	filings []*filing  // packets that are done in pieces
 	graves  []*grave   // subscriptions of sessions that have ended
 	shrinks []*Session // more waits for them than may
+	repeats []*Session // more is in flight for them than is repeated at one go
 	evictions
 }
 
@@ -175,6 +176,7 @@ func (r *Router) EndPass() (wake int64) {
 	more = r.dig() || more
 	more = r.shrink() || more
 	more = r.evictRest() || more
+	more = r.resendRest() || more
 	more = r.replayRetained() || more
 	again := r.checkMemory()
 	if r.keep != nil {

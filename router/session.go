@@ -96,6 +96,7 @@ type flow struct {
 	replays    []replay   // retained messages owed
 	replaying  bool       // is in Router.replays
 	shrinking  bool       // is in Router.shrinks
+	repeating  bool       // is in Router.repeats
 	lastReplay uint32     // number of the newest
 }
 
