@@ -62,7 +62,7 @@ func TestManyInFlightAreRepeatedInPieces(t *testing.T) {
 			most, left = max(most, left-n), n
 		}
 		step()
-		for i := 0; i < 100; i++ {
+		for range 100 {
 			d.sleep(0)
 			step()
 			if disk {
