@@ -54,7 +54,7 @@ type rarely struct {
 	pace    *pace     // nil: no rate is set
 	use     *userUse  // nil: its user has no quota
 	quota   Quota
-	overdue bool   // was held back for HoldTimeout, see hold.go
+	overdue uint64 // memory.times, when it had been held back for HoldTimeout; see hold.go
 	denied  uint64 // what it wanted to do and was not allowed to
 }
 

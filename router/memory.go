@@ -33,7 +33,8 @@ type memory struct {
 	trim     trim
 	heldBack []heldClient // not read from, in the order in which they began to wait
 	passed   int          // so many of the first have waited for HoldTimeout and cannot be told
-	overdue  []heldClient // were told; what they send is refused
+	overdue  bool         // some were told, and what they send is refused
+	times    uint64       // how often that was over
 	turnsAt  int64        // when some of those may go on
 	account
 }
@@ -80,9 +81,6 @@ func (r *Router) checkMemory() (wake int64) {
 		m.level = level
 	}
 	wake = r.tellMemory(used)
-	if level < memoryHold && !r.keep.crowded() {
-		r.letGo()
-	}
 	if level >= memoryTrim {
 		if r.now >= m.turnsAt {
 			r.takeTurns()

@@ -182,6 +182,7 @@ func (r *Router) EndPass() (wake int64) {
 	if r.keep != nil {
 		r.endBatch()
 	}
+	more = r.letGo() || more
 	late := r.answerHeld()
 	if more || r.keep != nil && r.keep.estatesWait() {
 		return r.now
