@@ -27,6 +27,7 @@ type Client struct {
 	packetMax int32       // bytes of a packet from the client; small until CONNECT is accepted
 	sendMax   int32       // bytes of a packet to the client [MQTT-3.1.2-24]
 	window    int32       // messages with QoS > 0 that may be sent and not finished
+	partAt    uint32      // s, rounded up, when a packet that is not whole has last grown; 0: there is none
 	keepAlive int64       // ns of silence that are too many; 0 = any
 	seenAt    int64       // ns, when the last whole packet came
 	version   codec.Version
@@ -97,6 +98,7 @@ func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
 	r := c.r
+	c.partAt = 0
 	for toil, visited := r.next(); !c.closing && !c.waiting && c.paused == 0; {
 		if r.toil > toil || r.visited > visited {
 			c.conn.Pause() // the rest comes in the next pass, after everybody else

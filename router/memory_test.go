@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/router"
@@ -174,4 +175,45 @@ func TestPartsOfPacketsAtTheLimit(t *testing.T) {
 	short.feed(make([]byte, 100_007-15_000))
 	short.feed([]byte("\xc0\x00"))
 	short.expect("d0 00")
+}
+
+// While memory is short, who has begun a packet and does not go on with it is
+// disconnected after slow-timeout; who goes on, however slowly, or is not read from is not.
+func TestPartsOfPacketsThatDoNotGrow(t *testing.T) {
+	w := newWorld(t, router.Limits{MemoryBytesMax: 1_000_000, SlowTimeout: 10 * time.Second})
+	stalls, drips, idle, held, later := w.join("a"), w.join("b"), w.join("c"), w.join("d"), w.join5("e", "")
+	long := longPacket(0x32, []byte("\x00\x01t\x00\x01"), make([]byte, 100_000))
+	stalls.feed(long[:12_000])
+	drips.feed(long[:12_000])
+	later.feed(long[:12_000])
+	w.sleep(1000)
+	for _, c := range []*fakeConn{stalls, drips, later} {
+		if c.closing {
+			t.Fatal("somebody is disconnected while there is memory")
+		}
+	}
+	later.feed([]byte("x"))
+	drips.feed([]byte("x"))
+	w.pass(func() { w.r.SetMemoryElsewhere(850_000 - w.r.MemoryUsed()) })
+	w.settle()
+	stalls.expectClosed()
+	idle.feed([]byte("\xc0\x00"))
+	held.feed(append(packet(0x32, str("t"), "\x00\x01", "x"), long[:1000]...)) // is not read from now
+	for range 15 {
+		drips.feed([]byte("x"))
+		w.sleep(1)
+		w.settle()
+	}
+	later.expectClosed()
+	if out := later.take(); len(out) < 3 || out[0] != 0xe0 || out[2] != byte(codec.ServerBusy) {
+		t.Errorf("told % x", out)
+	}
+	for i, c := range []*fakeConn{drips, idle, held} {
+		if c.closing {
+			t.Errorf("number %d is disconnected: %v", i, c.why)
+		}
+	}
+	if n := w.r.Stats().LimitHits[router.LimitSlowTimeout]; n != 2 {
+		t.Errorf("the limit counts %d", n)
+	}
 }
