@@ -60,7 +60,7 @@ func (c *Client) holdsPart(n int) {
 // for SlowTimeout: while memory is short, nobody may keep some of it for ever.
 func (r *Router) endStalled(c *Client) {
 	since := max(int64(c.partAt)*1e9, c.seenAt) // who was not read from begins anew
-	if c.partAt != 0 && c.paused == 0 && !c.closing && r.now-since >= r.limits.SlowTimeout.Nanoseconds() {
+	if c.partAt != 0 && c.paused == 0 && !c.closing && r.isOver(r.limits.SlowTimeout, since) {
 		r.hit(LimitSlowTimeout)
 		c.close(errStalled)
 	}

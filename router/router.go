@@ -20,6 +20,8 @@ type Router struct {
 	events   func(*Event)
 	pool     *buf.Pool
 	now      int64 // ns, monotonic, the pass's only clock
+	wake     int64 // what EndPass returned
+	wokeAt   int64 // when the machine went on after it had stood still, see slow.go
 	timers   timer.Queue
 	sessions map[string]*Session
 	idle     flow        // what sessions share that have nothing under way; never written to
@@ -155,6 +157,7 @@ func (r *Router) Limits() Limits { return r.limits }
 // BeginPass starts a pass at now, in nanoseconds of a monotonic clock.
 func (r *Router) BeginPass(now int64) {
 	r.now = now
+	r.noteRest()
 	r.turns.beginPass()
 	if r.keep != nil {
 		r.keep.now = r.keep.wall()
@@ -171,6 +174,11 @@ func (r *Router) ViewsAge() { r.fan.viewsAge() }
 // EndPass does what is due and returns when it wants to be called next, in the
 // clock of BeginPass; 0 means not before something arrives.
 func (r *Router) EndPass() (wake int64) {
+	r.wake = r.endPass()
+	return r.wake
+}
+
+func (r *Router) endPass() (wake int64) {
 	more := r.runTimers()
 	more = r.fileOn() || more
 	more = r.dig() || more
