@@ -123,6 +123,36 @@ func TestMemoryOfAliases(t *testing.T) {
 	w.wantNothing()
 }
 
+// TestAliasesOfWhoIsNotLetIn: a table of aliases is as long as it is used, however many
+// a client takes; who only says so has none, and all that are allowed are used in time.
+func TestAliasesOfWhoIsNotLetIn(t *testing.T) {
+	const most = 3000
+	w := newWorld(t, router.Limits{TopicAliasOutMax: most})
+	w.listener.Authenticator = judge(func(func(router.Verdict)) {})
+	before, heap := w.r.MemoryUsed(), heapNow()
+	for i := range 100 {
+		w.dial().send(fmt.Sprintf("10 12 0004 'MQTT' 05 02 0000 03 22 ffff 0002 '%02d'", i))
+	}
+	if n, real := int(w.r.MemoryUsed()-before)/100, int(heapNow()-heap)/100; n > 3000 || real > 10_000 {
+		t.Errorf("who waits to be let in takes %d bytes, by the account %d", real, n)
+	}
+	w.listener = &router.Listener{}
+	s, p := w.join5("s", "22 ffff").sub5("#", "00", ""), w.join("p")
+	for i := range most + 1 {
+		for range 2 {
+			p.feed(packet(0x30, str(fmt.Sprint("topic/", i)), "x"))
+		}
+	}
+	aliases := map[byte]int{}
+	for _, f := range packets(s.take()) {
+		body := rest(f)
+		aliases[body[2+int(body[0])<<8+int(body[1])]]++
+	}
+	if aliases[3] != most {
+		t.Errorf("properties by length: %v; want %d with an alias", aliases, most)
+	}
+}
+
 // A CONNECT that waits for a verdict is counted, whatever becomes of its client.
 func TestMemoryOfConnectsThatWait(t *testing.T) {
 	w := newWorld(t, router.Limits{})
