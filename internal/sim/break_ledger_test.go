@@ -38,6 +38,8 @@ func ledgerBreaks() map[string]ledgerBreak {
 	limit := func(change func(l *router.Limits)) func() sim.Break { return limits(change) }
 	return map[string]ledgerBreak{
 		"drops every 50th QoS 0 delivery":         {send(50, qos(0), func(*[]byte) int { return 0 }), "was not sent"},
+		"drops what came with QoS 1 for QoS 0":    {send(50, qos(0), func(*[]byte) int { return 0 }), "it came with QoS 1"},
+		"drops what came with QoS 2 for QoS 0":    {send(50, qos(0), func(*[]byte) int { return 0 }), "it came with QoS 2"},
 		"sends every 50th QoS 0 twice":            {send(50, qos(0), func(*[]byte) int { return 2 }), "it was published"},
 		"alters every 50th QoS 0":                 {send(50, qos(0), alter(last, 0x55)), "nobody has published"},
 		"cuts a byte off every 50th QoS 0":        {send(50, longQoS0, shorter), "payload"},

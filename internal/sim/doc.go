@@ -56,7 +56,7 @@
 //     after its expiry, nor behind what was published later, nor to who had no
 //     subscription, nor with another topic, payload or property;
 //   - with QoS 0, who is connected and takes what it is sent has it by the end of
-//     the pass; and in one life of the router nobody is sent a message for the first
+//     the pass, also what came with more for who has subscribed with QoS 0; and in one life of the router nobody is sent a message for the first
 //     time more often than it was published;
 //   - a will comes when its connection has ended and its delay is over, or the
 //     session; not after DISCONNECT, nor once its client is back before; and surely
@@ -85,8 +85,7 @@
 //
 // By the ledger: takeovers-max, illegal packets and other client identifiers than the
 // clients' own, which DrawDisk switches off; limits of queues together with shared
-// subscriptions; when what is late with QoS 0 comes, and QoS 1 and 2 to who has
-// subscribed with QoS 0; wills to shared subscriptions, and their retained values; a
+// subscriptions; when what is late with QoS 0 comes; wills to shared subscriptions, and their retained values; a
 // 3.1 client is not told whether there was a session: where that is not known
 // otherwise, nothing is wanted of it; what is told of a session's end, or of its new
 // expiry, while the disk is full or has failed (a power cut may undo both). That a

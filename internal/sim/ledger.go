@@ -66,6 +66,7 @@ type entry struct {
 	filter
 	sure bool // SUBACK has left, and no UNSUBSCRIBE has come
 	low  byte // the QoS that it has at least
+	high byte // and at most
 	open int  // requests for it without an answer
 
 	since int64 // when it was last granted
@@ -359,11 +360,11 @@ func (h *holder) asks(r *request) {
 			e.sure = false
 		case at >= 0:
 			e = h.filters[at]
-			e.low = min(e.low, f.qos)
+			e.low, e.high = min(e.low, f.qos), max(e.high, f.qos)
 			e.noLocal = e.noLocal || f.noLocal
 		case r.kind == subscribe:
 			h.shares = h.shares || isShared(f.name)
-			e = &entry{filter: f, low: f.qos}
+			e = &entry{filter: f, low: f.qos, high: f.qos}
 			h.filters = append(h.filters, e)
 		}
 		if e != nil {
@@ -385,7 +386,7 @@ func (h *holder) answered(now int64, r *request, answer bool, codes []byte) {
 		case r.kind == unsubscribe:
 			h.filters = slices.DeleteFunc(h.filters, func(o *entry) bool { return o == e })
 		case i < len(codes):
-			e.filter, e.sure, e.low, e.since = r.filters[i], true, codes[i], now
+			e.filter, e.sure, e.low, e.high, e.since = r.filters[i], true, codes[i], codes[i], now
 		}
 	}
 }
