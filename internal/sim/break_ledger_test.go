@@ -52,6 +52,7 @@ func ledgerBreaks() map[string]ledgerBreak {
 		"publishes wills at once":                 {got(1, isConnect, noDelay), "a will that is due"},
 		"publishes wills after DISCONNECT":        {got(1, isLeaving, withWill), "taken back"},
 		"publishes wills late":                    {got(1, isConnect, longDelay), "waits for"},
+		"publishes wills to groups with QoS 0":    {got(1, isConnect, weakWill), "waits for the will"},
 		"loses every will over a restart":         {loseWills, "waits for"},
 		"drops before the queue is full":          {limit(func(l *router.Limits) { l.QueuedMessagesMax = max(1, l.QueuedMessagesMax/2) }), "waits for"},
 		"ends sessions before there are too many": {limit(func(l *router.Limits) { l.SessionsMax = max(1, l.SessionsMax/2) }), "session"},
@@ -69,6 +70,14 @@ func isConnect(b []byte) bool { return b[0] == 0x10 }
 func isLeaving(b []byte) bool { return b[0] == 0xe0 && b[1] > 0 }
 
 func withWill(b []byte) bool { b[2] = 4; return true }
+
+// weakWill has the will of a CONNECT be one with QoS 0.
+func weakWill(b []byte) bool {
+	if i := bytes.Index(b, []byte("MQTT")); i >= 0 && i+5 < len(b) {
+		b[i+5] &^= 0x18
+	}
+	return true
+}
 
 // property finds a property of four bytes by what comes before its last two.
 func property(b []byte, id byte) []byte {

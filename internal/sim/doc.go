@@ -60,7 +60,8 @@
 //     time more often than it was published;
 //   - a will comes when its connection has ended and its delay is over, or the
 //     session; not after DISCONNECT, nor once its client is back before; and surely
-//     to who was subscribed all the while, if it was on the disk or the power stayed;
+//     to who was subscribed all the while, and to a member of each shared subscription
+//     whose members stayed the same, if it was on the disk or the power stayed;
 //   - nobody has more in flight than its window, nor two messages with a PacketID,
 //     nor a packet above its Maximum Packet Size;
 //   - a message is missing only where the queue can have been full behind it, or a
@@ -85,7 +86,7 @@
 //
 // By the ledger: takeovers-max, illegal packets and other client identifiers than the
 // clients' own, which DrawDisk switches off; limits of queues together with shared
-// subscriptions; when what is late with QoS 0 comes; wills to shared subscriptions, and their retained values; a
+// subscriptions; when what is late with QoS 0 comes; retained values of wills; a
 // 3.1 client is not told whether there was a session: where that is not known
 // otherwise, nothing is wanted of it; what is told of a session's end, or of its new
 // expiry, while the disk is full or has failed (a power cut may undo both). That a

@@ -25,6 +25,7 @@ type ledger struct {
 	looked int64         // instant of the last EndPass
 	now    []owedNow     // QoS 0 of this pass
 	drops  int           // messages that earlier lives of the router have counted as dropped
+	stirs  int64         // when a shared subscription last got a member, or lost one, or may have
 }
 
 // name is a client identifier.
@@ -205,7 +206,7 @@ func (l *ledger) received(c *conn, raw []byte) {
 			r.filters[i].name = bytes.Clone(r.filters[i].name)
 		}
 		if h := c.holder; h != nil {
-			h.asks(r)
+			l.asks(h, r)
 		}
 	case pubrel:
 	case puback, pubrec, pubcomp:
@@ -349,9 +350,12 @@ func (l *ledger) allow(m *post) {
 }
 
 // asks notes that filters may come or go.
-func (h *holder) asks(r *request) {
+func (l *ledger) asks(h *holder, r *request) {
 	for i := range r.filters {
 		f := r.filters[i]
+		if isShared(f.name) {
+			l.stirs = l.w.now
+		}
 		at := slices.IndexFunc(h.filters, func(e *entry) bool { return string(e.name) == string(f.name) })
 		var e *entry
 		switch {
@@ -375,10 +379,13 @@ func (h *holder) asks(r *request) {
 }
 
 // answered takes in SUBACK or UNSUBACK; that no answer comes when codes is nil.
-func (h *holder) answered(now int64, r *request, answer bool, codes []byte) {
+func (l *ledger) answered(h *holder, r *request, answer bool, codes []byte) {
 	for i, e := range r.entries {
 		if e == nil {
 			continue
+		}
+		if isShared(e.name) {
+			l.stirs = l.w.now
 		}
 		switch e.open--; {
 		case !answer || e.open > 0: // another request decides
@@ -386,7 +393,7 @@ func (h *holder) answered(now int64, r *request, answer bool, codes []byte) {
 		case r.kind == unsubscribe:
 			h.filters = slices.DeleteFunc(h.filters, func(o *entry) bool { return o == e })
 		case i < len(codes):
-			e.filter, e.sure, e.low, e.high, e.since = r.filters[i], true, codes[i], codes[i], now
+			e.filter, e.sure, e.low, e.high, e.since = r.filters[i], true, codes[i], codes[i], l.w.now
 		}
 	}
 }

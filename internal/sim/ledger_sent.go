@@ -52,7 +52,7 @@ func (l *ledger) answers(c *conn, p *packet) {
 			return
 		}
 		if c.holder != nil {
-			c.holder.answered(l.w.now, r, false, nil)
+			l.answered(c.holder, r, false, nil)
 		}
 	}
 	l.w.fail("conn %d is sent %s without cause", c.id, brief(p))
@@ -72,7 +72,7 @@ func (r *request) answerKind() byte {
 func (l *ledger) acknowledged(c *conn, r *request, p *packet) {
 	switch {
 	case len(r.filters) > 0:
-		c.holder.answered(l.w.now, r, true, p.codes)
+		l.answered(c.holder, r, true, p.codes)
 		return
 	case r.kind != publish || p.code >= 0x80:
 		return

@@ -32,7 +32,7 @@ func (l *ledger) connects(c *conn, r *request) bool {
 	set := n.live(l.w.now, l.looked)
 	for _, h := range n.may {
 		if h != nil && (r.clean || !slices.Contains(set, h)) {
-			n.haunt(h)
+			l.ends(n, h)
 		}
 	}
 	switch {
@@ -47,6 +47,14 @@ func (l *ledger) connects(c *conn, r *request) bool {
 		l.joins(c, set[0])
 	}
 	return true
+}
+
+// ends is the end of h, or may be.
+func (l *ledger) ends(n *name, h *holder) {
+	n.haunt(h)
+	if h.shares || h.void {
+		l.stirs = l.w.now
+	}
 }
 
 // haunt notes that a power cut may bring h back.
@@ -73,7 +81,7 @@ func (l *ledger) joins(c *conn, h *holder) {
 	h.low, h.high = min(h.low, c.expiry), max(h.high, c.expiry)
 	for _, r := range c.asked { // what came before it was known
 		if len(r.filters) > 0 {
-			h.asks(r)
+			l.asks(h, r)
 		}
 	}
 }
@@ -109,7 +117,7 @@ func (l *ledger) connack(c *conn, present bool) {
 		}
 		for _, o := range c.set {
 			if o != nil && o != h { // its end may not be written
-				n.haunt(o)
+				l.ends(n, o)
 			}
 		}
 		l.joins(c, h)
@@ -172,7 +180,7 @@ func (l *ledger) parts(c *conn) {
 		switch {
 		case h == nil:
 		case c.expiry == 0:
-			n.haunt(h)
+			l.ends(n, h)
 		default:
 			h.low, h.high = min(h.low, c.expiry), max(h.high, c.expiry)
 			h.leftAt, h.soonest, h.latest = l.w.now, 0, max(h.latest, l.w.now+h.high)
@@ -187,7 +195,7 @@ func (l *ledger) isLeft(n *name, h *holder) {
 	h.soonest, h.latest = l.w.now+h.expiry, l.w.now+h.expiry
 	if h.expiry == 0 {
 		n.may = []*holder{nil}
-		n.haunt(h)
+		l.ends(n, h)
 	}
 }
 
@@ -195,7 +203,7 @@ func (l *ledger) isLeft(n *name, h *holder) {
 func (l *ledger) unanswered(c *conn) {
 	for _, r := range c.asked {
 		if c.holder != nil {
-			c.holder.answered(l.w.now, r, false, nil)
+			l.answered(c.holder, r, false, nil)
 		}
 	}
 	c.asked = nil
@@ -205,6 +213,7 @@ func (l *ledger) unanswered(c *conn) {
 // acknowledged, but it may be there all the same.
 func (l *ledger) cut() {
 	now := l.w.now
+	l.stirs = now
 	for _, n := range l.names {
 		l.willsCut(n)
 		if c := n.conn; c != nil {

@@ -64,8 +64,15 @@ func (l *ledger) owedToGroups(m *post) string {
 			return h.name.one() != h || h.void || h.isNarrow(m) || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
 		}
 		if !slices.ContainsFunc(members, ok) {
-			return "a shared subscription of " + members[0].name.id + " waits for " + string(payloadOf(m.number))
+			return "a shared subscription of " + members[0].name.id + " waits for " + m.what() + string(payloadOf(m.number))
 		}
+	}
+	return ""
+}
+
+func (m *post) what() string {
+	if m.will {
+		return "the will "
 	}
 	return ""
 }

@@ -119,6 +119,9 @@ func (l *ledger) willIsPublished(t *testament) {
 			m.wanted = append(m.wanted, h)
 		}
 	}
+	if l.stirs < t.due { // its members are those that it had then
+		m.shared = l.shared(&t.packet)
+	}
 	if t.packet.props.is(propExpiry) {
 		m.sureTo = t.due + int64(t.packet.props.expiry)*int64(time.Second)
 		m.goodTo = l.w.now + int64(t.packet.props.expiry)*int64(time.Second)
@@ -195,7 +198,7 @@ func (t *testament) cut(l *ledger) {
 	case !t.safe:
 		m.void, t.latest = true, 0
 	case t.done: // it is published again, unless its client comes in time
-		t.done, m.ackedAt, m.wanted = false, 0, nil
+		t.done, m.ackedAt, m.wanted, m.shared = false, 0, nil, nil
 		t.latest = now + beatSlack + t.delay
 	case t.latest != 0:
 		t.latest = max(t.latest, now+beatSlack+t.delay)
