@@ -56,8 +56,9 @@
 //     after its expiry, nor behind what was published later, nor to who had no
 //     subscription, nor with another topic, payload or property;
 //   - with QoS 0, who is connected and takes what it is sent has it by the end of
-//     the pass, also what came with more for who has subscribed with QoS 0; and in one life of the router nobody is sent a message for the first
-//     time more often than it was published;
+//     the pass, also what came with more for who has subscribed with QoS 0; and in
+//     one life of the router nobody is sent a message for the first time more often
+//     than it was published;
 //   - a will comes when its connection has ended and its delay is over, or the
 //     session; not after DISCONNECT, nor once its client is back before; and surely
 //     to who was subscribed all the while, and to a member of each shared subscription
@@ -85,14 +86,14 @@
 // # What is not modelled
 //
 // By the ledger: takeovers-max, illegal packets and other client identifiers than the
-// clients' own, which DrawDisk switches off; limits of queues together with shared
-// subscriptions; when what is late with QoS 0 comes; retained values of wills; a
-// 3.1 client is not told whether there was a session: where that is not known
-// otherwise, nothing is wanted of it; what is told of a session's end, or of its new
-// expiry, while the disk is full or has failed (a power cut may undo both). That a
-// message of a class below sync comes twice after a power cut is allowed. How often
-// and in which order is not held for retained messages, nor for sessions that have
-// had shared subscriptions.
+// clients' own, which DrawDisk switches off; when what is late with QoS 0 comes;
+// retained values of wills; a 3.1 client is not told whether there was a session: where
+// that is not known otherwise, nothing is wanted of it; what is told of a session's end,
+// or of its new expiry, while the disk is full or has failed (a power cut may undo both).
+// That a message of a class below sync comes twice after a power cut is allowed. How
+// often and in which order is not held for retained messages, nor for sessions that have
+// had shared subscriptions. A queue is taken for full behind a message as soon as that
+// many may have come, at any time through shared subscriptions.
 //
 // By neither: authentication and access control, quotas, rates, the memory limit,
 // $SYS, listeners' limits, a reload, the import, clocks that are put back. How many

@@ -54,7 +54,7 @@ type holder struct {
 	stale   int64    // soonest as a start may find it, where a return may not be written; 0: it is
 	found   bool     // it has had no connection since the last start
 	filters []*entry // subscriptions
-	shares  bool     // it has had a shared one
+	shares  [][]byte // filters of the shared ones that it has had
 	got     []*post  // in the order in which the client took them for new
 	once    []*post  // those of them that came with QoS 2
 	refused []*post  // which the client did not want
@@ -367,7 +367,9 @@ func (l *ledger) asks(h *holder, r *request) {
 			e.low, e.high = min(e.low, f.qos), max(e.high, f.qos)
 			e.noLocal = e.noLocal || f.noLocal
 		case r.kind == subscribe:
-			h.shares = h.shares || isShared(f.name)
+			if isShared(f.name) {
+				h.shares = append(h.shares, inner(f.name))
+			}
 			e = &entry{filter: f, low: f.qos, high: f.qos}
 			h.filters = append(h.filters, e)
 		}

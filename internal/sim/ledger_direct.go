@@ -35,7 +35,7 @@ func (l *ledger) direct(c *conn, m *post, p *packet) {
 	}
 	h.sent[at].n++
 	switch {
-	case m.retain || h.void || h.shares:
+	case m.retain || h.void || len(h.shares) > 0:
 	case h.sent[at].n > m.times:
 		l.w.fail("%s is sent %s %d times; it was published %d times", h.name.id, brief(p), h.sent[at].n, m.times)
 	case p.qos == 0 && !m.will && !slices.Contains(m.allowed, h.name):

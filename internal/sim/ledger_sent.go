@@ -103,7 +103,7 @@ func (l *ledger) took(c *conn, p *packet, wanted bool) {
 		l.w.fail("%s is sent %s, which nobody has published", c.client.name, brief(p))
 		return
 	}
-	if !m.will && !(m.retain && p.retain) && !h.void && !h.shares && !slices.Contains(m.allowed, h.name) {
+	if !m.will && !(m.retain && p.retain) && !h.void && len(h.shares) == 0 && !slices.Contains(m.allowed, h.name) {
 		l.w.fail("%s is sent %s, for which it had no subscription", h.name.id, brief(p))
 	}
 	if !wanted {
@@ -119,7 +119,7 @@ func (l *ledger) took(c *conn, p *packet, wanted bool) {
 // inPlace holds that m comes once, where it should, and not behind what was
 // published later.
 func (l *ledger) inPlace(h *holder, m *post, p *packet) {
-	if h.void || h.shares || m.retain || m.several {
+	if h.void || len(h.shares) > 0 || m.retain || m.several {
 		return
 	}
 	again := slices.Contains(h.got, m)
@@ -168,8 +168,13 @@ func (l *ledger) owed() string {
 		if m.ackedAt == 0 || m.void || m.sureTo != 0 && l.w.now >= m.sureTo {
 			continue
 		}
-		if s := l.owedToGroups(m); s != "" {
-			return s
+		for _, members := range m.shared {
+			if l.reached(members, m) {
+				continue
+			}
+			if missing++; !l.excusedAny(members, m) || missing > l.dropped() {
+				return "a shared subscription of " + members[0].name.id + " waits for " + m.what() + string(payloadOf(m.number))
+			}
 		}
 		for _, h := range m.wanted {
 			if h.name.one() != h || h.void || slices.Contains(h.got, m) || slices.Contains(h.refused, m) {

@@ -52,7 +52,7 @@ func (l *ledger) connects(c *conn, r *request) bool {
 // ends is the end of h, or may be.
 func (l *ledger) ends(n *name, h *holder) {
 	n.haunt(h)
-	if h.shares || h.void {
+	if len(h.shares) > 0 || h.void {
 		l.stirs = l.w.now
 	}
 }

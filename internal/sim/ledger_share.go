@@ -56,18 +56,17 @@ func (l *ledger) members(name string, qos byte) (list []*holder) {
 	return list
 }
 
-// owedToGroups names a shared subscription of which nobody has got m; "": there is
-// none. Of sessions that have ended it is not known what they had.
-func (l *ledger) owedToGroups(m *post) string {
-	for _, members := range m.shared {
-		ok := func(h *holder) bool {
-			return h.name.one() != h || h.void || h.isNarrow(m) || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
-		}
-		if !slices.ContainsFunc(members, ok) {
-			return "a shared subscription of " + members[0].name.id + " waits for " + m.what() + string(payloadOf(m.number))
-		}
-	}
-	return ""
+// reached reports whether one of the members of a shared subscription may have got m.
+// Of sessions that have ended it is not known what they had.
+func (l *ledger) reached(members []*holder, m *post) bool {
+	return slices.ContainsFunc(members, func(h *holder) bool {
+		return h.name.one() != h || h.void || h.isNarrow(m) || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
+	})
+}
+
+// excusedAny reports whether m may be missing with one of the members.
+func (l *ledger) excusedAny(members []*holder, m *post) bool {
+	return slices.ContainsFunc(members, func(h *holder) bool { return l.excused(h, m) })
 }
 
 func (m *post) what() string {

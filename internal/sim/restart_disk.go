@@ -65,11 +65,8 @@ func (p *Plan) drawRoom(r *rng) {
 	}
 }
 
-// drawQueues bounds the queues, where it can be told whose has lost a message.
+// drawQueues bounds the queues.
 func (p *Plan) drawQueues(r *rng) {
-	if p.Shared > 0 {
-		return
-	}
 	if r.percent(30) {
 		p.Limits.QueuedMessagesMax = r.between(1, 6)
 	}
