@@ -51,6 +51,8 @@ func ledgerBreaks() map[string]ledgerBreak {
 		"alters every 20th alias":                 {send(20, hasAlias, alter(aliasOf, 3)), "PUBLISH"},
 		"publishes wills at once":                 {got(1, isConnect, noDelay), "a will that is due"},
 		"publishes wills after DISCONNECT":        {got(1, isLeaving, withWill), "taken back"},
+		"retains no wills":                        {got(1, isConnect, forgottenWill), "which is not the last of the will"},
+		"keeps wills that are retained":           {got(1, isRetained, notRetained), "has the retained value the will"},
 		"publishes wills late":                    {got(1, isConnect, longDelay), "waits for"},
 		"publishes wills to groups with QoS 0":    {got(1, isConnect, weakWill), "waits for the will"},
 		"loses every will over a restart":         {loseWills, "waits for"},
@@ -75,11 +77,22 @@ func isLeaving(b []byte) bool { return b[0] == 0xe0 && b[1] > 0 }
 
 func withWill(b []byte) bool { b[2] = 4; return true }
 
+func isRetained(b []byte) bool  { return b[0]>>4 == 3 && b[0]&1 == 1 }
+func notRetained(b []byte) bool { b[0] &^= 1; return true }
+
 // weakWill has the will of a CONNECT be one with QoS 0.
-func weakWill(b []byte) bool {
-	if i := bytes.Index(b, []byte("MQTT")); i >= 0 && i+5 < len(b) {
-		b[i+5] &^= 0x18
+func weakWill(b []byte) bool { return clearFlags(b, 0x18) }
+
+// forgottenWill has it be one that is not retained.
+func forgottenWill(b []byte) bool { return clearFlags(b, 0x20) }
+
+// clearFlags takes flags out of a CONNECT.
+func clearFlags(b []byte, flags byte) bool {
+	i := bytes.Index(b, []byte("MQTT"))
+	if i < 0 || i+5 >= len(b) {
+		return false
 	}
+	b[i+5] &^= flags
 	return true
 }
 

@@ -75,7 +75,7 @@
 //   - answers come, in the order of what they are for, and nothing comes before
 //     CONNACK;
 //   - in the end a new subscriber finds of each topic the retained value that was
-//     acknowledged last, or a later one;
+//     acknowledged last, or a later one; a will counts from when it is surely out;
 //   - when everything has ended, the router and the store are empty.
 //
 // What was not acknowledged may be there or not. Which session a start has found,
@@ -87,7 +87,7 @@
 //
 // By the ledger: takeovers-max, illegal packets and other client identifiers than the
 // clients' own, which DrawDisk switches off; when what is late with QoS 0 comes;
-// retained values of wills; a 3.1 client is not told whether there was a session: where
+// a 3.1 client is not told whether there was a session: where
 // that is not known otherwise, nothing is wanted of it; what is told of a session's end,
 // or of its new expiry, while the disk is full or has failed (a power cut may undo both).
 // That a message of a class below sync comes twice after a power cut is allowed. How

@@ -113,7 +113,9 @@ type value struct {
 	void  bool // its acknowledgement means nothing any more
 	class router.Durability
 	since int64 // when it was acknowledged
-	at    int   // its receipt
+	at    int   // its receipt; 0: it is a will
+	when  int64 // the first instant at which it may have come into force
+	until int64 // and the last
 	size  int
 }
 
@@ -245,6 +247,7 @@ func (l *ledger) publishes(c *conn, r *request) {
 	n := numberOf(r.payload)
 	if r.retain {
 		v := &value{topic: bytes.Clone(r.topic), empty: len(r.payload) == 0, by: c.name, id: r.id, at: l.clock}
+		v.when, v.until = l.w.now, l.w.now
 		travels := r.props.travels()
 		v.class, v.size = l.class(r.topic), len(r.topic)+len(r.payload)+len(travels.fields(nil))
 		v.void = c.holder != nil && c.holder.void // its PacketIDs may be those of others

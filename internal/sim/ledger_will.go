@@ -126,7 +126,13 @@ func (l *ledger) willIsPublished(t *testament) {
 		m.sureTo = t.due + int64(t.packet.props.expiry)*int64(time.Second)
 		m.goodTo = l.w.now + int64(t.packet.props.expiry)*int64(time.Second)
 	}
+	if m.retain {
+		l.retains(t)
+	}
 }
+
+// mayBeOut reports whether t may have been published by now.
+func (t *testament) mayBeOut(now int64) bool { return !t.off && t.due != 0 && t.due <= now }
 
 // willSent holds that a will comes when it may.
 func (l *ledger) willSent(c *conn, t *testament, p *packet) {
