@@ -60,7 +60,8 @@ type conn struct {
 	holder      *holder   // nil: it is not known which
 	set         []*holder // of which it is one then; nil stands for a new one
 	asked       []*request
-	heldBack    bool // the router has not taken the last packet
+	heldBack    bool     // the router has not taken the last packet
+	heldAs      *request // the CONNECT with which it waits in a duel
 	expiry      int64
 	connectedAt int64
 	testament   *testament // its will; nil: there is none

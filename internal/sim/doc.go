@@ -72,6 +72,8 @@
 //   - a session is there if CONNACK said so and its expiry is not over, and is
 //     not if CONNACK said that it had ended, or its time is over (eleven minutes
 //     more when the power was cut);
+//   - who takes a session over too often waits a second, and that is reported; nobody
+//     else waits;
 //   - answers come, in the order of what they are for, and nothing comes before
 //     CONNACK;
 //   - in the end a new subscriber finds of each topic the retained value that was
@@ -85,8 +87,8 @@
 //
 // # What is not modelled
 //
-// By the ledger: takeovers-max, illegal packets and other client identifiers than the
-// clients' own, which DrawDisk switches off; when what is late with QoS 0 comes;
+// By the ledger: illegal packets and other client identifiers than the clients' own,
+// which DrawDisk switches off; when what is late with QoS 0 comes;
 // a 3.1 client is not told whether there was a session: where
 // that is not known otherwise, nothing is wanted of it; what is told of a session's end,
 // or of its new expiry, while the disk is full or has failed (a power cut may undo both).

@@ -35,6 +35,7 @@ type name struct {
 	ghosts []*holder // those that have ended, and whose end a power cut may take back
 	conn   *conn
 	wills  []*testament // of connections that have ended
+	duel   duel
 }
 
 // holder is a session as those see it who look at the wire.
@@ -193,7 +194,7 @@ func (l *ledger) received(c *conn, raw []byte) {
 	r := &request{packet: p}
 	switch p.kind {
 	case connect:
-		if !l.connects(c, r) {
+		if c.connected = true; l.waits(c, r) || !l.connects(c, r) {
 			return
 		}
 	case publish:

@@ -14,7 +14,6 @@ const beatSlack = int64(660 * time.Second)
 // connects takes in a CONNECT, unless it was refused. Whether there was a
 // session is perhaps not known until CONNACK.
 func (l *ledger) connects(c *conn, r *request) bool {
-	c.connected = true
 	if c.closing && !unread(c.why) {
 		return false
 	}

@@ -15,7 +15,6 @@ func DrawDisk(seed uint64) *Plan {
 	p.Store, p.Batches, p.Stop = true, false, false
 	l := &p.Limits
 	l.QueuedMessagesMax, l.QueuedBytesMax, l.SessionsMax = 0, 0, 0
-	l.TakeoversMax = 1 << 30
 	l.RetainedMessagesMax, l.RetainedBytesMax = 0, 0
 	l.QueuedWindowMax = r.of(1, 2, 3, 8, 200)
 	p.Disk = &Disk{
@@ -116,6 +115,7 @@ func (w *World) diskStep(kind int, c *conn, bytes []byte) {
 	case stepTime:
 		w.wake = w.router.EndPass()
 		w.keepPromises()
+		l.goOn()
 		l.looked = w.now
 		l.willsPass()
 	case stepClosed:
@@ -131,6 +131,7 @@ func (w *World) diskStep(kind int, c *conn, bytes []byte) {
 	case stepDisk + eventFetched:
 		w.disk.fetched()
 	}
+	l.hears()
 	if l.began == 0 && w.disk.trouble() {
 		l.began = w.now
 	}
@@ -177,6 +178,9 @@ func (w *World) startAgain(r *rng) {
 	w.conns, w.low, w.dying, w.ready, w.dirty = nil, nil, nil, nil, nil
 	w.now += int64(r.of(1, 1000, 2_000_000, 100_000_000)) * 1000
 	w.ledger.drops, w.ledger.now = w.ledger.dropped(), nil
+	for _, n := range w.ledger.names { // a start knows of none
+		n.duel = duel{}
+	}
 	w.start()
 	for _, c := range was {
 		w.hangUp(c)
