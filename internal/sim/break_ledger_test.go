@@ -67,7 +67,6 @@ func ledgerBreaks() map[string]ledgerBreak {
 		"drops before a member's queue is full": {limit(func(l *router.Limits) {
 			l.QueuedMessagesMax = max(1, l.QueuedMessagesMax/2)
 		}), "a shared subscription of"},
-		"counts no drop of groups":         {func() sim.Break { return sim.Break{Drops: func(int) int { return 0 }} }, "a shared subscription of"},
 		"counts every other drop only":     {func() sim.Break { return sim.Break{Drops: func(n int) int { return n / 2 }} }, "waits for"},
 		"begins every session of 3.1 anew": {got(1, isConnect, cleanOld), "waits for"},
 	}
