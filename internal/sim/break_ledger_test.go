@@ -58,6 +58,7 @@ func ledgerBreaks() map[string]ledgerBreak {
 		"lets duels go on":                        {limit(func(l *router.Limits) { l.TakeoversMax = 1 << 30 }), "the duel"},
 		"damps duels too early":                   {limit(func(l *router.Limits) { l.TakeoversMax = max(1, l.TakeoversMax-1) }), "duel"},
 		"reads on from who waits in a duel":       {readOn, "waits in a duel"},
+		"takes an UNSUBACK of a client":           {got(1, isUnsuback, harmless), "has sent UNSUBACK"},
 		"loses every will over a restart":         {loseWills, "waits for"},
 		"drops before the queue is full":          {limit(func(l *router.Limits) { l.QueuedMessagesMax = max(1, l.QueuedMessagesMax/2) }), "waits for"},
 		"ends sessions before there are too many": {limit(func(l *router.Limits) { l.SessionsMax = max(1, l.SessionsMax/2) }), "session"},
@@ -78,6 +79,12 @@ func isConnect(b []byte) bool { return b[0] == 0x10 }
 func isLeaving(b []byte) bool { return b[0] == 0xe0 && b[1] > 0 }
 
 func withWill(b []byte) bool { b[2] = 4; return true }
+
+// isUnsuback is one of 3.x: two bytes.
+func isUnsuback(b []byte) bool { return b[0] == 0xb0 && b[1] == 2 }
+
+// harmless makes it a PUBACK for what is not on its way.
+func harmless(b []byte) bool { b[0], b[2] = 0x40, 0xff; return true }
 
 func isRetained(b []byte) bool  { return b[0]>>4 == 3 && b[0]&1 == 1 }
 func notRetained(b []byte) bool { b[0] &^= 1; return true }

@@ -186,7 +186,8 @@ func (l *ledger) received(c *conn, raw []byte) {
 		c.level = p.level
 	}
 	if bad != nil || c.connected == (p.kind == connect) {
-		return // it is for the other model to know what that leads to
+		l.mustClose(c, &p)
+		return
 	}
 	if _, under := l.w.router.Filing(c.id); under && !p.isLong() {
 		l.w.fail("conn %d is read from while a packet is done in pieces", c.id)
@@ -218,11 +219,21 @@ func (l *ledger) received(c *conn, raw []byte) {
 	case disconnect:
 		l.leaves(c, &p)
 		return
+	case pingreq:
+		return
 	default:
+		l.mustClose(c, &p)
 		return
 	}
 	if p.kind != publish || p.qos > 0 {
 		c.asked = append(c.asked, r)
+	}
+}
+
+// mustClose holds that p, which nobody may send, ends its connection.
+func (l *ledger) mustClose(c *conn, p *packet) {
+	if !c.closing && !p.isLong() {
+		l.w.fail("conn %d has sent %s, and was not closed", c.id, brief(p))
 	}
 }
 
@@ -251,7 +262,7 @@ func (l *ledger) publishes(c *conn, r *request) {
 		v.when, v.until = l.w.now, l.w.now
 		travels := r.props.travels()
 		v.class, v.size = l.class(r.topic), len(r.topic)+len(r.payload)+len(travels.fields(nil))
-		v.void = c.holder != nil && c.holder.void // its PacketIDs may be those of others
+		v.void = c.holder != nil && c.holder.void || c.client.liar && r.qos == 2 // its PacketIDs may be those of others
 		v.again = r.qos == 2 && (r.dup || l.came(v, n))
 		r.value = v
 		l.values = append(l.values, v)
@@ -274,7 +285,8 @@ func (l *ledger) publishes(c *conn, r *request) {
 	m.times, m.at, m.travels = m.times+1, append(m.at, l.clock), append(m.travels, r.props.travels())
 	m.size = max(m.size, len(m.topic)+len(m.payload)+len(m.travels[m.times-1].fields(nil)))
 	m.several = m.several || m.by != c.holder || m.by == nil
-	m.void = m.void || c.holder != nil && c.holder.void
+	m.void = m.void || c.holder != nil && c.holder.void || c.client.liar && r.qos == 2
+	m.loose = m.loose || c.client.liar
 	m.wanted = slices.DeleteFunc(m.wanted, func(h *holder) bool { return !slices.Contains(wanted, h) })
 	if shared := l.shared(&r.packet); m.first == m.last {
 		m.shared = shared
@@ -320,7 +332,7 @@ func (m *post) lasts(now int64, p *packet) {
 func (l *ledger) wanted(from *holder, p *packet) (list []*holder) {
 	for _, n := range l.names {
 		h := n.one()
-		if h == nil || !h.sure || h.void || h.conn == nil && l.w.now >= h.soonest {
+		if h == nil || !h.sure || h.void || h.liar || h.conn == nil && l.w.now >= h.soonest {
 			continue
 		}
 		for _, e := range h.filters {

@@ -73,7 +73,7 @@ func (l *ledger) owesNow(c *conn, m *post, r *request) {
 
 // isTaken reports whether a PUBLISH with QoS 1 or 2 is new, and surely not refused.
 func (l *ledger) isTaken(c *conn, m *post, r *request) bool {
-	return c.holder != nil && !c.holder.void && !r.dup && m.first == m.last && !l.w.disk.trouble() &&
+	return c.holder != nil && !c.holder.void && !c.client.liar && !r.dup && m.first == m.last && !l.w.disk.trouble() &&
 		!l.w.model.longTopic(m.topic) && !(r.retain && l.noRoom(string(m.topic)))
 }
 

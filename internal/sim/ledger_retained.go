@@ -85,7 +85,7 @@ func (v *value) isAfter(w *value) bool {
 func (l *ledger) retains(t *testament) {
 	m := t.post
 	l.values = append(l.values, &value{
-		topic: m.topic, post: m, acked: true, class: max(m.class, router.DurabilityLazy), since: l.w.now,
+		topic: m.topic, post: m, acked: !t.gone, class: max(m.class, router.DurabilityLazy), since: l.w.now,
 		when: t.due, until: l.w.now, size: m.size,
 	})
 }

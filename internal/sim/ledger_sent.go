@@ -119,7 +119,7 @@ func (l *ledger) took(c *conn, p *packet, wanted bool) {
 // inPlace holds that m comes once, where it should, and not behind what was
 // published later.
 func (l *ledger) inPlace(h *holder, m *post, p *packet) {
-	if h.void || len(h.shares) > 0 || m.retain || m.several {
+	if h.void || h.liar || len(h.shares) > 0 || m.retain || m.several {
 		return
 	}
 	again := slices.Contains(h.got, m)
@@ -177,7 +177,7 @@ func (l *ledger) owed() string {
 			}
 		}
 		for _, h := range m.wanted {
-			if h.name.one() != h || h.void || slices.Contains(h.got, m) || slices.Contains(h.refused, m) {
+			if h.name.one() != h || h.void || h.liar || slices.Contains(h.got, m) || slices.Contains(h.refused, m) {
 				continue
 			}
 			if missing++; !l.excused(h, m) || missing > l.dropped() {

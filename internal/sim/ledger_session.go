@@ -74,6 +74,7 @@ func (l *ledger) joins(c *conn, h *holder) {
 		h.stale = max(1, h.soonest)
 	}
 	h.conn, h.expiry, h.found, h.crowded = c, c.expiry, false, false
+	h.liar = h.liar || c.client.liar
 	if c.maxPacket < 1<<30 && (h.narrow == 0 || c.maxPacket < h.narrow) {
 		h.narrow = c.maxPacket
 	}
@@ -122,6 +123,7 @@ func (l *ledger) connack(c *conn, present bool) {
 		l.joins(c, h)
 	}
 	h.sure, c.answered, c.was = true, true, &h.session
+	h.liar = h.liar || c.client.liar
 	if present || c.level == 3 && c.resumed {
 		n.hasReturned(c.connectedAt)
 	}

@@ -38,7 +38,7 @@ func (l *ledger) members(name string, qos byte) (list []*holder) {
 			if h == nil {
 				continue
 			}
-			if h.void { // what it has is not known
+			if h.void || h.liar { // what it has is not known
 				return nil
 			}
 			i := slices.IndexFunc(h.filters, func(e *entry) bool { return string(e.name) == name })
@@ -60,7 +60,7 @@ func (l *ledger) members(name string, qos byte) (list []*holder) {
 // Of sessions that have ended it is not known what they had.
 func (l *ledger) reached(members []*holder, m *post) bool {
 	return slices.ContainsFunc(members, func(h *holder) bool {
-		return h.name.one() != h || h.void || h.isNarrow(m) || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
+		return h.name.one() != h || h.void || h.liar || h.isNarrow(m) || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
 	})
 }
 

@@ -22,6 +22,7 @@ type testament struct {
 	off    bool  // it is not published: DISCONNECT came, or the client did
 	offAt  int64
 	done   bool // it has been published for sure
+	gone   bool // it may have been before a power cut, which may have taken what was retained
 }
 
 // willComes notes a message that the router may publish some time.
@@ -109,7 +110,7 @@ func (l *ledger) willIsPublished(t *testament) {
 	t.done, m.ackedAt = true, l.w.now
 	for _, n := range l.names {
 		h := n.one()
-		if h == nil || !h.sure || h.void || h.conn == nil && l.w.now >= h.soonest {
+		if h == nil || !h.sure || h.void || h.liar || h.conn == nil && l.w.now >= h.soonest {
 			continue
 		}
 		if slices.ContainsFunc(h.filters, func(e *entry) bool {
@@ -196,6 +197,7 @@ func (l *ledger) beganOr(at int64) int64 {
 func (t *testament) cut(l *ledger) {
 	m, now := t.post, l.w.now
 	m.goodTo, t.prompt = 0, false
+	t.gone = t.gone || t.mayBeOut(now) && !(t.done && !l.lost(router.DurabilityLazy, m.ackedAt, false))
 	switch {
 	case t.off && t.offAt != 0 && l.lost(router.DurabilityLazy, t.offAt, false): // it may have come back
 		t.off, t.due, t.latest = false, cmp.Or(t.due, now), 0

@@ -141,7 +141,7 @@ func (cl *client) breaksRules(r *rng, c *conn) {
 		cl.dial(nil)
 		cl.send(cl.drawAny(r))
 	case 4:
-		p := &packet{kind: publish, topic: []byte("a"), payload: []byte("x")}
+		p := &packet{kind: publish, topic: []byte("a"), payload: cl.drawPayload(r)}
 		p.props.set(propAlias)
 		p.props.alias = uint16(r.of(0, 33, 500))
 		cl.send(p)

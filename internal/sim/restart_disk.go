@@ -33,9 +33,7 @@ func DrawDisk(seed uint64) *Plan {
 	if r.percent(15) {
 		p.Disk.Damage = r.of(5, 50)
 	}
-	p.Ops = slices.DeleteFunc(p.Ops, func(o Op) bool {
-		return o.Kind >= opWrongAck && o.Kind <= opIllegal || o.Kind == opRelease
-	})
+	p.drawLiar(&rng{seed ^ 0x6c696172})
 	p.Clean, p.Resume = r.of(0, 0, 20, 50), r.of(60, 90, 100) // sessions that live on
 	if r.percent(30) {
 		p.Props, p.Shared = 0, 0
@@ -50,6 +48,19 @@ func DrawDisk(seed uint64) *Plan {
 	p.drawRoom(&rng{seed ^ 0x726f6f6d})
 	return p.drawLong()
 }
+
+// drawLiar has one client do what no good one does, or none.
+func (p *Plan) drawLiar(r *rng) {
+	none := r.percent(30)
+	p.Ops = slices.DeleteFunc(p.Ops, func(o Op) bool { return o.isLie() && (none || o.Kind == opGarbage || o.Kind == opMutate) })
+	for i := range p.Ops {
+		if o := &p.Ops[i]; o.isLie() {
+			o.Client = 0
+		}
+	}
+}
+
+func (o Op) isLie() bool { return o.Kind >= opWrongAck && o.Kind <= opIllegal || o.Kind == opRelease }
 
 // drawRoom bounds how many sessions and retained messages there are.
 func (p *Plan) drawRoom(r *rng) {
