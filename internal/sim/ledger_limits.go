@@ -40,7 +40,7 @@ func (l *ledger) excused(h *holder, m *post) bool {
 	}
 	for _, v := range l.values {
 		if v.empty && v.at > m.first {
-			n, bytes = n+1, bytes+len(v.topic)
+			n, bytes = n+1, bytes+v.size
 		}
 	}
 	return n >= limits.QueuedMessagesMax || bytes > limits.QueuedBytesMax
