@@ -63,6 +63,7 @@ type conn struct {
 	heldBack    bool     // the router has not taken the last packet
 	heldAs      *request // the CONNECT with which it waits in a duel
 	expiry      int64
+	most        int64 // what expiry was at most
 	connectedAt int64
 	testament   *testament // its will; nil: there is none
 	flying      []uint16   // PacketIDs of what was sent and is not finished

@@ -23,6 +23,7 @@ func (l *ledger) connects(c *conn, r *request) bool {
 	}
 	c.name, n.conn, c.connectedAt = n, c, l.w.now
 	c.expiry = l.w.model.expiry(&r.packet)
+	c.most = c.expiry
 	c.opens(&r.packet, l.w.model.limits.InflightMax)
 	n.returns(l.w.now, r.clean)
 	if r.will != nil {
@@ -152,6 +153,7 @@ func (l *ledger) leaves(c *conn, p *packet) {
 		return
 	}
 	c.expiry = min(l.w.model.limits.SessionExpiry.Nanoseconds(), int64(p.props.sessionExpiry)*int64(time.Second))
+	c.most = max(c.most, c.expiry)
 	if h := c.holder; h != nil {
 		h.expiry = c.expiry
 		h.low, h.high = min(h.low, c.expiry), max(h.high, c.expiry)
@@ -173,8 +175,8 @@ func (l *ledger) parts(c *conn) {
 		return
 	}
 	set := c.set
-	if c.expiry > 0 {
-		set = append(slices.Clone(set), &holder{name: n, void: true, low: c.expiry, high: c.expiry})
+	if c.most > 0 { // what it asked for meanwhile is not known of which
+		set = append(slices.Clone(set), &holder{name: n, void: true, low: c.expiry, high: c.most})
 	}
 	n.may = []*holder{nil}
 	for _, h := range set {
