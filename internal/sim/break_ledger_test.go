@@ -58,6 +58,7 @@ func ledgerBreaks() map[string]ledgerBreak {
 		"lets duels go on":                        {limit(func(l *router.Limits) { l.TakeoversMax = 1 << 30 }), "the duel"},
 		"damps duels too early":                   {limit(func(l *router.Limits) { l.TakeoversMax = max(1, l.TakeoversMax-1) }), "duel"},
 		"reads on from who waits in a duel":       {readOn, "waits in a duel"},
+		"mistakes every other foreign identifier": {got(2, isCold, anotherCold), "is told of session present"},
 		"takes an UNSUBACK of a client":           {got(1, isUnsuback, harmless), "has sent UNSUBACK"},
 		"loses every will over a restart":         {loseWills, "waits for"},
 		"drops before the queue is full":          {limit(func(l *router.Limits) { l.QueuedMessagesMax = max(1, l.QueuedMessagesMax/2) }), "waits for"},
@@ -79,6 +80,16 @@ func isConnect(b []byte) bool { return b[0] == 0x10 }
 func isLeaving(b []byte) bool { return b[0] == 0xe0 && b[1] > 0 }
 
 func withWill(b []byte) bool { b[2] = 4; return true }
+
+// isCold is a CONNECT with an identifier that is no client's own.
+func isCold(b []byte) bool { return isConnect(b) && bytes.Contains(b, []byte("\x00\x05cold")) }
+
+func anotherCold(b []byte) bool {
+	if i := bytes.Index(b, []byte("\x00\x05cold")) + 6; i < len(b) {
+		b[i] = 'x'
+	}
+	return true
+}
 
 // isUnsuback is one of 3.x: two bytes.
 func isUnsuback(b []byte) bool { return b[0] == 0xb0 && b[1] == 2 }

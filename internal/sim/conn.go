@@ -52,6 +52,7 @@ type conn struct {
 	listed, dirty           bool
 	paused, closing, reaped bool
 	suspect                 bool // the client sent something that may be wrong
+	other                   bool // its client identifier is not its client's own
 
 	side // what the model knows
 

@@ -72,6 +72,7 @@
 //   - a session is there if CONNACK said so and its expiry is not over, and is
 //     not if CONNACK said that it had ended, or its time is over (eleven minutes
 //     more when the power was cut);
+//   - what nobody may send ends the connection that it came over, and nothing else;
 //   - who takes a session over too often waits a second, and that is reported; nobody
 //     else waits;
 //   - answers come, in the order of what they are for, and nothing comes before
@@ -87,15 +88,17 @@
 //
 // # What is not modelled
 //
-// By the ledger: illegal packets and other client identifiers than the clients' own,
-// which DrawDisk switches off; when what is late with QoS 0 comes;
-// a 3.1 client is not told whether there was a session: where
+// By the ledger: garbage and damaged packets, which DrawDisk switches off; when what is
+// late with QoS 0 comes; a 3.1 client is not told whether there was a session: where
 // that is not known otherwise, nothing is wanted of it; what is told of a session's end,
 // or of its new expiry, while the disk is full or has failed (a power cut may undo both).
 // That a message of a class below sync comes twice after a power cut is allowed. How
 // often and in which order is not held for retained messages, nor for sessions that have
 // had shared subscriptions. A queue is taken for full behind a message as soon as that
-// many may have come, at any time through shared subscriptions.
+// many may have come, at any time through shared subscriptions. A client that has broken
+// the rules once (there is one at most) and who comes with an identifier that is not its
+// own are owed nothing with QoS 1 and 2; nor does anybody have to get what the former
+// publishes with QoS 2.
 //
 // By neither: authentication and access control, quotas, rates, the memory limit,
 // $SYS, listeners' limits, a reload, the import, clocks that are put back. How many

@@ -31,6 +31,7 @@ type ledger struct {
 // name is a client identifier.
 type name struct {
 	id     string
+	own    bool      // it is that of a client, who comes back; nothing is wanted for others
 	may    []*holder // one of them is the session that the router has; nil stands for none
 	ghosts []*holder // those that have ended, and whose end a power cut may take back
 	conn   *conn
@@ -131,19 +132,21 @@ type request struct {
 func newLedger(w *World) *ledger {
 	l := &ledger{w: w, posts: map[int]*post{}}
 	for i := range w.plan.Clients {
-		l.names = append(l.names, &name{id: clientName(i), may: []*holder{nil}})
+		l.names = append(l.names, &name{id: clientName(i), own: true, may: []*holder{nil}})
 	}
 	return l
 }
 
+// named finds a client identifier; "": the broker makes one that nobody else has.
 func (l *ledger) named(id []byte) *name {
 	for _, n := range l.names {
-		if n.id == string(id) {
+		if n.id == string(id) && len(id) > 0 {
 			return n
 		}
 	}
-	l.w.fail("nobody is called %q", id)
-	return &name{may: []*holder{nil}}
+	n := &name{id: string(id), may: []*holder{nil}}
+	l.names = append(l.names, n)
+	return n
 }
 
 // one is the session that n has for sure; nil: none, or it is not known.

@@ -12,13 +12,12 @@ import (
 
 // waits reports whether c, which sends r, has to wait, and holds that it does.
 func (l *ledger) waits(c *conn, r *request) bool {
-	n := l.named(r.clientID)
-	held := l.counts(n, r)
+	held := l.counts(r)
 	if c.closing {
 		return false
 	}
 	if held != c.paused {
-		l.w.fail("conn %d of %s waits in a duel: %v, should be %v", c.id, n.id, c.paused, held)
+		l.w.fail("conn %d of %s waits in a duel: %v, should be %v", c.id, r.clientID, c.paused, held)
 	}
 	if held {
 		l.w.heldSoFar++
@@ -28,10 +27,12 @@ func (l *ledger) waits(c *conn, r *request) bool {
 }
 
 // counts reports whether r is one takeover too many.
-func (l *ledger) counts(n *name, r *request) bool {
-	if n.conn == nil || r.will != nil && l.w.model.longTopic(r.will.topic) {
+func (l *ledger) counts(r *request) bool {
+	i := slices.IndexFunc(l.names, func(n *name) bool { return n.conn != nil && n.id == string(r.clientID) && n.id != "" })
+	if i < 0 || r.will != nil && l.w.model.longTopic(r.will.topic) {
 		return false
 	}
+	n := l.names[i]
 	if l.w.now-n.duel.since > duelWindow || n.duel.n == 0 {
 		n.duel = duel{since: l.w.now}
 	}

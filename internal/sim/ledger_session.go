@@ -75,7 +75,7 @@ func (l *ledger) joins(c *conn, h *holder) {
 		h.stale = max(1, h.soonest)
 	}
 	h.conn, h.expiry, h.found, h.crowded = c, c.expiry, false, false
-	h.liar = h.liar || c.client.liar
+	h.liar = h.liar || c.client.liar || !c.name.own
 	if c.maxPacket < 1<<30 && (h.narrow == 0 || c.maxPacket < h.narrow) {
 		h.narrow = c.maxPacket
 	}
@@ -124,7 +124,7 @@ func (l *ledger) connack(c *conn, present bool) {
 		l.joins(c, h)
 	}
 	h.sure, c.answered, c.was = true, true, &h.session
-	h.liar = h.liar || c.client.liar
+	h.liar = h.liar || c.client.liar || !c.name.own
 	if present || c.level == 3 && c.resumed {
 		n.hasReturned(c.connectedAt)
 	}

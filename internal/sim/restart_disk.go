@@ -52,6 +52,7 @@ func DrawDisk(seed uint64) *Plan {
 // drawLiar has one client do what no good one does, or none.
 func (p *Plan) drawLiar(r *rng) {
 	none := r.percent(30)
+	p.Disk.Others = r.percent(30)
 	p.Ops = slices.DeleteFunc(p.Ops, func(o Op) bool { return o.isLie() && (none || o.Kind == opGarbage || o.Kind == opMutate) })
 	for i := range p.Ops {
 		if o := &p.Ops[i]; o.isLie() {
