@@ -116,6 +116,7 @@ func (l *epoll) admit(s *Socket, fd int, sa unix.Sockaddr) {
 	} else if name, err := unix.Getsockname(fd); err == nil {
 		from.Local = addrPort(name)
 	}
+	l.files.came(fd)
 	c := l.attach(fd)
 	c.socket = int16(s.sys.index)
 	l.stats.Accepted++

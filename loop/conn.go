@@ -29,7 +29,7 @@ type conn struct {
 	socket int16 // index of the listening socket that it came through
 	age    uint8 // of views, when it became dirty
 	armed  uint8 // events that the kernel watches
-	load   load  // what its last turn was like
+	load   load  // what its last turns were like
 	grown  uint8 // two bits: doublings of the first output chunk that the last flush would have filled; above: writes
 
 	views     bool // segs may hold views
@@ -44,12 +44,13 @@ type conn struct {
 	lowListed bool // in l.drained
 }
 
-// load is what the last turn of a connection was like.
+// load is what the last turns of a connection were like.
 type load uint8
 
 const (
 	heavy load = 1 << iota // long: the next one comes behind those of others
 	wide                   // it made others send many times what came
+	calm                   // and above: turns that it takes to be light again
 )
 
 func (c *conn) setLoad(kind load, is bool) {

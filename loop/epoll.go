@@ -36,6 +36,7 @@ type epoll struct {
 
 	now, wake int64 // this pass's clock; the owner's next deadline, 0 = none
 	at        int64 // when the clock was last looked at
+	lightAt   int64 // when somebody light was last read from
 	share     int64 // ns of a pass for each kind of work
 	long      int64 // ns of a turn that is long
 	rested    bool  // the last pass was long ago
@@ -86,6 +87,7 @@ type epoll struct {
 	sockets   []*Socket // by index; nil = free
 	reserve   int       // descriptor kept for shedding, -1 = none
 	connsMax  int
+	files     files
 	grumbleAt int64 // when accept trouble may be logged again
 	grumbles  uint64
 
@@ -138,6 +140,7 @@ func (l *epoll) Run(h Hooks) error {
 // open makes the descriptors, binds the listeners and tells the owner.
 func (l *epoll) open() error {
 	files := raiseDescriptorLimit(l.log)
+	l.files.open(files)
 	if l.connsMax = l.lim.ConnsMax; l.connsMax == 0 {
 		l.connsMax = connsMaxFor(files)
 	}

@@ -101,7 +101,11 @@ func (l *epoll) flush() {
 func (l *epoll) passBudget() budget {
 	reads, bytes := l.stats.Reads-l.readsThen, l.stats.BytesIn-l.bytesThen
 	l.readsThen, l.bytesThen = l.stats.Reads, l.stats.BytesIn
-	return budget{max(l.lim.FlushConns, flushPerRead*int(reads)), max(l.lim.FlushBytes, flushPerRead*int(bytes))}
+	conns := l.lim.FlushConns
+	if !l.alone() {
+		conns /= 2
+	}
+	return budget{max(conns, flushPerRead*int(reads), 1), max(l.lim.FlushBytes, flushPerRead*int(bytes))}
 }
 
 // flushAll writes the output of every dirty connection, which ends all views.

@@ -35,7 +35,7 @@ func TestWideFanOutIsWrittenInPieces(t *testing.T) {
 	s, c, peer := pair(t, x.l)
 	defer unix.Close(peer)
 	s.data = func(view []byte) { c.SendView(view) }
-	x.l.lim.FlushConns = 10
+	x.l.lim.FlushConns = 20 // of which half while the source is light
 	first, second := bytes.Repeat([]byte("1"), 64), bytes.Repeat([]byte("2"), 64)
 	unix.Write(x.source, first)
 	x.l.pass()
@@ -76,7 +76,7 @@ func TestWideFanOutIsWrittenInPieces(t *testing.T) {
 // Who is late goes on as fast while others have something new in every pass.
 func TestLateOutputKeepsHalfOfTheBudget(t *testing.T) {
 	x := newFanOut(t, 100, 64, 1, (*conn).Send)
-	x.l.lim.FlushConns = 10
+	x.l.lim.FlushConns = 20 // of which half while the source is light
 	var others []*conn
 	for range 20 {
 		_, c, peer := pair(t, x.l)

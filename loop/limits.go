@@ -23,8 +23,9 @@ type Limits struct {
 	// ArenaBytes is the area that the reads of one pass share, in bytes (1 MiB, at least 4 times ReadBytes). When it is
 	// full, another one takes its place.
 	ArenaBytes int
-	// FlushConns is the number of connections whose output is written in one pass (64: some 0.3 ms), or twice those that were read
-	// in it. The others have their turns in the following passes, which do not sleep. Counter: PartFlushes.
+	// FlushConns is the number of connections whose output is written in one pass (64: some 0.3 ms), half of that while
+	// some are read from that send little, or twice those that were read from in it. The others have their turns in the
+	// following passes, which do not sleep. Counter: PartFlushes.
 	FlushConns int
 	// FlushBytes is the output written in one pass, in bytes (1 MiB), or twice what was read in it; the connection that
 	// reaches it is written to the end. Counter: PartFlushes.

@@ -8,12 +8,14 @@ import (
 // posts is the queue of functions that other goroutines want to run on the loop, in the order they came.
 //
 // The loop announces its sleep with sleeping; whoever finds it set takes it back and wakes the loop. So one wake-up is
-// paid per sleep, however many functions come.
+// paid per sleep, however many functions come. The loop takes the lock only when there is something to take: whoever
+// holds it may be without a processor.
 type posts struct {
 	max      int
 	wake     func() // makes the loop's wait return; any goroutine
 	sleeping atomic.Bool
 	refused  atomic.Uint64
+	queued   atomic.Bool // something is in queue
 
 	mu        sync.Mutex
 	queue     []post
@@ -41,6 +43,7 @@ func (p *posts) add(f func(), outsider bool) bool {
 		p.outsiders++
 	}
 	p.queue = append(p.queue, post{f, outsider})
+	p.queued.Store(true)
 	p.mu.Unlock()
 	p.rouse()
 	return true
@@ -55,13 +58,7 @@ func (p *posts) rouse() {
 
 // waiting tells whether a function waits. Loop goroutine only; others may add at any time.
 func (p *posts) waiting() bool {
-	if p.next < len(p.batch) {
-		return true
-	}
-	p.mu.Lock()
-	n := len(p.queue)
-	p.mu.Unlock()
-	return n > 0
+	return p.next < len(p.batch) || p.queued.Load()
 }
 
 // run runs at most n functions and returns how many it ran. Loop goroutine only.
@@ -81,6 +78,9 @@ func (p *posts) run(n int) (ran int) {
 
 // take swaps the run batch for the queue; false if the queue is empty.
 func (p *posts) take() bool {
+	if len(p.batch) == 0 && !p.queued.Load() {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.batch {
@@ -90,6 +90,7 @@ func (p *posts) take() bool {
 	}
 	p.batch, p.queue = p.queue, p.batch[:0]
 	p.next = 0
+	p.queued.Store(false)
 	return len(p.batch) > 0
 }
 

@@ -6,9 +6,12 @@ import "time"
 // kind of work has a share of time in a pass, and does at least one thing in it. What is left comes in the next pass,
 // in the order in which it came.
 //
-// A connection whose last turn was long, or did not come to an end, is heavy. Heavy ones wait for their turns in a queue
+// A connection of whose last turns one was long, or did not come to an end, is heavy. Heavy ones wait for their turns in a queue
 // of their own, and the kernel is asked behind their share: who sends little is never behind fifty who send as much as
 // they can, and has its answer before they go on.
+//
+// While nobody light has been read from lately, the heavy ones have twice the time, and twice as many are written for:
+// they are dearer in small pieces, and keep each other waiting only.
 //
 // After a rest, of the loop or of the whole machine, all that waits is read in one pass: timers run behind it, and a keep
 // alive must not end a connection whose PINGREQ is there. How long that pass takes is no rest, or the next would be like it.
@@ -17,8 +20,10 @@ import "time"
 const (
 	longNanos  = int64(50 * time.Microsecond)  // a turn that is long,
 	longBytes  = 4 << 10                       // if that much came: otherwise it was not the sender who took the time
+	aloneNanos = int64(100 * time.Millisecond) // since somebody light was read from: the heavy ones are alone
 	restNanos  = int64(100 * time.Millisecond) // between two passes
-	answersMax = 64                            // connections that are read and answered in a pass: each answer is a system call
+	calmTurns  = 8                             // after a long one, until a connection is light again
+	answersMax = 32                            // connections that are read and answered in a pass: each answer is a system call
 )
 
 // spent tells whether the share of the work that began at from is over.
@@ -35,8 +40,12 @@ func (l *epoll) visit(c *conn) {
 		l.putOff(c)
 		return
 	}
+	l.lightAt = l.at
 	l.turn(c)
 }
+
+// alone tells that only heavy connections have been read from lately.
+func (l *epoll) alone() bool { return l.now-l.lightAt > aloneNanos }
 
 // turn reads c. Since looking at the clock costs as much as a small packet, a turn begins where the last one ended.
 //
@@ -47,7 +56,14 @@ func (l *epoll) turn(c *conn) {
 	from, in := l.at, l.stats.BytesIn
 	l.readable(c)
 	l.at = l.clock()
-	c.setLoad(heavy, c.listed || l.at-from > l.long && l.stats.BytesIn-in >= longBytes)
+	switch {
+	case c.listed || l.at-from > l.long && l.stats.BytesIn-in >= longBytes:
+		c.load = c.load&wide | heavy | calmTurns*calm
+	case c.load >= calm:
+		c.load -= calm
+	default:
+		c.setLoad(heavy, false)
+	}
 }
 
 // putOff queues c for a turn.
@@ -113,8 +129,12 @@ func (l *epoll) queueHeavies() {
 
 // visitHeavies gives those who were put off their turns. Who is put off again is not among them.
 func (l *epoll) visitHeavies() {
+	shares := int64(1)
+	if l.alone() {
+		shares = 2
+	}
 	n, due := 0, len(l.heavies)
-	for from := l.at; n < due && (n == 0 || l.rested || l.at-from < l.share); n++ {
+	for from := l.at; n < due && (n == 0 || l.rested || (l.at-from)/shares < l.share); n++ {
 		l.heavies[n].listed = false
 		l.turn(l.heavies[n])
 	}

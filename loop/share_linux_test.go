@@ -100,6 +100,76 @@ func TestWhoIsHeavy(t *testing.T) {
 	}
 }
 
+// Who had a long turn is heavy for some more: its turns are short now and then, and would not be short together.
+func TestHeavyOnesStaySo(t *testing.T) {
+	l := hurried(t)
+	s, c, peer := pair(t, l)
+	defer unix.Close(peer)
+	turn := func(long int64) {
+		l.long = long
+		unix.Write(peer, make([]byte, longBytes))
+		for was := s.datas; s.datas == was; {
+			l.pass()
+		}
+	}
+	for range 2 {
+		for n, long := range []int64{0, time.Hour.Nanoseconds(), 0} {
+			if turn(long); c.load&heavy == 0 {
+				t.Fatalf("turn %d: not heavy", n+1)
+			}
+		}
+		c.load |= wide // is something else
+		for n := 0; c.load&heavy != 0; n++ {
+			if turn(time.Hour.Nanoseconds()); n > calmTurns {
+				t.Fatalf("heavy after %d short turns", n)
+			} else if n < calmTurns && c.load&heavy == 0 {
+				t.Fatalf("light after %d short turns", n+1)
+			}
+		}
+	}
+}
+
+// While nobody waits who sends little, the heavy ones have twice the time.
+func TestHeavyOnesAlone(t *testing.T) {
+	l := hurried(t)
+	l.now = l.clock()
+	l.share = 20 * time.Millisecond.Nanoseconds()
+	turns := 0
+	var writers []int
+	for range 4 {
+		s, c, peer := pair(t, l)
+		defer unix.Close(peer)
+		s.data = func([]byte) {
+			turns++
+			l.start = l.start.Add(-time.Duration(l.share)) // the clock
+		}
+		c.load = heavy | calmTurns*calm
+		writers = append(writers, peer)
+	}
+	light, c, peer := pair(t, l)
+	defer unix.Close(peer)
+	light.data = func([]byte) {}
+	pass := func() int {
+		was := turns
+		for _, fd := range writers {
+			unix.Write(fd, []byte("more"))
+		}
+		l.pass()
+		return turns - was
+	}
+	unix.Write(peer, []byte("ping"))
+	pass() // in which they are put off, and the light one is read
+	if got := pass(); c.load != 0 || got != 1 || l.passBudget().conns != l.lim.FlushConns/2 {
+		t.Errorf("beside somebody light %d had their turns, want 1; budget %+v", got, l.passBudget())
+	}
+	for range aloneNanos / l.share {
+		pass()
+	}
+	if got := pass(); got != 2 || l.passBudget().conns != l.lim.FlushConns {
+		t.Errorf("alone %d had their turns, want 2; budget %+v", got, l.passBudget())
+	}
+}
+
 // A machine may have slept: what has arrived meanwhile is read before timers run, also if that is more than the kernel
 // tells at one go, or if events of before are left.
 func TestEverythingIsReadAfterARest(t *testing.T) {

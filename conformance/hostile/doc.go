@@ -7,8 +7,8 @@
 // takes the rows that are done at once.
 //
 // Owner: broker and witness are child processes, this test binary again: the broker's memory is its own, and the witness
-// competes with nobody. The attackers have the lowest priority, the witness the highest, see lowly and prompt. Imports:
-// broker and conformance/child, in the tests.
+// competes with nobody. The attackers have the lowest priority, the witness the highest, see lowly, above and prompt.
+// Imports: broker and conformance/child, in the tests.
 // Start with: attack (one row), doors (where it knocks), witness, span (which round trip belongs to whom), TestHostile.
 // Caveats: no row fails because of a time, only because what must happen never does. Rows end in a close or in an
 // answered PINGREQ, so that nothing is left to chance.

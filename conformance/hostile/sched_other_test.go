@@ -2,8 +2,18 @@
 
 package hostile
 
+import (
+	"io"
+	"time"
+)
+
 func lowly() string  { return "that of the broker" }
 func prompt() string { return "that of the broker" }
+
+func above()               {}
+func doze(d time.Duration) { time.Sleep(d) }
+
+func dialWaiting(addr string) (io.ReadWriter, error) { return dialTCP(addr) }
 
 // descriptors is a guess.
 func descriptors() int { return 1024 }

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	if !child.Asked() {
 		os.Exit(m.Run())
 	}
+	above()
 	dir, err := os.MkdirTemp("", "hostile-")
 	if err != nil {
 		panic(err)

@@ -56,8 +56,9 @@ func (h *handshake) read(b []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for len(h.in) == 0 && h.closed == nil {
-		h.post()
+		due := h.due()
 		h.mu.Unlock()
+		h.post(due)
 		<-h.door.cpus
 		<-h.fed
 		h.door.cpus <- struct{}{}
@@ -80,15 +81,22 @@ func (h *handshake) read(b []byte) (int, error) {
 func (h *handshake) write(b []byte) (int, error) {
 	h.mu.Lock()
 	h.out = append(h.out, b...)
-	h.post()
+	due := h.due()
 	h.mu.Unlock()
+	h.post(due)
 	return len(b), nil
 }
 
-// post has report run on the loop, if there is anything to do for it.
-func (h *handshake) post() {
-	if !h.posted && (len(h.out) > 0 || h.more) {
-		h.posted = true
+// due tells whether there is something for report to do that it was not called for. It is asked with the lock.
+func (h *handshake) due() bool {
+	due := !h.posted && (len(h.out) > 0 || h.more)
+	h.posted = h.posted || due
+	return due
+}
+
+// post has report run on the loop. It may wake the loop, which wants the lock then: it is called without.
+func (h *handshake) post(due bool) {
+	if due {
 		h.door.complete(h.report)
 	}
 }
