@@ -129,7 +129,7 @@ bench-doors: build ## what TCP, WebSocket, TLS and unix sockets cost, LoopMQ and
 
 bench-compare: build ## the same, this tree against the commit REF (default HEAD)
 	rm -rf $(BIN)/base && git worktree prune && git worktree add --detach $(BIN)/base $(REF)
-	cd $(BIN)/base && $(GO) build -trimpath -o ../loopmq-base ./cmd/loopmq
+	cd $(BIN)/base && $(GO) build -trimpath -tags '$(TAGS)' $(GCFLAGS) -ldflags '$(LDFLAGS)' -o ../loopmq-base ./cmd/loopmq
 	git worktree remove --force $(BIN)/base
 	$(GO) build -trimpath -o $(BIN)/loopbench ./bench/loopbench
 	$(BIN)/loopbench -rounds $(ROUNDS) -measure $(MEASURE) -scenario '$(SCENARIO)' -loopmq $(BIN)/loopmq -base $(BIN)/loopmq-base

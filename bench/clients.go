@@ -15,14 +15,15 @@ func (r *run) churn() (Result, error) {
 	if r.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return Result{}, fmt.Errorf("epoll_create1: %w", err)
 	}
-	if _, err := r.churnUntil(time.Now().Add(r.WarmUp)); err != nil {
+	round := 0
+	if _, err := r.churnUntil(time.Now().Add(r.WarmUp), &round); err != nil {
 		return Result{}, err
 	}
 	from, err := r.mark()
 	if err != nil {
 		return Result{}, err
 	}
-	n, err := r.churnUntil(from.at.Add(max(r.Measure, time.Nanosecond)))
+	n, err := r.churnUntil(from.at.Add(max(r.Measure, time.Nanosecond)), &round)
 	if err != nil {
 		return Result{}, err
 	}
@@ -39,18 +40,19 @@ func (r *run) churn() (Result, error) {
 const sources = 200
 
 // churnUntil makes rounds of r.Publishers clients: all connect, then all are
-// answered, then all leave.
-func (r *run) churnUntil(until time.Time) (n int64, err error) {
+// answered, then all leave. None has the identifier of an earlier one: the broker may
+// not have heard yet that that one has left.
+func (r *run) churnUntil(until time.Time, round *int) (n int64, err error) {
 	fds := make([]int, 0, r.Publishers)
-	for round := 0; n == 0 || time.Now().Before(until); round++ {
+	for ; n == 0 || time.Now().Before(until); *round++ {
 		fds = fds[:0]
 		for i := range r.Publishers {
-			fd, err := open(r.Addr, 1+round%sources)
+			fd, err := open(r.Addr, 1+*round%sources)
 			if err != nil {
 				return n, err
 			}
 			fds = append(fds, fd)
-			if _, err := write(fd, connectFrame(fmt.Sprintf("bench-c%d", i), true)); err != nil {
+			if _, err := write(fd, connectFrame(fmt.Sprintf("bench-c%d-%d", *round, i), true)); err != nil {
 				return n, fmt.Errorf("write CONNECT: %w", err)
 			}
 		}

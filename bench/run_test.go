@@ -24,6 +24,7 @@ func (l *lines) fields(row int) []string { return strings.Fields(strings.Split(l
 type toy struct {
 	mu          sync.Mutex
 	subscribers map[string][]net.Conn
+	clients     map[string]int // CONNECTs by client identifier
 	loseNth     int
 	corruptNth  int
 	seen        int
@@ -36,7 +37,7 @@ func (b *toy) start(t *testing.T) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.subscribers = map[string][]net.Conn{}
+	b.subscribers, b.clients = map[string][]net.Conn{}, map[string]int{}
 	var all sync.WaitGroup
 	t.Cleanup(func() {
 		l.Close()
@@ -76,6 +77,7 @@ func (b *toy) packet(c net.Conn, in *bufio.Reader) error {
 	defer b.mu.Unlock()
 	switch first >> 4 {
 	case 1:
+		b.clients[string(body[12:])]++
 		_, err = c.Write([]byte{0x20, 2, 0, 0})
 	case 3:
 		err = b.publish(c, first, body)
@@ -125,6 +127,27 @@ func TestRunDeliversWhatWasAsked(t *testing.T) {
 		if res.Deliveries != 3006 || res.Published != 1503 || res.Received != 3006 || res.Share() != 1 {
 			t.Errorf("QoS %d: %+v, want 1503 published and 3006 delivered", qos, res)
 		}
+	}
+}
+
+// TestChurnTakesNoPlaceTwice: a broker may read CONNECT before the DISCONNECT of an earlier round, and have who takes
+// the place of another again and again wait.
+func TestChurnTakesNoPlaceTwice(t *testing.T) {
+	b := &toy{}
+	s := Scenario{Name: "churn", Kind: Churn, Publishers: 4}
+	res, err := Run(s, Options{Addr: b.start(t), WarmUp: 10 * time.Millisecond, Measure: 50 * time.Millisecond, Core: -1})
+	if err != nil || res.Share() != 1 {
+		t.Fatal(res.Share(), err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, n := range b.clients {
+		if strings.HasPrefix(id, "bench-c") && n > 1 {
+			t.Fatalf("%s connected %d times", id, n)
+		}
+	}
+	if len(b.clients) < 8 {
+		t.Errorf("only %d clients", len(b.clients))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -110,6 +109,7 @@ type Process struct {
 	end     context.CancelFunc
 	started time.Time
 	gone    chan error // what waiting for the process returned
+	port    *Port
 	dir     string
 	log     string // file with what it printed
 }
@@ -120,24 +120,25 @@ const startMax = 10 * time.Second
 // Start runs a broker on a free port of the loopback interface, pinned to a
 // core (-1: not pinned), and returns when it answers CONNECT.
 func Start(t Target, core int) (p *Process, err error) {
-	addr, err := freePort()
+	port, err := HoldPort()
 	if err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "loopbench-")
-	if err != nil {
-		return nil, err
-	}
 	defer func() {
 		if err != nil {
+			port.Free()
 			os.RemoveAll(dir)
 		}
 	}()
-	argv, err := t.Command(addr, dir)
+	if err != nil {
+		return nil, err
+	}
+	argv, err := t.Command(port.Addr, dir)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
-	p = &Process{Addr: addr, dir: dir, log: filepath.Join(dir, "output")}
+	p = &Process{Addr: port.Addr, port: port, dir: dir, log: filepath.Join(dir, "output")}
 	if err := p.spawn(argv, core); err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
@@ -207,18 +208,10 @@ func (p *Process) awaitConnack() error {
 func (p *Process) Stop() error {
 	p.end()
 	err := <-p.gone
+	p.port.Free()
 	if exit, ok := errors.AsType[*exec.ExitError](err); errors.Is(err, context.Canceled) ||
 		(ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM) {
 		err = nil // what Stop asked for
 	}
 	return errors.Join(err, os.RemoveAll(p.dir))
-}
-
-func freePort() (netip.AddrPort, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort(), nil
 }

@@ -31,7 +31,7 @@ const idleBytesMax = 4 << 20
 
 // Broker is one MQTT broker.
 type Broker struct {
-	cfg    Config
+	cfg    *Config // as doors
 	engine loop.Engine
 	router *router.Router
 	state  *state // nil: nothing outlives the process
@@ -44,14 +44,15 @@ type Broker struct {
 
 	generation int // of users and rules; belongs to the loop
 	guard      *guard.Guard
-	bans       guard.Bans
+	bans       *guard.Bans          // replaced by a reload, never changed
 	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
-	doors      []*door              // likewise; their sockets are there once ready is closed
+	doors      []*door              // those in force; their sockets are there once ready is closed
 	gone       []*login             // of listeners that are no more: their connections and sessions go on
 	leaving    []*loop.Socket       // with TLS, of listeners that are no more, while connections last
 	recording  *recording           // nil: none
 
 	reloading sync.Mutex   // one Reload at a time
+	following sync.RWMutex // cfg and doors: the loop writes, others may read
 	watching  sync.Mutex   // of certificates: Reload and the end of Run may meet
 	unwatched bool         // nobody begins to any more
 	patience  atomic.Int64 // Config.ShutdownTimeout
@@ -78,7 +79,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b.guard = guard.New(cfg.Guard)
 	b.bans, b.warnings = s.bans, s.warnings
-	b.cfg, b.doors, b.rules = cfg, s.doors, s.rules
+	b.cfg, b.doors, b.rules = &cfg, s.doors, s.rules
 	b.patience.Store(int64(cfg.ShutdownTimeout))
 	options := loop.Options{Limits: cfg.LoopLimits, Log: b.logger(), Pool: b.pool}
 	for _, d := range s.doors {
@@ -256,23 +257,32 @@ func (b *Broker) Shutdown() { b.engine.Stop(time.Duration(b.patience.Load())) }
 // Ready is closed when all listeners accept connections.
 func (b *Broker) Ready() <-chan struct{} { return b.ready }
 
-// Addrs returns the addresses of the listeners, in their order; valid once
-// Ready is closed, and until a Reload.
+// inForce is what holds at the moment, for other goroutines than the loop's.
+func (b *Broker) inForce() (cfg *Config, doors []*door) {
+	b.following.RLock()
+	defer b.following.RUnlock()
+	return b.cfg, b.doors
+}
+
+// Addrs waits for Ready, and returns the addresses of the listeners, in their order.
+// A Reload may change them.
 func (b *Broker) Addrs() []net.Addr {
 	<-b.ready
 	var addrs []net.Addr
-	for _, d := range b.doors {
+	_, doors := b.inForce()
+	for _, d := range doors {
 		addrs = append(addrs, d.socket.Addr())
 	}
 	return addrs
 }
 
 // URLs returns where the listeners are, in their order, as a client would
-// write it; valid like Addrs.
+// write it, as Addrs does.
 func (b *Broker) URLs() []string {
 	<-b.ready
 	var urls []string
-	for _, d := range b.doors {
+	_, doors := b.inForce()
+	for _, d := range doors {
 		urls = append(urls, d.url())
 	}
 	return urls

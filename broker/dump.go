@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"runtime"
+	"sort"
 	"strings"
 	"time"
 
@@ -23,17 +24,20 @@ const dumpNames = 100
 func (b *Broker) Dump(ctx context.Context) error {
 	var rs router.Stats
 	var ls loop.Stats
-	var used int64
+	var used, limit int64
 	var busy, today uint64
 	var largest []router.Backlog
 	var facts []router.Fact
-	var bans []guard.Ban
-	var waits []guard.Wait
+	var banned *guard.Bans
 	err := b.Do(ctx, func(r *router.Router, l *loop.Stats) {
 		rs, ls, used, largest = *r.Stats(), *l, r.MemoryUsed(), r.Backlogs(dumpBacklogs)
 		facts, busy, today = b.facts(), b.logins.refused, r.WrittenToday()
-		bans, waits = b.bans.List(time.Now().UnixNano()), b.guard.Waits(b.monotonic(), dumpNames)
+		banned, limit = b.bans, int64(r.Limits().MemoryBytesMax)
 	})
+	if err != nil {
+		return err
+	}
+	waits, err := b.waits(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,7 +63,7 @@ func (b *Broker) Dump(ctx context.Context) error {
 		log.Info("state: backlog", "client", quote(s.ClientID), "connected", s.Connected, "messages", s.Messages, "bytes", s.Bytes, "inflight", s.Inflight)
 	}
 	log.Info("state: process", "up", time.Since(b.made).Round(time.Second).String(), "memory_of_clients", used,
-		"memory_limit", b.cfg.Limits.MemoryBytesMax, "goroutines", runtime.NumGoroutine(), "logins_refused", busy)
+		"memory_limit", limit, "goroutines", runtime.NumGoroutine(), "logins_refused", busy)
 	if st := b.state.traffic(); st != nil {
 		log.Info("state: disk", append([]any{"dir", b.state.dir}, pairs(
 			"bytes_put bytes_written bytes_copied bytes_today commits flushes records elided live disk",
@@ -69,16 +73,31 @@ func (b *Broker) Dump(ctx context.Context) error {
 	for listener, of := range byListener(facts) {
 		log.Info("state: listener", append([]any{"listener", listener}, of...)...)
 	}
+	bans := banned.List(time.Now().UnixNano()) // not on the loop: 100,000 take a while
 	for i := range bans[:min(len(bans), dumpNames)] {
 		log.Info("state: banned", "who", bans[i].Line(), "all", len(bans))
 	}
-	for _, w := range waits {
+	for _, w := range waits[:min(len(waits), dumpNames)] {
 		log.Info("state: has to wait after failed logins", "addr", w.Addr.String(), "left", w.Left.Round(time.Second).String())
 	}
 	for _, c := range b.Certificates() {
 		log.Info("state: certificate", "listener", c.Listener, "file", c.File, "days", int(time.Until(c.NotAfter).Hours()/24))
 	}
 	return nil
+}
+
+// waits are the addresses that have to wait before they may log in, the longest
+// first; the loop is asked for some at a time.
+func (b *Broker) waits(ctx context.Context) (list []guard.Wait, err error) {
+	for at, all := 0, false; !all; all = at == 0 {
+		var some []guard.Wait
+		if err := b.Do(ctx, func(*router.Router, *loop.Stats) { some, at = b.guard.Waits(b.monotonic(), at) }); err != nil {
+			return nil, err
+		}
+		list = append(list, some...)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Left > list[j].Left })
+	return list, nil
 }
 
 // pairs are names, with spaces between them, and their values, for the log.

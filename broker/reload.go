@@ -72,7 +72,7 @@ type settings struct {
 	rules  *ruleBook // where no listener has its own
 	prefix string
 	doors  []*door
-	bans   guard.Bans
+	bans   *guard.Bans
 
 	warnings []string
 }
@@ -93,7 +93,7 @@ func (b *Broker) prepare(cfg Config) (*settings, error) {
 			return nil, err
 		}
 	}
-	s := &settings{cfg: cfg}
+	s := &settings{cfg: cfg, bans: new(guard.Bans)}
 	var err error
 	if s.prefix, err = cfg.responsePrefix(); err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 			b.logger().Error("listener cannot be served", "listener", d.loop.Name, "error", err)
 		}
 	}
-	before := userNames(b.doors)
+	before := booksOf(b.doors)
 	b.generation++
 	b.logins.forget()
 	if needed {
@@ -187,7 +187,9 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		b.guard = guard.New(s.cfg.Guard)
 	}
 	b.bans = s.bans
-	b.cfg, b.doors = s.cfg, s.doors
+	b.following.Lock()
+	b.cfg, b.doors = &s.cfg, s.doors
+	b.following.Unlock()
 	b.patience.Store(int64(s.cfg.ShutdownTimeout))
 	b.encrypt(s.doors)
 	rc := s.routerConfig()
@@ -202,7 +204,7 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		}
 		return l.quota(from.User(), clientID, from.Listener)
 	})
-	b.closeStrangers(before, userNames(s.doors), r)
+	b.closeStrangers(before, booksOf(s.doors), r)
 }
 
 // followAll puts in force for a listener that is gone what holds where none says
@@ -215,26 +217,38 @@ func (l *login) followAll(s *settings) (needed bool) {
 }
 
 // closeStrangers ends the connections of those who would not be let in again.
-func (b *Broker) closeStrangers(before, now map[string]bool, r *router.Router) {
+func (b *Broker) closeStrangers(before, now map[*router.Listener]*userBook, r *router.Router) {
 	r.CloseWhere(func(from *router.Peer, clientID string) bool {
 		if b.banOf(from, clientID, from.User()) != nil {
 			return true
 		}
 		if user := from.User(); user != "" {
-			return before[user] && !now[user]
+			return had(before, from.Listener, user) && !had(now, from.Listener, user)
 		}
 		l, ok := from.Listener.Authenticator.(*login)
 		return ok && !l.admits(from)
 	})
 }
 
-// userNames are the users of all password files.
-func userNames(doors []*door) map[string]bool {
-	names := make(map[string]bool)
+// booksOf are the users of the listeners.
+func booksOf(doors []*door) map[*router.Listener]*userBook {
+	books := make(map[*router.Listener]*userBook, len(doors))
 	for _, d := range doors {
-		for _, name := range d.login.users.names() {
-			names[name] = true
+		books[d.rules] = d.login.users
+	}
+	return books
+}
+
+// had tells whether a user is in a password file of the listener; where that is gone,
+// whether he is in one of any.
+func had(books map[*router.Listener]*userBook, l *router.Listener, user string) bool {
+	if book := books[l]; book != nil {
+		return book.knows(user)
+	}
+	for _, book := range books {
+		if book.knows(user) {
+			return true
 		}
 	}
-	return names
+	return false
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -190,6 +191,7 @@ func (b *Broker) closeState() {
 type savedIdentity struct {
 	User      string     `json:"user,omitempty"`
 	Listener  string     `json:"listener,omitempty"` // whose rules hold
+	At        string     `json:"at,omitempty"`       // its address, where others have its name
 	Named     bool       `json:"named,omitempty"`
 	ClientID  string     `json:"client,omitempty"`
 	Addr      netip.Addr `json:"addr,omitzero"`
@@ -209,9 +211,8 @@ func (b *Broker) saveIdentity(id *router.Identity) []byte {
 		return encodeIdentity(&savedIdentity{User: id.User, Named: true})
 	}
 	if a.saved == nil {
-		s := savedIdentity{
-			Listener: b.nameOf(a.book), User: a.who.User, Named: a.who.HasUser, ClientID: a.who.ClientID, Addr: a.who.Addr,
-		}
+		s := savedIdentity{User: a.who.User, Named: a.who.HasUser, ClientID: a.who.ClientID, Addr: a.who.Addr}
+		s.Listener, s.At = b.nameOf(a.book)
 		if a.own != nil {
 			s.Rules, s.Publish, s.Subscribe = a.own.name, a.own.publish, a.own.subscribe
 		}
@@ -240,26 +241,36 @@ func (b *Broker) loadIdentity(saved []byte, clientID string) *router.Identity {
 	if s.Rules != "" || s.Publish != nil || s.Subscribe != nil {
 		own = &listed{name: s.Rules, publish: s.Publish, subscribe: s.Subscribe}
 	}
-	return b.bookNamed(s.Listener).identity(s.User, s.Named, s.ClientID, s.Addr, own)
+	return b.bookNamed(s.Listener, s.At).identity(s.User, s.Named, s.ClientID, s.Addr, own)
 }
 
-// nameOf is the name of a listener that has this book of rules; "" for none.
-func (b *Broker) nameOf(book *ruleBook) string {
-	for _, d := range b.doors {
-		if book != b.rules && b.bookOf(d.rules) == book {
-			return d.loop.Name
+// nameOf is the name of a listener that has this book of rules, "" for none; and its
+// address if another one has that name, which is "mqtt" for all that were given none.
+func (b *Broker) nameOf(book *ruleBook) (name, at string) {
+	i := slices.IndexFunc(b.doors, func(d *door) bool { return book != b.rules && b.bookOf(d.rules) == book })
+	if i < 0 {
+		return "", ""
+	}
+	of := &b.doors[i].loop
+	for j, d := range b.doors {
+		if j != i && d.loop.Name == of.Name {
+			at = of.Address
 		}
 	}
-	return ""
+	return of.Name, at
 }
 
-// bookNamed is the book of rules of the listener with this name, or that of
-// all.
-func (b *Broker) bookNamed(name string) *ruleBook {
-	for _, d := range b.doors {
-		if name != "" && d.loop.Name == name {
-			return b.bookOf(d.rules)
+// bookNamed is the book of rules of the listener with this name, and at this address
+// if several have it; or that of all.
+func (b *Broker) bookNamed(name, at string) *ruleBook {
+	book := b.rules
+	for _, d := range slices.Backward(b.doors) {
+		if name == "" || d.loop.Name != name {
+			continue
+		}
+		if book = b.bookOf(d.rules); d.loop.Address == at {
+			break
 		}
 	}
-	return b.rules
+	return book
 }

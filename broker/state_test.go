@@ -86,3 +86,39 @@ func TestRulesOutliveTheBroker(t *testing.T) {
 	expect(t, p, clean3+"\x32\x0a\x00\x05dev/s\x00\x01b\x32\x0a\x00\x05dev/x\x00\x02c", "\x20\x02\x00\x00\x40\x02\x00\x01\x40\x02\x00\x02")
 	expect(t, dial(t, b, 0), durable3, "\x20\x02\x01\x00\x32\x0a\x00\x05dev/s\x00\x01a\x32\x0a\x00\x05dev/s\x00\x02b")
 }
+
+// TestRulesOfListenersOfOneName: listeners that were given no name have one, and
+// their rules are not each other's after a start either.
+func TestRulesOfListenersOfOneName(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	open := broker.Listener{URL: "mqtt://127.0.0.1:0", ACLFile: file(t, "open", "topic readwrite #\n")}
+	narrow := broker.Listener{URL: "mqtt://127.0.0.2:0", ACLFile: file(t, "narrow", "topic readwrite t\n")}
+	begin := func(listeners ...broker.Listener) (*broker.Broker, func()) {
+		t.Helper()
+		b, err := broker.New(broker.Config{StateDir: state, Listeners: listeners})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b, testkit.Serve(t, b)
+	}
+	b, stop := begin(narrow, open)
+	s := dial(t, b, 1)
+	expect(t, s, durable3+"\x82\x06\x00\x01\x00\x01+\x01", "\x20\x02\x00\x00\x90\x03\x00\x01\x01")
+	s.Close()
+	for _, turn := range []struct {
+		listeners []broker.Listener
+		open      int
+	}{
+		{[]broker.Listener{narrow, open}, 1},
+		{[]broker.Listener{open, narrow}, 0}, // their order is not what tells them apart
+	} {
+		stop()
+		b, stop = begin(turn.listeners...)
+		expect(t, dial(t, b, turn.open), clean3+"\x32\x06\x00\x01x\x00\x01a", "\x20\x02\x00\x00\x40\x02\x00\x01")
+		s = dial(t, b, turn.open)
+		expect(t, s, durable3, "\x20\x02\x01\x00\x32\x06\x00\x01x\x00\x01a")
+		expect(t, s, "\x40\x02\x00\x01\xc0\x00", "\xd0\x00")
+		s.Close()
+	}
+	stop()
+}

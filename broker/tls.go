@@ -234,14 +234,13 @@ type Certificate struct {
 
 // Certificates tells when the certificates in force end.
 func (b *Broker) Certificates() (list []Certificate) {
-	b.reloading.Lock()
-	defer b.reloading.Unlock()
-	for _, d := range b.doors {
+	_, doors := b.inForce()
+	for _, d := range doors {
 		if d.secure == nil {
 			continue
 		}
 		for _, e := range d.secure.store.Expiries() {
-			list = append(list, Certificate{Listener: d.rules.Name, File: e.File, NotAfter: e.NotAfter})
+			list = append(list, Certificate{Listener: d.loop.Name, File: e.File, NotAfter: e.NotAfter})
 		}
 	}
 	return list

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/loopmq/loopmq/auth"
@@ -33,14 +34,25 @@ func (f *passwordFile) Name() string { return "password file " + f.path }
 func (f *passwordFile) Check(_ context.Context, r *auth.Request) (auth.Answer, error) {
 	ok, err := f.file.Verify(r.Username, r.Password)
 	switch {
+	case !f.knows(r.Username): // whatever hashes of others make of the password, as of a token
+		return auth.Answer{Decision: auth.Ignore}, nil
 	case err != nil: // the password cannot be told from others: it is not right
 		return auth.Answer{Decision: auth.Deny, Why: err.Error()}, nil
 	case ok:
 		return auth.Answer{Decision: auth.Allow}, nil
-	case f.file.Kind(r.Username) == "":
-		return auth.Answer{Decision: auth.Ignore}, nil
 	}
 	return auth.Answer{Decision: auth.Deny}, nil
+}
+
+// knows tells whether the file has the user.
+func (f *passwordFile) knows(user string) bool { return f.file.Kind(user) != "" }
+
+// knows tells whether one of the password files has the user.
+func (u *userBook) knows(user string) bool {
+	return slices.ContainsFunc(u.backends, func(b auth.Backend) bool {
+		f, ok := b.(*passwordFile)
+		return ok && f.knows(user)
+	})
 }
 
 // Ways are the ways for a client to show who it is, in the order in which they
@@ -176,31 +188,36 @@ func (c *Config) anonymity(l *Listener) anonymity {
 
 // Open tells whether clients on other machines need no password, where a
 // listener does not say otherwise.
-func (b *Broker) Open() bool { return b.cfg.anonymity(&Listener{}) == anyoneAnonymous }
+func (b *Broker) Open() bool {
+	cfg, _ := b.inForce()
+	return cfg.anonymity(&Listener{}) == anyoneAnonymous
+}
 
 // Passwords tells whether clients show who they are by passwords or tokens.
 func (b *Broker) Passwords() bool {
-	return b.cfg.PasswordFile != "" || b.cfg.Tokens != nil || len(b.cfg.Backends) > 0
+	cfg, _ := b.inForce()
+	return cfg.PasswordFile != "" || cfg.Tokens != nil || len(cfg.Backends) > 0
 }
 
 // WhoMayConnect says in words who is let in where a listener does not say
 // otherwise.
 func (b *Broker) WhoMayConnect() string {
 	who := "nobody without a user name"
-	switch b.cfg.anonymity(&Listener{}) {
+	cfg, _ := b.inForce()
+	switch cfg.anonymity(&Listener{}) {
 	case localAnonymous:
 		return "clients on this machine, without a password; for others see --password-file and --anonymous"
 	case anyoneAnonymous:
 		who = "everyone, without a password"
 	}
-	if b.cfg.PasswordFile != "" {
-		who += "; users of " + b.cfg.PasswordFile
+	if cfg.PasswordFile != "" {
+		who += "; users of " + cfg.PasswordFile
 	}
-	if b.cfg.Tokens != nil {
+	if cfg.Tokens != nil {
 		who += "; who has a token"
 	}
-	if len(b.cfg.Backends) > 0 {
-		who += "; users of " + b.cfg.Backends[0].Name()
+	if len(cfg.Backends) > 0 {
+		who += "; users of " + cfg.Backends[0].Name()
 	}
 	return who
 }

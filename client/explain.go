@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 // explained is an error in words that say what was found and what to do.
@@ -24,7 +25,18 @@ func (e *explained) Error() string { return e.text }
 func (e *explained) Unwrap() error { return e.err }
 
 func explain(err error, format string, args ...any) error {
-	return &explained{fmt.Sprintf(format, args...), err}
+	return &explained{printable(fmt.Sprintf(format, args...)), err}
+}
+
+// printable leaves out what would do something to a terminal: a server may have
+// chosen the text.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // explainDial says why there is no connection of the network.
@@ -83,7 +95,7 @@ func explainTLS(s *Server, name string, err error) error {
 	if ended(err) {
 		return explain(err, "TLS: the server closes the connection in the handshake; it may not speak TLS there: then use %s", withoutTLS(s))
 	}
-	return fmt.Errorf("TLS: %w", err)
+	return explain(err, "TLS: %v", err)
 }
 
 // untrusted says who signed. at is the certificate where the chain ends.

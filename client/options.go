@@ -57,7 +57,8 @@ type Options struct {
 	// goroutine; the acknowledgement leaves when it has returned. The message
 	// and what it holds are the callee's. It must not wait for an answer of
 	// the server on this Client, nor close it: false does that, once the
-	// message is acknowledged.
+	// message is acknowledged. nil: messages are not taken; those of QoS 1 and 2
+	// stay in the session, as they are not acknowledged.
 	OnMessage func(*Message) (more bool)
 	// Dial opens the connection below TLS; nil: a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -121,7 +122,7 @@ func (o Options) withDefaults() (Options, Server, error) {
 		return o, s, fmt.Errorf("ClientID, user name and password have at most 65535 bytes each")
 	}
 	if o.Will != nil {
-		if err := o.Will.check(); err != nil {
+		if err := o.Will.Check(); err != nil {
 			return o, s, fmt.Errorf("will: %w", err)
 		}
 		if len(o.Will.Payload) > textBytesMax {
@@ -131,8 +132,8 @@ func (o Options) withDefaults() (Options, Server, error) {
 	return o, s, checkProps(&o.Props)
 }
 
-// check says what is wrong with a message to be sent.
-func (m *Message) check() error {
+// Check says what is wrong with a message to be sent.
+func (m *Message) Check() error {
 	switch {
 	case m.QoS > 2:
 		return fmt.Errorf("QoS %d: use 0, 1 or 2", m.QoS)

@@ -60,11 +60,11 @@ func (c *Client) handlePublish(k *codec.Packet) error {
 			return fmt.Errorf("server sent Topic Alias %d, which it never set", p.Props.TopicAlias)
 		}
 	}
-	if c.over || p.QoS > 0 && c.leaving() {
-		return nil // it could not be acknowledged any more
+	if c.over || c.opts.OnMessage == nil || p.QoS > 0 && c.leaving() {
+		return nil // nobody takes it, or it could not be acknowledged any more
 	}
 	more := true
-	if c.opts.OnMessage != nil && !(p.QoS == 2 && c.received[p.PacketID]) {
+	if !(p.QoS == 2 && c.received[p.PacketID]) {
 		more = c.opts.OnMessage(&Message{
 			Topic: topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Dup: p.Dup, PacketID: p.PacketID, Props: p.Props,
 		})

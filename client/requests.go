@@ -91,7 +91,7 @@ func (c *Client) Publish(ctx context.Context, m *Message) error {
 // nil, when the handshake is complete or the connection has ended; for QoS 0 at
 // once. It must not block.
 func (c *Client) PublishAsync(ctx context.Context, m *Message, done func(error)) error {
-	if err := m.check(); err != nil {
+	if err := m.Check(); err != nil {
 		return err
 	}
 	if err := c.allowed(m); err != nil {

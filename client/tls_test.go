@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io"
 	"log"
@@ -214,4 +215,25 @@ func TestUnixSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Abort()
+}
+
+// TestCertificateOnATerminal: what stands in a server's certificate does nothing to
+// the terminal that the error is written on.
+func TestCertificateOnATerminal(t *testing.T) {
+	ca := testkit.Authority("CA")
+	const evil = "e\x1b]0;title\x07\u009b2J"
+	for want, cert := range map[string]*testkit.Cert{
+		"certificate is for ex]0;y, 127.0.0.1, not for": testkit.Sign(testkit.Host("a", "ex\x1b]0;\x07y"), ca),
+		`certificate (CN=e]0\;title2J) is not one for servers`: testkit.Sign(&x509.Certificate{
+			Subject: pkix.Name{CommonName: evil}, DNSNames: []string{"localhost"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		}, ca),
+		`(CN=e]0\;title2J) is signed by itself`: testkit.Sign(testkit.Host(evil, "localhost"), nil),
+	} {
+		l := tls.NewListener(local(t), &tls.Config{Certificates: []tls.Certificate{cert.TLS()}})
+		accept(t, l, welcome)
+		o := client.Options{URL: "mqtts://" + l.Addr().String(), TLS: &tls.Config{ServerName: "localhost", RootCAs: ca.Pool()}}
+		if _, err := client.Dial(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got  %q\nwant %s", err, want)
+		}
+	}
 }

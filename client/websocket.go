@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/gobwas/ws"
 )
@@ -23,6 +22,9 @@ const subprotocol = "mqtt"
 // upgradeBytesMax is the longest response to a request for a WebSocket: what a
 // server answers that means well has less than one KiB.
 const upgradeBytesMax = 64 << 10
+
+// whyBytesMax is how much is told of each thing that a server says in its refusal.
+const whyBytesMax = 256
 
 // UpgradeError is a server that answers a request for a WebSocket with
 // anything else.
@@ -128,8 +130,9 @@ func refusal(s *Server, r io.Reader) *UpgradeError {
 	}
 	defer response.Body.Close()
 	e.Status = response.StatusCode
-	_, e.Text, _ = strings.Cut(response.Status, " ")
-	body := make([]byte, 256)
+	_, text, _ := strings.Cut(response.Status, " ")
+	e.Text = printable(text[:min(len(text), whyBytesMax)])
+	body := make([]byte, whyBytesMax)
 	n, _ := response.Body.Read(body)
 	if !strings.Contains(response.Header.Get("Content-Type"), "html") {
 		e.Why = firstLine(body[:n])
@@ -141,12 +144,7 @@ func refusal(s *Server, r io.Reader) *UpgradeError {
 // firstLine is what a line of log can hold of a text.
 func firstLine(b []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-			return -1
-		}
-		return r
-	}, line)
+	return printable(line)
 }
 
 // advice is what to do about a response.

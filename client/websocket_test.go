@@ -279,6 +279,12 @@ func TestUpgradeRefused(t *testing.T) {
 		"login": {func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "who\x1b are you?\nreally", http.StatusUnauthorized)
 		}, `answers 401 Unauthorized to the WebSocket request ("who are you?"); it wants a login`},
+		"terminal": {func(w http.ResponseWriter, _ *http.Request) {
+			if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				fmt.Fprintf(c, "HTTP/1.1 403 no\x1b]0;title\x07\u009b2J%s\r\n\r\n", strings.Repeat("x", 10_000))
+				c.Close()
+			}
+		}, "answers 403 no]0;title2J" + strings.Repeat("x", 240) + " to the WebSocket request; it does not let us in"},
 		"bad gateway": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }, "502 Bad Gateway to the WebSocket request; what stands in front"},
 		"elsewhere": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://u:secret@else/where", http.StatusFound)

@@ -63,18 +63,23 @@ func (l *Listener) place() string {
 	return e.Address()
 }
 
-// diffRows compares tables of the same shape. Lists of tables in a listener are
-// compared as a whole, those of the file by their names.
+// diffRows compares tables of the same shape. Listeners are left to Diff; other
+// lists of tables are compared table by table where there are as many as before, and
+// else as a whole.
 func diffRows(changes *[]Change, prefix string, old, now []*row) {
 	for i, r := range now {
 		switch r.Kind {
 		case KindTable:
 			diffRows(changes, prefix+r.Name+".", old[i].inner, r.inner)
 		case KindTables:
-			if prefix == "" {
+			if prefix == "" && r.Name == "listener" {
 				continue
 			}
-			if a, b := tablesText(old[i]), tablesText(r); a != b {
+			if n := r.count(); n == old[i].count() {
+				for j := range n {
+					diffRows(changes, prefix+r.Name+"."+strconv.Itoa(j)+".", old[i].at(j), r.at(j))
+				}
+			} else if a, b := tablesText(old[i]), tablesText(r); a != b {
 				*changes = append(*changes, Change{Key: prefix + r.Name, Old: a, New: b, Reload: Live})
 			}
 		case KindSecret:
@@ -90,7 +95,7 @@ func diffRows(changes *[]Change, prefix string, old, now []*row) {
 	}
 }
 
-// tablesText writes a list of tables on one line.
+// tablesText writes a list of tables on one line, without what is as it is by default.
 func tablesText(r *row) string {
 	var text strings.Builder
 	text.WriteString("[")
@@ -99,11 +104,12 @@ func tablesText(r *row) string {
 			text.WriteString(", ")
 		}
 		text.WriteString("{ ")
-		for j, f := range r.at(i) {
-			if j > 0 {
-				text.WriteString(", ")
+		between := ""
+		for _, f := range r.at(i) {
+			if f.changed() {
+				text.WriteString(between + f.Name + " = " + literal(f.get()))
+				between = ", "
 			}
-			text.WriteString(f.Name + " = " + literal(f.get()))
 		}
 		text.WriteString(" }")
 	}

@@ -236,19 +236,11 @@ func (in *reader) size(v scalar) (int, bool) {
 		return 0, false
 	}
 	n, err := parseSize(v.value.text)
-	switch err {
-	case nil:
-		return n, true
-	case errNoUnit:
-		in.bad(v, quote(v.value.text)+" has no unit", "write "+quote(v.value.text+"B")+`, or with kB, MB, GB, KiB, MiB or GiB`)
-	case errUnit:
-		in.bad(v, quote(v.value.text)+" has a unit that is none of a size", "units are B, kB, MB, GB, KiB, MiB and GiB")
-	case errRange:
-		in.bad(v, quote(v.value.text)+" is more than there can be", "")
-	default:
-		in.bad(v, quote(v.value.text)+" is no size", `write a whole number and a unit: "2MB"`)
+	if err != nil {
+		what, hint := sizeMistake(v.value.text, err)
+		in.bad(v, quote(v.value.text)+" "+what, hint)
 	}
-	return 0, false
+	return n, err == nil
 }
 
 func (in *reader) duration(v scalar) (time.Duration, bool) {
@@ -264,19 +256,11 @@ func (in *reader) duration(v scalar) (time.Duration, bool) {
 		return 0, false
 	}
 	d, err := parseDuration(v.value.text)
-	switch err {
-	case nil:
-		return d, true
-	case errNoUnit:
-		in.bad(v, quote(v.value.text)+" has no unit", "write "+quote(v.value.text+"s")+", or with ms, m, h, d or w")
-	case errUnit:
-		in.bad(v, quote(v.value.text)+" has a unit that is none of a time", "units are w, d, h, m, s, ms, us and ns")
-	case errRange:
-		in.bad(v, quote(v.value.text)+" is longer than there can be", "")
-	default:
-		in.bad(v, quote(v.value.text)+" is no time", `write whole numbers and units: "30s", "1h30m"`)
+	if err != nil {
+		what, hint := timeMistake(v.value.text, err)
+		in.bad(v, quote(v.value.text)+" "+what, hint)
 	}
-	return 0, false
+	return d, err == nil
 }
 
 func (in *reader) rate(v scalar) (Rate, bool) {

@@ -206,6 +206,12 @@ func TestDiff(t *testing.T) {
 engine = "epoll"
 [auth.jwt]
 secret = "a"
+[[durability]]
+filter = "a/#"
+class = "lazy"
+[[quota]]
+users = ["amy"]
+messages_in = 10
 [[listener]]
 url = "mqtt://:1883"
 name = "a"
@@ -222,6 +228,14 @@ mode = "0600"
 sys_interval = "20s"
 [auth.jwt]
 secret = "b"
+[[durability]]
+filter = "a/#"
+class = "none"
+[[quota]]
+users = ["amy"]
+messages_in = 20
+[[quota]]
+subscriptions = 5
 [[listener]]
 url = "mqtt://:1885"
 max_connections = 6
@@ -242,6 +256,8 @@ mode = "0660"
 		`engine: "epoll" -> "" (needs a restart)`,
 		`sys_interval: "10s" -> "20s" (live)`,
 		`auth.jwt.secret: "(secret)" -> "(secret)" (live)`,
+		`quota: [{ users = ["amy"], messages_in = 10 }] -> [{ users = ["amy"], messages_in = 20 }, { subscriptions = 5 }] (live)`,
+		`durability.0.class: "lazy" -> "none" (live)`,
 		`listener "mqtt://:1885" max_connections: 5 -> 6 (live)`,
 		`listener "mqtt://:1886": opened at "mqtt://:1886"`,
 		`listener "a": opened at "mqtt://:1887"`,

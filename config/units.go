@@ -70,7 +70,55 @@ func ParseSize(s string) (int64, error) {
 		return n, nil
 	}
 	n, err := parseSize(s)
-	return int64(n), err
+	if err != nil {
+		what, hint := sizeMistake(s, err)
+		return 0, mistake(what, hint)
+	}
+	return int64(n), nil
+}
+
+// mistake is what is wrong with a value, for a line that names it.
+func mistake(what, hint string) error {
+	if hint == "" {
+		return errors.New("it " + what)
+	}
+	return errors.New("it " + what + "; " + hint)
+}
+
+// sizeMistake says what parseSize found wrong with a size, and how one looks.
+func sizeMistake(s string, err error) (what, hint string) {
+	switch err {
+	case errNoUnit:
+		return "has no unit", "write " + quote(s+"B") + `, or with kB, MB, GB, KiB, MiB or GiB`
+	case errUnit:
+		return "has a unit that is none of a size", `units are B, kB, MB, GB, KiB, MiB and GiB, as in "2MB"`
+	case errRange:
+		return "is more than there can be", ""
+	}
+	return "is no size", `write a whole number and a unit: "2MB"`
+}
+
+// ParseTime reads a time from a command line; zero needs no unit.
+func ParseTime(s string) (time.Duration, error) {
+	d, err := parseDuration(s)
+	if err != nil {
+		what, hint := timeMistake(s, err)
+		return 0, mistake(what, hint)
+	}
+	return d, nil
+}
+
+// timeMistake says what parseDuration found wrong with a time, and how one looks.
+func timeMistake(s string, err error) (what, hint string) {
+	switch err {
+	case errNoUnit:
+		return "has no unit", "write " + quote(s+"s") + ", or with ms, m, h, d or w"
+	case errUnit:
+		return "has a unit that is none of a time", `units are w, d, h, m, s, ms, us and ns, as in "30s"`
+	case errRange:
+		return "is longer than there can be", ""
+	}
+	return "is no time", `write whole numbers and units: "30s", "1h30m"`
 }
 
 func formatSize(n int) string {

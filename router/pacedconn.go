@@ -10,14 +10,17 @@ type pacedConn struct {
 }
 
 // Send implements Conn.
-func (c *pacedConn) Send(frame []byte) bool { return c.pace.admits(len(frame)) && c.Conn.Send(frame) }
+func (c *pacedConn) Send(frame []byte) bool {
+	return c.pace.admits() && c.Conn.Send(frame) && c.pace.countOut(len(frame))
+}
 
 // SendView implements Conn.
 func (c *pacedConn) SendView(frame []byte) bool {
-	return c.pace.admits(len(frame)) && c.Conn.SendView(frame)
+	return c.pace.admits() && c.Conn.SendView(frame) && c.pace.countOut(len(frame))
 }
 
 // SendShared implements Conn.
 func (c *pacedConn) SendShared(head []byte, body *buf.Ref) bool {
-	return c.pace.admits(len(head)+len(body.Bytes())) && c.Conn.SendShared(head, body)
+	n := len(head) + len(body.Bytes())
+	return c.pace.admits() && c.Conn.SendShared(head, body) && c.pace.countOut(n)
 }

@@ -217,8 +217,8 @@ func (p *pace) Due(now int64) {
 	}
 }
 
-// admits tells whether n bytes may leave now, and counts them.
-func (p *pace) admits(n int) bool {
+// admits tells whether something may leave now.
+func (p *pace) admits() bool {
 	now := p.c.r.now
 	if wait := max(p.outMessages.take(now, 0), p.outByts.take(now, 0)); wait > 0 {
 		if !p.blocked {
@@ -229,7 +229,12 @@ func (p *pace) admits(n int) bool {
 		return false
 	}
 	p.denied = false
-	p.outMessages.take(now, 1)
-	p.outByts.take(now, n)
+	return true
+}
+
+// countOut counts a message of n bytes that the output has taken: only that costs.
+func (p *pace) countOut(n int) bool {
+	p.outMessages.take(p.c.r.now, 1)
+	p.outByts.take(p.c.r.now, n)
 	return true
 }

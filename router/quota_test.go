@@ -90,6 +90,26 @@ func TestRateOfMessagesOut(t *testing.T) {
 	}
 }
 
+// What a full output refuses has not left, and costs nothing of the rate.
+func TestRateOutOfWhatIsRefused(t *testing.T) {
+	w := newWorld(t, router.Limits{})
+	w.listener.Authenticator = quotas{"slow": {BytesOut: 20}}
+	c := w.as("slow", "c", true)
+	c.expect("20 02 00 00")
+	c.send("82 06 0001 0001 'z' 00")
+	c.expect("90 03 0001 00")
+	p := w.as("any", "p", true)
+	p.expect("20 02 00 00")
+	c.limit = 14
+	p.send("30 0c 0001 'z' '123456789'")
+	p.send("30 0c 0001 'z' 'abcdefghi'") // no room for it
+	c.expect("30 0c 0001 'z' '123456789'")
+	c.expect("30 0c 0001 'z' 'abcdefghi'")
+	if n := w.r.Stats().OverQuota; n != 0 {
+		t.Errorf("%d times over the quota", n)
+	}
+}
+
 func TestQuotaOfConnections(t *testing.T) {
 	w := newWorld(t, router.Limits{})
 	w.listener.Authenticator = quotas{"u": {Connections: 2}}

@@ -8,16 +8,17 @@ const (
 	cacheTopicMax = 128 // bytes; longer topics are judged each time
 )
 
-// entry is what a list says of a topic.
+// entry is what a list says of a topic. It names the list and does not hold it: its
+// client may be gone.
 type entry struct {
-	list    *list
+	list    uint64 // its salt; 0: none
 	verdict Verdict
 	bytes   uint8
 	topic   [cacheTopicMax]byte
 }
 
 func (e *entry) is(l *list, topic []byte) bool {
-	return e.list == l && string(e.topic[:e.bytes]) == string(topic)
+	return e.list == l.salt && string(e.topic[:e.bytes]) == string(topic)
 }
 
 // cache remembers verdicts, whoever of the clients with the same list asked.
@@ -49,7 +50,7 @@ func (c *cache) verdict(l *list, last **entry, topic []byte) Verdict {
 		e = older
 	default:
 		*older = *e
-		e.list, e.verdict = l, l.decide(topic)
+		e.list, e.verdict = l.salt, l.decide(topic)
 		e.bytes = uint8(copy(e.topic[:], topic))
 	}
 	*last = e

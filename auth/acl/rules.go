@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// listsMax bounds the lists that are kept to be shared; beyond it sharing
-// starts anew.
-const listsMax = 1 << 16
+// listsMax bounds the lists that are kept to be shared, also those of clients that
+// are gone; beyond it sharing starts anew.
+const listsMax = 1 << 12
 
 // Rules are what one file says.
 type Rules struct {
@@ -160,7 +160,7 @@ func (r *Rules) named(who *Who) []*section {
 // list is what decides about one action: the first entry that matches.
 type list struct {
 	entries []ruled
-	salt    uint64 // sets lists apart in the cache
+	salt    uint64 // sets lists apart in the cache; no two have one, nor 0
 }
 
 // ruled is a rule with its filter as it stands for one client.

@@ -43,8 +43,8 @@ type Config struct {
 	URL string
 	// Timeout bounds one request; 0: 5 s.
 	Timeout time.Duration
-	// Remember is how long an allow or deny holds without being asked for again;
-	// 0: not at all.
+	// Remember is how long an allow or deny holds without being asked for again, but
+	// not beyond its lifetime; 0: not at all.
 	Remember time.Duration
 	// Token is sent as "Authorization: Bearer …"; empty: none.
 	Token string
@@ -63,10 +63,11 @@ type Service struct {
 	known map[[sha256.Size]byte]remembered
 }
 
-// remembered is an answer and when it ends.
+// remembered is an answer and how long it holds.
 type remembered struct {
 	answer auth.Answer
 	until  time.Time
+	ends   time.Time // its Lifetime, if it has one
 }
 
 // New checks the configuration.
@@ -221,8 +222,11 @@ func (s *Service) recall(key [sha256.Size]byte) (auth.Answer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k, ok := s.known[key]
-	if !ok || time.Now().After(k.until) {
+	if !ok || !time.Now().Before(k.until) {
 		return auth.Answer{}, false
+	}
+	if k.answer.Lifetime > 0 {
+		k.answer.Lifetime = max(time.Until(k.ends), 1)
 	}
 	return k.answer, true
 }
@@ -240,5 +244,10 @@ func (s *Service) remember(key [sha256.Size]byte, a auth.Answer) {
 			break
 		}
 	}
-	s.known[key] = remembered{a, time.Now().Add(s.cfg.Remember)}
+	now := time.Now()
+	k := remembered{answer: a, until: now.Add(s.cfg.Remember), ends: now.Add(a.Lifetime)}
+	if a.Lifetime > 0 && k.ends.Before(k.until) {
+		k.until = k.ends
+	}
+	s.known[key] = k
 }

@@ -109,6 +109,46 @@ func TestRemembered(t *testing.T) {
 	}
 }
 
+// TestRememberedWithALifetime: who comes again has no more time than is left, and then
+// the service is asked.
+func TestRememberedWithALifetime(t *testing.T) {
+	var calls atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		seconds := "3600"
+		if calls.Add(1) == 1 {
+			seconds = "0.001"
+		}
+		_, _ = io.WriteString(w, `{"result":"allow","lifetime":`+seconds+`}`)
+	}))
+	defer server.Close()
+	s, err := callout.New(callout.Config{URL: server.URL, Remember: 2 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func() time.Duration {
+		a, err := s.Check(context.Background(), asked())
+		if err != nil || a.Decision != auth.Allow {
+			t.Fatal(a, err)
+		}
+		return a.Lifetime
+	}
+	if got := check(); got != time.Millisecond {
+		t.Errorf("lifetime %v", got)
+	}
+	for begun := time.Now(); calls.Load() < 2; check() {
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal("an answer for a millisecond holds")
+		}
+	}
+	if got := check(); got >= time.Hour || got < 50*time.Minute {
+		t.Errorf("an hour less what is over: %v", got)
+	}
+	check()
+	if n := calls.Load(); n != 2 {
+		t.Errorf("asked %d times, want 2", n)
+	}
+}
+
 func TestServiceThatHangs(t *testing.T) {
 	leave := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-leave }))

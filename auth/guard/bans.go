@@ -67,7 +67,8 @@ type subject struct {
 	name    string
 }
 
-// Bans is a list of bans. Its zero value is empty.
+// Bans is a list of bans. Its zero value is empty. Looking at it changes nothing, so
+// that many may at once, as long as nobody adds or removes.
 type Bans struct {
 	all map[subject]*Ban
 	// of counts the networks of each length, so that a look-up tries only
@@ -192,12 +193,10 @@ func (b *Bans) FindName(now int64, kind Kind, name string) *Ban {
 }
 
 func (b *Bans) find(now int64, key subject) *Ban {
-	ban := b.all[key]
-	if ban != nil && ban.over(now) {
-		b.remove(key)
-		return nil
+	if ban := b.all[key]; ban != nil && !ban.over(now) {
+		return ban
 	}
-	return ban
+	return nil
 }
 
 // List returns the bans that hold, by kind and name.

@@ -1,7 +1,8 @@
 // Package guard slows down who tries passwords, and keeps out who is banned.
 //
 // Owner: the loop, or whoever made a Guard or Bans: nothing here may be used by
-// two goroutines at once. Time is an argument, nanoseconds of any clock that
+// two goroutines at once, but for looking at Bans that nobody changes any more.
+// Time is an argument, nanoseconds of any clock that
 // does not go back. Every table has a bound.
 //
 // Imports: nothing of the project.

@@ -44,7 +44,7 @@ func TestReadBans(t *testing.T) {
 
 // TestReadBadBans: every line that is wrong is told, with what would be right.
 func TestReadBadBans(t *testing.T) {
-	_, err := guard.ReadBans("bans", strings.NewReader("mallory\nuser\naddress 192.0.2\nuser a until tomorrow\nclient a b\nclient \"a\nuser good\naddress ::ffff:1.2.3.4/80\nuser a until 2600-01-01T00:00:00Z\n"))
+	_, err := guard.ReadBans("bans", strings.NewReader("mallory\nuser\naddress 192.0.2\nuser a until tomorrow\nclient a b\nclient \"a\nuser good\naddress ::ffff:1.2.3.4/80\nuser a until 2600-01-01T00:00:00Z\nuser a until 1970-01-01T00:00:00Z\n"))
 	if err == nil {
 		t.Fatal("taken")
 	}
@@ -57,6 +57,7 @@ func TestReadBadBans(t *testing.T) {
 		`bans:6: "\"a": the quote is not closed, or \ stands for nothing`,
 		`bans:8: network ::ffff:1.2.3.4/80: write an IPv4 network as such`,
 		`bans:9: until "2600-01-01T00:00:00Z": write a time as 2026-12-24T18:00:00Z`,
+		`bans:10: until "1970-01-01T00:00:00Z": write a time as 2026-12-24T18:00:00Z`, // 0 would be for ever
 	}
 	if got := strings.Split(err.Error(), "\n"); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"net/netip"
 	"slices"
-	"sort"
 	"time"
 )
 
@@ -179,15 +178,22 @@ type Wait struct {
 	Left time.Duration
 }
 
-// Waits are at most that many of these, the longest first.
-func (g *Guard) Waits(now int64, most int) (list []Wait) {
-	for i := range g.addresses.entries {
-		if e := &g.addresses.entries[i]; e.blockedUntil > now {
+// waitsPiece is how many entries Waits looks at: 0.1 ms at most.
+const waitsPiece = 2048
+
+// Waits are those among some entries from at on, in no order. next is where to go
+// on, 0 at the end: all at once would take too long.
+func (g *Guard) Waits(now int64, at int) (list []Wait, next int) {
+	entries := g.addresses.entries[min(at, len(g.addresses.entries)):]
+	if len(entries) > waitsPiece {
+		entries, next = entries[:waitsPiece], at+waitsPiece
+	}
+	for i := range entries {
+		if e := &entries[i]; e.blockedUntil > now {
 			list = append(list, Wait{e.key, time.Duration(e.blockedUntil - now)})
 		}
 	}
-	sort.Slice(list, func(i, j int) bool { return list[i].Left > list[j].Left })
-	return list[:min(len(list), most)]
+	return list, next
 }
 
 // Forgive forgets what an address and a user name have done; either may be

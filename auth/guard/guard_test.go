@@ -266,3 +266,35 @@ func TestExtremes(t *testing.T) {
 		}
 	}
 }
+
+// TestWaits: who has to wait is told piece by piece, each of them once.
+func TestWaits(t *testing.T) {
+	g := guard.New(guard.Config{AddressBurst: 1, FirstDelay: time.Second, DelayMax: time.Minute})
+	const all = 5000
+	for i := range all {
+		from := fmt.Sprintf("10.0.%d.%d", i/250, i%250)
+		for range 1 + i%2 { // every second one fails once too often
+			login(g, 0, from, fmt.Sprint(i), false)
+		}
+	}
+	seen := map[netip.Addr]bool{}
+	for at, done := 0, false; !done; done = at == 0 {
+		before := at
+		var list []guard.Wait
+		if list, at = g.Waits(second/4, at); at != 0 && at-before > 2048 {
+			t.Errorf("%d entries are looked at in one go", at-before)
+		}
+		for _, w := range list {
+			if seen[w.Addr] || w.Left != 750*time.Millisecond {
+				t.Errorf("%v, seen before: %v", w, seen[w.Addr])
+			}
+			seen[w.Addr] = true
+		}
+	}
+	if len(seen) != all/2 || !seen[addr("10.0.0.1")] || seen[addr("10.0.0.2")] {
+		t.Errorf("%d have to wait", len(seen))
+	}
+	if list, next := g.Waits(0, 1<<20); list != nil || next != 0 {
+		t.Errorf("behind the end: %v, %d", list, next)
+	}
+}

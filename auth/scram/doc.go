@@ -11,6 +11,8 @@
 //
 // Caveats: what is kept of a user (Credentials) is not his password, but who
 // has it can try passwords against it.
+// The broker's delays after failed logins (auth/guard) do not hold for these
+// conversations: each guess costs the client a derivation, us next to nothing.
 //
 // No compatibility promise before v1.
 package scram

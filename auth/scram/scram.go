@@ -62,7 +62,8 @@ type Server struct {
 
 // New makes a Server over users. lookup must not block. A user that it does
 // not know gets a salt all the same, always the same one, and then fails: who
-// asks does not learn which names exist.
+// asks does not learn which names exist. For that, where users have more
+// iterations than IterationsMin, lookup says with false how many they have.
 func New(lookup func(user string) (Credentials, bool)) (*Server, error) {
 	s := &Server{lookup: lookup, secret: make([]byte, sha256.Size)}
 	if _, err := rand.Read(s.secret); err != nil {
@@ -81,7 +82,7 @@ func (s *Server) credentials(user string) (xdg.StoredCredentials, error) {
 	c, known := s.lookup(user)
 	if !known {
 		c = Credentials{
-			Salt: mac(s.secret, "salt "+user)[:saltBytes], Iterations: IterationsMin,
+			Salt: mac(s.secret, "salt "+user)[:saltBytes], Iterations: max(c.Iterations, IterationsMin),
 			StoredKey: mac(s.secret, "stored "+user), ServerKey: mac(s.secret, "server "+user),
 		}
 	}

@@ -85,6 +85,22 @@ func TestSCRAMUnknownUser(t *testing.T) {
 	}
 }
 
+// TestSCRAMUnknownUserAmongOthers: nor do the iterations, where all have as many.
+func TestSCRAMUnknownUserAmongOthers(t *testing.T) {
+	usual := scram.Credentials{Iterations: 10_000}
+	s, err := scram.New(func(string) (scram.Credentials, bool) { return usual, false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := s.Start().Step([]byte("n,,n=berta,r=abc"))
+	if err != nil || !strings.HasSuffix(string(out), ",i=10000") {
+		t.Errorf("%s, %v", out, err)
+	}
+	if _, done, err := talk(t, s, "berta", ""); done || err == nil {
+		t.Errorf("let in: %v, %v", done, err)
+	}
+}
+
 func TestSCRAMBrokenMessages(t *testing.T) {
 	s := newSCRAM(t)
 	if out, done, err := s.Start().Step(nil); len(out) != 0 || done || err != nil {
@@ -101,6 +117,13 @@ func TestSCRAMBrokenMessages(t *testing.T) {
 	}
 	if _, done, err := c.Step([]byte("c=biws,r=wrong,p=AAAA")); err == nil || done {
 		t.Errorf("wrong nonce: done %v, %v", done, err)
+	}
+	c = s.Start()
+	if _, _, err := c.Step([]byte("n,,n=anna,r=abc")); err != nil {
+		t.Fatal(err)
+	}
+	if _, done, err := c.Step(nil); err == nil || done {
+		t.Errorf("nothing instead of a proof: done %v, %v", done, err)
 	}
 	if _, done, err := c.Step([]byte("again")); err == nil || done {
 		t.Errorf("after the end: done %v, %v", done, err)

@@ -19,23 +19,32 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/loopmq/loopmq/bench"
 )
 
 // doors are the addresses of a broker, by name of the kind.
 type doors map[string]string
 
-// newDoors chooses addresses; TCP's is given.
-func newDoors(tcp netip.AddrPort, dir string) (doors, error) {
-	d := doors{"tcp": tcp.String(), "unix": filepath.Join(dir, "s")}
-	for _, name := range []string{"ws", "tls", "wss"} {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+// newDoors chooses addresses; TCP's is given. Nobody else is given the ports until
+// free is called.
+func newDoors(tcp netip.AddrPort, dir string) (d doors, free func(), err error) {
+	d = doors{"tcp": tcp.String(), "unix": filepath.Join(dir, "s")}
+	var held []*bench.Port
+	free = func() {
+		for _, p := range held {
+			p.Free()
 		}
-		d[name] = l.Addr().String()
-		l.Close()
 	}
-	return d, nil
+	for _, name := range []string{"ws", "tls", "wss"} {
+		p, err := bench.HoldPort()
+		if err != nil {
+			return nil, free, err
+		}
+		held = append(held, p)
+		d[name] = p.Addr.String()
+	}
+	return d, free, nil
 }
 
 func loopmqCommand(binary string, d doors, c *certificate) []string {

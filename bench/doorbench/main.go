@@ -81,6 +81,9 @@ func (p *plan) run() (err error) {
 	if p.loopmq == "" && p.mosquitto == "" {
 		return errors.New("nothing to measure: name a broker with -loopmq or -mosquitto")
 	}
+	if p.rounds < 1 || p.measure <= 0 {
+		return errors.New("-rounds is at least 1, -measure more than 0")
+	}
 	dir, err := os.MkdirTemp("", "doorbench-")
 	if err != nil {
 		return err
@@ -177,8 +180,10 @@ func (p *plan) compare(t *tabwriter.Writer, b broker, l load, dir string) error 
 
 func (p *plan) one(b broker, k kind, l load, dir string) (r result, err error) {
 	var d doors
+	free := func() {}
+	defer func() { free() }()
 	process, err := bench.Start(bench.Target{Name: b.name, Command: func(addr netip.AddrPort, own string) ([]string, error) {
-		if d, err = newDoors(addr, own); err != nil {
+		if d, free, err = newDoors(addr, own); err != nil {
 			return nil, err
 		}
 		return b.command(d, own)

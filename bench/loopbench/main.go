@@ -58,7 +58,7 @@ func parse(args []string) (*plan, error) {
 	f.IntVar(&p.rounds, "rounds", 3, "how often everything runs")
 	f.DurationVar(&p.warmUp, "warm-up", 300*time.Millisecond, "time before the measured part")
 	f.DurationVar(&p.measure, "measure", 2*time.Second, "measured part of a run")
-	f.StringVar(&p.markdown, "markdown", "", "also write the report to this `file`, between its marks if it has text of its own")
+	f.StringVar(&p.markdown, "markdown", "", "also write the report of all scenarios to this `file`, between its marks if it has text of its own")
 	f.Func("peer", "another broker to compare with, `NAME=COMMAND`, with {addr} and {dir} where they belong; repeatable", func(text string) error {
 		name, command, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
@@ -134,6 +134,9 @@ func (p *plan) choose(only string) error {
 	}
 	if len(p.scenarios) == 0 {
 		return fmt.Errorf("-scenario %s matches none of %s", only, strings.Join(names, " "))
+	}
+	if p.rounds < 1 || p.measure <= 0 || p.warmUp < 0 {
+		return errors.New("-rounds is at least 1, -measure more than 0, -warm-up not below 0")
 	}
 	if len(p.targets) == 0 {
 		return errors.New("nothing to measure: name a broker with -loopmq, -base, -mosquitto, -relay or -peer")
@@ -232,6 +235,10 @@ func (p *plan) save(report *bench.Report, machine string) error {
 		}
 	}
 	if p.markdown == "" {
+		return nil
+	}
+	if len(p.scenarios) < len(p.all) {
+		fmt.Fprintf(os.Stderr, "%s stays as it is: its table has all scenarios\n", p.markdown)
 		return nil
 	}
 	var text bytes.Buffer

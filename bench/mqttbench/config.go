@@ -45,10 +45,10 @@ func (c *Config) Check() error {
 		return fmt.Errorf("-broker: %w", err)
 	}
 	switch {
-	case c.Clients < 1:
-		return fmt.Errorf("-clients %d: at least 1", c.Clients)
-	case c.Count < 1:
-		return fmt.Errorf("-count %d: at least 1", c.Count)
+	case c.Clients < 1 || c.Clients > clientsMax:
+		return fmt.Errorf("-clients %d: 1 to %d", c.Clients, clientsMax)
+	case c.Count < 1 || c.Count > countMax:
+		return fmt.Errorf("-count %d: 1 to %d", c.Count, countMax)
 	case c.Size < 0 || c.Size > payloadMax:
 		return fmt.Errorf("-size %d: 0 to %d", c.Size, payloadMax)
 	case c.QoS > 2:
@@ -66,6 +66,13 @@ func (c *Config) Check() error {
 	}
 	return nil
 }
+
+// clientsMax is more than one machine has ports for, countMax more than a day of
+// messages; all messages of all clients can be counted.
+const (
+	clientsMax = 100_000
+	countMax   = 1_000_000_000
+)
 
 // payloadMax leaves room for the longest topic in the largest packet.
 const payloadMax = 268_435_455 - 65535 - 16

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -29,7 +30,7 @@ func aclCommand() *cli.Command {
 				Description: "TOPIC is what is published or delivered, or the filter of a SUBSCRIBE. Without --user the " +
 					"client is anonymous. Exit status: 0 allowed; 1 denied; 2 usage, or the file cannot be used.",
 				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Required: true, Usage: "the access control `FILE`"},
+					&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "the access control `FILE`"},
 					&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "user `NAME`"},
 					&cli.StringFlag{Name: "client", Aliases: []string{"i"}, Usage: "client `ID`entifier"},
 					&cli.StringFlag{Name: "address", Aliases: []string{"a"}, Usage: "`ADDRESS` that the client connects from"},
@@ -59,7 +60,7 @@ func readACL(path string) (*acl.Rules, error) {
 
 func aclCheck(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return aclUsage(c, fmt.Errorf("%d arguments where FILE belongs", c.NArg()))
+		return usageError(c, fmt.Errorf("%d arguments where FILE belongs", c.NArg()))
 	}
 	if _, err := readACL(c.Args().First()); err != nil {
 		return cli.Exit(err.Error(), exitRuntime)
@@ -69,19 +70,22 @@ func aclCheck(c *cli.Context) error {
 
 func aclExplain(c *cli.Context) error {
 	if c.NArg() != 2 {
-		return aclUsage(c, fmt.Errorf("%d arguments where publish, subscribe or deliver and a topic belong; "+
+		return usageError(c, fmt.Errorf("%d arguments where publish, subscribe or deliver and a topic belong; "+
 			"flags go first", c.NArg()))
+	}
+	if c.String("file") == "" {
+		return usageError(c, errors.New("--file: name the access control file"))
 	}
 	who := acl.Who{User: c.String("user"), HasUser: c.IsSet("user"), ClientID: c.String("client")}
 	if c.IsSet("address") {
 		var err error
 		if who.Addr, err = netip.ParseAddr(c.String("address")); err != nil {
-			return aclUsage(c, fmt.Errorf("--address %q: write an address, as 192.0.2.7", c.String("address")))
+			return usageError(c, fmt.Errorf("--address %q: write an address, as 192.0.2.7", c.String("address")))
 		}
 	}
 	action, name := c.Args().Get(0), []byte(c.Args().Get(1))
 	if err := checkAsked(action, name); err != nil {
-		return aclUsage(c, err)
+		return usageError(c, err)
 	}
 	rules, err := readACL(c.String("file"))
 	if err != nil {
@@ -120,10 +124,4 @@ func checkAsked(action string, name []byte) error {
 		return topic.ValidateFilter(inner)
 	}
 	return fmt.Errorf("%.80q: write publish, subscribe or deliver", action)
-}
-
-// aclUsage is a mistake on the command line of a subcommand.
-func aclUsage(c *cli.Context, err error) error {
-	name := "loopmq acl " + c.Command.Name
-	return cli.Exit(fmt.Sprintf("%s: %v; see %s --help", name, err, name), exitUsage)
 }

@@ -59,7 +59,7 @@ func TestACLSaysWhatIsWrong(t *testing.T) {
 		{[]string{"explain", "-f", path, "publish", "a"}, 2, broken},
 		{[]string{"check"}, 2, "0 arguments where FILE belongs; see loopmq acl check --help"},
 		{[]string{"check", path + "x"}, 1, "no such file"},
-		{[]string{"explain", "publish", "a"}, 2, `"file" not set`},
+		{[]string{"explain", "publish", "a"}, 2, "--file: name the access control file"},
 		{[]string{"explain", "-f", path, "publish"}, 2, "1 arguments where"},
 		{[]string{"explain", "-f", path, "write", "a"}, 2, `"write": write publish, subscribe or deliver`},
 		{[]string{"explain", "-f", path, "publish", "a/#"}, 2, "+ and # are for filters"},

@@ -18,7 +18,7 @@ import (
 )
 
 func banCommand() *cli.Command {
-	duration := &cli.DurationFlag{Name: "for", Usage: "how long, as 30m or 24h", DefaultText: "for ever"}
+	duration := timeFlag(cli.GenericFlag{Name: "for", Usage: "how long, as 30m or 24h", DefaultText: "for ever"}, 0)
 	why := &cli.StringFlag{Name: "why", Usage: "`REASON`, for the log and for whoever reads the list"}
 	return &cli.Command{
 		Name: "ban", Usage: "keep addresses, client identifiers and users out",
@@ -43,8 +43,8 @@ func banCommand() *cli.Command {
 }
 
 // banFailed ends a subcommand.
-func banFailed(c *cli.Context, err error, code int) error {
-	return cli.Exit(fmt.Sprintf("loopmq ban %s: %v", c.Command.Name, err), code)
+func banFailed(c *cli.Context, err error) error {
+	return cli.Exit(fmt.Sprintf("loopmq ban %s: %v", c.Command.Name, err), exitRuntime)
 }
 
 // readBans reads a list; one that is not there is empty.
@@ -82,10 +82,10 @@ func banAdd(c *cli.Context) error {
 		ban, err = guard.ParseBan(ban.Line()) // a line that is not read takes the whole list with it
 	}
 	if err != nil {
-		return banFailed(c, err, exitUsage)
+		return usageError(c, err)
 	}
 	if _, err := changeBans(path, &ban, ban.Line()); err != nil {
-		return banFailed(c, err, exitRuntime)
+		return banFailed(c, err)
 	}
 	return nil
 }
@@ -106,25 +106,25 @@ func banUntil(after time.Duration) (int64, error) {
 func banLift(c *cli.Context) error {
 	path, ban, err := banArguments(c)
 	if err != nil {
-		return banFailed(c, err, exitUsage)
+		return usageError(c, err)
 	}
 	found, err := changeBans(path, &ban, "")
 	if err == nil && !found {
 		err = fmt.Errorf("%s is not on the list %s", ban.Line(), path)
 	}
 	if err != nil {
-		return banFailed(c, err, exitRuntime)
+		return banFailed(c, err)
 	}
 	return nil
 }
 
 func banList(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return banFailed(c, fmt.Errorf("%d arguments where FILE belongs", c.NArg()), exitUsage)
+		return usageError(c, fmt.Errorf("%d arguments where FILE belongs", c.NArg()))
 	}
 	_, list, err := readBans(c.Args().First())
 	if err != nil {
-		return banFailed(c, err, exitRuntime)
+		return banFailed(c, err)
 	}
 	now := time.Now().UnixNano()
 	for i := range list {

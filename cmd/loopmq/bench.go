@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"math"
 	"os"
@@ -43,7 +41,7 @@ func benchCommand() *cli.Command {
 			"A message of QoS 0 is done when it is queued; the run ends when the broker has read all of them, and if\n" +
 			"it does not say that it has, all of that client count as failures.\n" +
 			"Exit status: 0 messages went through, see Ratio; none did: 1, or the return code of a server that refused; 2 usage.",
-		Flags: append(flags, benchFlags()...), Action: bench, OnUsageError: oneLineUsage, HideHelpCommand: true,
+		Flags: append(flags, benchFlags()...), Action: bench, HideHelpCommand: true,
 		Subcommands: append([]*cli.Command{classicCommand()}, scenarioCommands()...),
 	}
 }
@@ -74,33 +72,12 @@ func pidFlag() cli.Flag {
 	return &cli.IntFlag{Name: "pid", DefaultText: "who listens there", Usage: "`PID` of a broker on this machine, for its processor time and memory"}
 }
 
-// oneLineUsage is for a flag that cannot be read: one line, not all the help.
-func oneLineUsage(c *cli.Context, err error, _ bool) error {
-	if errors.Is(err, flag.ErrHelp) { // -h, which the tool has
-		return cli.ShowSubcommandHelp(c)
-	}
-	return benchUsage(c, err)
-}
-
-// benchName is what stands behind loopmq on the command line.
-func benchName(c *cli.Context) string {
-	if c.Command.Name == "bench" {
-		return "bench"
-	}
-	return "bench " + c.Command.Name
-}
-
-// benchUsage is usageError for commands below another.
-func benchUsage(c *cli.Context, err error) error {
-	return cli.Exit(fmt.Sprintf("loopmq %s: %v; see loopmq %[1]s --help", benchName(c), err), exitUsage)
-}
-
 // lostFlags are flags that stand before the name of a command below bench,
 // where it does not see them.
 func lostFlags(c *cli.Context) error {
 	for _, outer := range c.Lineage()[1:] {
 		if outer.Command != nil && outer.Command.Name == "bench" && outer.NumFlags() > 0 {
-			return fmt.Errorf("its flags stand behind it: loopmq %s [OPTIONS]", benchName(c))
+			return fmt.Errorf("its flags stand behind it: %s [OPTIONS]", c.Command.HelpName)
 		}
 	}
 	return nil
@@ -150,36 +127,44 @@ func seconds(c *cli.Context, flag string) time.Duration {
 	return time.Duration(n)
 }
 
+// altogether is a time n times; what a Duration does not hold is its longest.
+func altogether(n int, d time.Duration) time.Duration {
+	if d > math.MaxInt64/time.Duration(n) {
+		return math.MaxInt64
+	}
+	return time.Duration(n) * d
+}
+
 func bench(c *cli.Context) error {
 	cfg, err := readBench(c)
 	if err != nil {
-		return benchUsage(c, err)
+		return usageError(c, err)
 	}
 	cfg.Clients, cfg.Count, cfg.Size, cfg.Topic = c.Int("clients"), c.Int("count"), c.Int("size"), c.String("topic")
 	if p := c.String("payload"); p != "" {
 		cfg.Payload = []byte(p)
 	}
 	cfg.RampUp, cfg.Interval = seconds(c, "ramp-up-time"), seconds(c, "message-interval")
-	cfg.Wait = time.Duration(c.Int("wait")) * time.Millisecond
+	cfg.Wait = time.Duration(min(int64(c.Int("wait")), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 	format := c.String("format")
 	if format != "text" && format != "json" {
-		return benchUsage(c, fmt.Errorf("-format %q: text or json", format))
+		return usageError(c, fmt.Errorf("-format %q: text or json", format))
 	}
 	if err := cfg.Check(); err != nil {
-		return benchUsage(c, err)
+		return usageError(c, err)
 	}
 	process, err := brokerProcess(c, cfg.Broker)
 	if err != nil {
-		return benchUsage(c, err)
+		return usageError(c, err)
 	}
 	page, err := createReport(c)
 	if err != nil {
-		return benchUsage(c, err)
+		return usageError(c, err)
 	}
 	noteNoTLS(c)
 	if cfg.Interval > 0 && !c.Bool("quiet") {
 		fmt.Fprintf(os.Stderr, "loopmq bench: each client sends one message every %v, so the rates below measure this pause, not the broker; "+
-			"add -message-interval 0 (this run takes %v)\n", cfg.Interval, time.Duration(cfg.Count)*cfg.Interval)
+			"add -message-interval 0 (this run takes %v)\n", cfg.Interval, altogether(cfg.Count, cfg.Interval))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

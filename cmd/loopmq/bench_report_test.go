@@ -101,7 +101,7 @@ func TestBenchClassic(t *testing.T) {
 func TestBenchClassicMistakes(t *testing.T) {
 	for args, want := range map[string]string{
 		"classic --size 3":         "loopmq bench classic: --size 3: at least 24, for the time and the number that each message carries; see loopmq bench classic --help\n",
-		"classic --duration x":     `loopmq bench classic: invalid value "x" for flag -duration: parse error; see loopmq bench classic --help` + "\n",
+		"classic --duration x":     `loopmq bench classic: invalid value "x" for flag -duration: it is no time; write whole numbers and units: "30s", "1h30m"; see loopmq bench classic --help` + "\n",
 		"-count 3 classic":         "loopmq bench classic: its flags stand behind it: loopmq bench classic [OPTIONS]; see loopmq bench classic --help\n",
 		"classic --pid 2000000000": "loopmq bench classic: --pid 2000000000: process 2000000000: open /proc/2000000000/stat: no such file or directory; see loopmq bench classic --help\n",
 		"classic more":             `loopmq bench classic: unexpected argument "more"; loopmq bench list tells the scenarios; see loopmq bench classic --help` + "\n",

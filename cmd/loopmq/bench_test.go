@@ -101,8 +101,8 @@ func TestBenchPause(t *testing.T) {
 
 func TestBenchMistakes(t *testing.T) {
 	for _, row := range []struct{ args, want string }{
-		{"-clients 0", "loopmq bench: -clients 0: at least 1; see loopmq bench --help\n"},
-		{"-count x", `loopmq bench: invalid value "x" for flag -count: parse error; see loopmq bench --help` + "\n"},
+		{"-clients 0", "loopmq bench: -clients 0: 1 to 100000; see loopmq bench --help\n"},
+		{"-count x", `loopmq bench: invalid value "x" for flag -count: it is no whole number; see loopmq bench --help` + "\n"},
 		{"-qos 3", "loopmq bench: --qos 3: QoS is 0, 1 or 2; see loopmq bench --help\n"},
 		{"-format xml", `loopmq bench: -format "xml": text or json; see loopmq bench --help` + "\n"},
 		{"-nothing", "loopmq bench: flag provided but not defined: -nothing; see loopmq bench --help\n"},

@@ -20,7 +20,7 @@ import (
 
 func classicCommand() *cli.Command {
 	flags := []cli.Flag{
-		&cli.DurationFlag{Name: "duration", Value: 10 * time.Second, Usage: "`TIME` that each case runs"},
+		timeFlag(cli.GenericFlag{Name: "duration", Usage: "`TIME` that each case runs"}, 10*time.Second),
 		&cli.IntFlag{Name: "rate", Usage: "messages that each publisher sends a second, `N`; 0: as many as go through"},
 		&cli.IntFlag{Name: "size", Value: 100, Usage: "payload of `BYTES`, at least 24"},
 		&cli.StringFlag{Name: "topic", Value: "loopmq-bench", Usage: "publish to `TOPIC`/0, TOPIC/1, ..."},
@@ -32,7 +32,7 @@ func classicCommand() *cli.Command {
 			"processor time, memory and traffic of the broker.\n" +
 			"With --rate the time of a message begins when it was due, without when it was published.\n" +
 			"Exit status: 0 every message was delivered; 1 some were lost, or a client failed; 2 usage.",
-		Flags: append(flags, benchFlags()...), Action: classic, OnUsageError: oneLineUsage, HideHelpCommand: true,
+		Flags: append(flags, benchFlags()...), Action: classic, HideHelpCommand: true,
 	}
 }
 
@@ -51,15 +51,15 @@ func readClassic(c *cli.Context) (*mqttbench.Load, error) {
 func classic(c *cli.Context) error {
 	l, err := readClassic(c)
 	if err != nil {
-		return benchUsage(c, err)
+		return usageError(c, err)
 	}
 	process, err := brokerProcess(c, l.Broker)
 	if err != nil {
-		return benchUsage(c, err)
+		return usageError(c, err)
 	}
 	page, err := createReport(c)
 	if err != nil {
-		return benchUsage(c, err)
+		return usageError(c, err)
 	}
 	noteNoTLS(c)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

@@ -25,10 +25,10 @@ import (
 func scenarioCommands() []*cli.Command {
 	commands := []*cli.Command{
 		{
-			Name: "list", Usage: "the scenarios", ArgsUsage: " ", HideHelpCommand: true, OnUsageError: oneLineUsage,
+			Name: "list", Usage: "the scenarios", ArgsUsage: " ", HideHelpCommand: true,
 			Action: func(c *cli.Context) error {
 				if c.Args().Present() {
-					return benchUsage(c, fmt.Errorf("unexpected argument %q", c.Args().First()))
+					return usageError(c, fmt.Errorf("unexpected argument %q", c.Args().First()))
 				}
 				for _, s := range scenarios.Scenarios() {
 					if _, err := fmt.Printf("%-14s %s\n", s.Name, s.Describe()); err != nil {
@@ -50,7 +50,7 @@ func scenarioCommands() []*cli.Command {
 
 func scenarioCommand(name, usage string) *cli.Command {
 	return &cli.Command{
-		Name: name, Usage: usage, HideHelpCommand: true, OnUsageError: oneLineUsage,
+		Name: name, Usage: usage, HideHelpCommand: true,
 		UsageText: "loopmq bench " + name + " [OPTIONS] [SCENARIO ...]",
 		Description: "Runs against a broker that is started for it, this program with serve and nothing set but the bounds of\n" +
 			"queues and filters, which are lifted; or against the one of --broker, of which only topics below bench/ are used, and\n" +
@@ -63,8 +63,8 @@ func scenarioCommand(name, usage string) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "broker", Usage: "`URL` of a running broker, mqtt://HOST[:PORT]; without, one is started for each run"},
 			&cli.IntFlag{Name: "rounds", Value: 1, Usage: "how often everything runs, `N`; the table has medians"},
-			&cli.DurationFlag{Name: "measure", Value: 2 * time.Second, Usage: "measured part of a run, `TIME`"},
-			&cli.DurationFlag{Name: "warm-up", Value: 300 * time.Millisecond, Usage: "`TIME` before the measured part"},
+			timeFlag(cli.GenericFlag{Name: "measure", Usage: "measured part of a run, `TIME`"}, 2*time.Second),
+			timeFlag(cli.GenericFlag{Name: "warm-up", Usage: "`TIME` before the measured part"}, 300*time.Millisecond),
 			&cli.BoolFlag{Name: "quiet", Usage: "no progress and no notes on standard error"},
 			reportFlag(), pidFlag(),
 		},
@@ -157,11 +157,11 @@ func (p *plan) attach(c *cli.Context) error {
 func scenario(c *cli.Context) error {
 	p, err := readPlan(c)
 	if err != nil {
-		return benchUsage(c, err)
+		return usageError(c, err)
 	}
 	page, err := createReport(c)
 	if err != nil {
-		return benchUsage(c, err)
+		return usageError(c, err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

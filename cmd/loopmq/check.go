@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -39,7 +40,7 @@ func checkCommand() *cli.Command {
 		&cli.StringFlag{Name: "username", Aliases: []string{"u"}, Usage: "user `NAME`, as in the URL"},
 		&cli.StringFlag{Name: "pw", Aliases: []string{"P"}, Usage: "`PASSWORD`, as in the URL"},
 		&cli.StringFlag{Name: "protocol-version", Aliases: []string{"V"}, Value: "mqttv311", Usage: "`VERSION` of MQTT: mqttv31, mqttv311 or mqttv5"},
-		&cli.DurationFlag{Name: "timeout", Value: 5 * time.Second, Usage: "`TIME` for all of it"},
+		timeFlag(cli.GenericFlag{Name: "timeout", Usage: "`TIME` for all of it"}, 5*time.Second),
 		&cli.BoolFlag{Name: "retry", Usage: "try again, with growing pauses, until it works or --timeout is over"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`KIND` json: one object instead of lines"},
 		&cli.BoolFlag{Name: "json", Usage: "short for -o json"},
@@ -126,7 +127,12 @@ func (k *checker) json() bool { return k.c.Bool("json") || k.c.String("output") 
 // say prints a line for people.
 func (k *checker) say(format string, args ...any) {
 	if !k.c.Bool("quiet") && !k.json() {
-		fmt.Printf(format+"\n", args...)
+		fmt.Println(strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) { // a certificate may hold anything
+				return -1
+			}
+			return r
+		}, fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -86,8 +86,13 @@ func readConnection(c *cli.Context) (*connection, error) {
 	if c.IsSet("pw") {
 		conn.Password = []byte(c.String("pw"))
 	}
-	if conn.KeepAlive = time.Duration(c.Int("keepalive")) * time.Second; conn.KeepAlive == 0 {
+	switch n := c.Int("keepalive"); {
+	case n < 0 || n > 65535:
+		return nil, fmt.Errorf("-k %d: 0 to 65535 seconds", n)
+	case n == 0:
 		conn.KeepAlive = -1
+	default:
+		conn.KeepAlive = time.Duration(n) * time.Second
 	}
 	conn.Props = conn.props.connect
 	if err = conn.readSession(c); err != nil {
@@ -150,9 +155,6 @@ func (conn *connection) readSession(c *cli.Context) error {
 		}
 		conn.ClientID = "loopmq-" + strings.ToLower(rand.Text()[:tokenBytes])
 	}
-	if conn.Version != codec.V5 {
-		return nil
-	}
 	expiry := uint32(0)
 	if !conn.CleanStart {
 		expiry = math.MaxUint32
@@ -166,7 +168,7 @@ func (conn *connection) readSession(c *cli.Context) error {
 		}
 		expiry = uint32(n)
 	}
-	if expiry > 0 && !conn.Props.Has.Has(codec.PropSessionExpiry) {
+	if conn.Version == codec.V5 && expiry > 0 && !conn.Props.Has.Has(codec.PropSessionExpiry) {
 		conn.Props.SessionExpirySeconds = expiry
 		conn.Props.Has = conn.Props.Has.Add(codec.PropSessionExpiry)
 	}
@@ -185,7 +187,13 @@ func (conn *connection) readWill(c *cli.Context) error {
 	conn.Will = &client.Message{
 		Topic: topic, Payload: []byte(c.String("will-payload")), QoS: qos, Retain: c.Bool("will-retain"), Props: conn.props.will,
 	}
-	return err
+	if err == nil {
+		err = conn.Will.Check()
+	}
+	if err != nil {
+		return fmt.Errorf("will: %w", err)
+	}
+	return nil
 }
 
 func readQoS(c *cli.Context, flag string) (byte, error) {

@@ -300,6 +300,16 @@ func TestMosquittoTLS(t *testing.T) {
 	}
 }
 
+// TestCheckOnATerminal: what a certificate says does nothing to it.
+func TestCheckOnATerminal(t *testing.T) {
+	pair := testkit.Sign(testkit.Host("e\x1b[2Jx"), nil).TLS()
+	at := webBridge(t, startBroker(t), &tls.Config{Certificates: []tls.Certificate{pair}})
+	r := run(t, "", loopmq, "check", "--insecure", "wss://"+at+"/mqtt")
+	if r.status != 0 || !strings.Contains(r.out, "certificate CN=e[2Jx, signed by CN=e[2Jx, until ") || strings.Contains(r.out, "\x1b") {
+		t.Errorf("status %d, %q, %q", r.status, r.err, r.out)
+	}
+}
+
 // TestCheckReport: what check tells of TLS, of a 5.0 server and of its latency.
 func TestCheckReport(t *testing.T) {
 	certs := makeCertificates(t)

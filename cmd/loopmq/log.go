@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"log/syslog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -111,13 +112,27 @@ func handlerOf(w io.Writer, format string, o *slog.HandlerOptions) (slog.Handler
 	}
 	switch format {
 	case "text":
-		return tint.NewTextHandler(w, &tint.Options{Level: o.Level, TimeFormat: time.TimeOnly, NoColor: !terminal}), nil
+		return tint.NewTextHandler(w, forPeople(o.Level, terminal)), nil
 	case "logfmt":
 		return slog.NewTextHandler(w, o), nil
 	case "json":
 		return slog.NewJSONHandler(w, o), nil
 	}
 	return nil, fmt.Errorf("log format %q: use auto, text, logfmt or json", format)
+}
+
+func forPeople(level slog.Leveler, terminal bool) *tint.Options {
+	return &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !terminal, ReplaceAttr: harmless}
+}
+
+// harmless takes the escape characters out of what a peer may have chosen: tint hands
+// them to the terminal, and makes them even of their name in a Go string.
+func harmless(_ []string, a slog.Attr) slog.Attr {
+	text := a.Value.String()
+	if safe := strings.NewReplacer("\x1b", `\u001b`, `\x1b`, `\u001b`).Replace(text); safe != text {
+		a.Value = slog.StringValue(safe)
+	}
+	return a
 }
 
 // logFile is a file that can be moved away and begun anew.

@@ -40,7 +40,9 @@ func main() {
 		ExitErrHandler: func(*cli.Context, error) {},
 		// Topics and payloads hold commas.
 		DisableSliceFlagSeparator: true,
+		OnUsageError:              badFlag, CommandNotFound: noCommand,
 	}
+	oneLineUsage(app.Commands)
 	if err := app.Run(joinProperties(os.Args)); err != nil {
 		code := exitUsage
 		if e, ok := errors.AsType[cli.ExitCoder](err); ok {
@@ -51,11 +53,6 @@ func main() {
 		}
 		os.Exit(code)
 	}
-}
-
-// usageError is a mistake on the command line.
-func usageError(c *cli.Context, err error) error {
-	return cli.Exit(fmt.Sprintf("loopmq %s: %v; see loopmq %s --help", c.Command.Name, err, c.Command.Name), exitUsage)
 }
 
 // quietly is err without its text when --quiet is set.

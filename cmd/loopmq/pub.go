@@ -123,7 +123,7 @@ func (p *publisher) readMessage(conn *connection) error {
 		return fmt.Errorf("--max-inflight %d: 1 to 65535", c.Int("max-inflight"))
 	}
 	p.message = client.Message{Topic: topic, QoS: qos, Retain: c.Bool("retain"), Props: conn.props.publish}
-	return nil
+	return p.message.Check()
 }
 
 func readPayload(c *cli.Context) ([]byte, error) {

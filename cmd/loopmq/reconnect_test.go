@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/loopmq/loopmq/codec"
 )
 
 // startSub runs `loopmq sub` and returns its output and its errors by line.
@@ -189,10 +191,10 @@ func TestPubLinesReconnects(t *testing.T) {
 
 // TestPubLinesRefused: what cannot be published is no reason to connect again.
 func TestPubLinesRefused(t *testing.T) {
-	_, log := startServe(t, "--port", "0", "--log-format", "logfmt")
+	_, log := startServe(t, "--port", "0", "--log-format", "logfmt", "--packet-bytes-max", "1000B")
 	addr := field(t, waitLine(t, log, "listening on"), "mqtt://")
-	r := run(t, "one\ntwo\n", loopmq, "pub", "-l", "-L", "mqtt://"+addr, "-t", "a/#")
-	if r.status != 1 || !strings.Contains(r.err, "a/#") {
+	r := run(t, strings.Repeat("long", 500)+"\ntwo\n", loopmq, "pub", "-l", "-V", "mqttv5", "-L", "mqtt://"+addr, "-t", "a")
+	if r.status != int(codec.PacketTooLarge) || strings.Contains(r.err, "next attempt") {
 		t.Errorf("status %d: %s", r.status, r.err)
 	}
 }

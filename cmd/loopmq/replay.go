@@ -34,7 +34,7 @@ func readRecording(c *cli.Context) (*broker.Recording, error) {
 	case !ok:
 		return nil, fmt.Errorf("--record-redact %q: use passwords, payloads or none", c.String("record-redact"))
 	case err != nil:
-		return nil, fmt.Errorf("--record-bytes-max %q: %w; write a whole number and a unit: \"2GB\"", c.String("record-bytes-max"), err)
+		return nil, fmt.Errorf("--record-bytes-max %q: %w", c.String("record-bytes-max"), err)
 	case most < 1<<10:
 		return nil, fmt.Errorf("--record-bytes-max %s: must be at least 1024", c.String("record-bytes-max"))
 	case c.String("record") == "" && (c.IsSet("record-redact") || c.IsSet("record-bytes-max")):
@@ -81,7 +81,7 @@ func replay(c *cli.Context) error {
 	}
 	rep, err := record.Replay(f, o)
 	if err != nil {
-		return cli.Exit("loopmq replay: "+err.Error(), exitRuntime)
+		return cli.Exit(fmt.Sprintf("loopmq replay: %s: %v", f.Name(), err), exitRuntime)
 	}
 	printReplay(out, rep)
 	if len(rep.Differs) > 0 {

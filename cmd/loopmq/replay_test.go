@@ -42,7 +42,7 @@ func TestRecordFlags(t *testing.T) {
 		"--record-redact none":              "go with --record FILE",
 		"--record x --record-bytes-max 10":  "--record-bytes-max 10: must be at least 1024",
 		"--record x --record-bytes-max 1B":  "--record-bytes-max 1B: must be at least 1024",
-		"--record x --record-bytes-max 1QB": `--record-bytes-max "1QB": no such unit; write a whole number and a unit: "2GB"`,
+		"--record x --record-bytes-max 1QB": `--record-bytes-max "1QB": it has a unit that is none of a size`,
 		"--record /nowhere/at/all --port 0": "recording: ",
 		// has a unit, and what is wrong is only the place
 		"--record /nowhere/at/all --record-bytes-max 3GB --port 0":     "recording: ",

@@ -114,7 +114,7 @@ func readRequest(c *cli.Context) (*connection, *client.Message, printer, error) 
 		conn.Props.RequestResponse = 1
 		conn.Props.Has = conn.Props.Has.Add(codec.PropRequestResponse)
 	}
-	return conn, m, print, nil
+	return conn, m, print, m.Check()
 }
 
 // ask subscribes to the response, sends the request and waits until OnMessage

@@ -40,7 +40,7 @@ func serveCommand() *cli.Command {
 		&cli.StringFlag{Name: "state-segment-bytes", Value: "0", Usage: "`SIZE` of a file in the state directory; 0: 16 MiB, or less on a small file system"},
 		&cli.StringFlag{Name: "state-bytes-max", Value: "0", Usage: "`SIZE` of all its files together; 0: as the file system allows"},
 		&cli.StringFlag{Name: "state-bytes-per-day-warn", Value: "0", Usage: "warn, once a day, when more than `SIZE` was written to it; 0: never"},
-		&cli.DurationFlag{Name: "lazy-interval", Value: time.Second, Usage: "`TIME` within which messages of class lazy are written; see [[durability]] in the configuration"},
+		timeFlag(cli.GenericFlag{Name: "lazy-interval", Usage: "`TIME` within which messages of class lazy are written; see [[durability]] in the configuration"}, time.Second),
 		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 		&cli.StringFlag{Name: "log-format", Value: "auto", Usage: "auto, text, logfmt or json; auto is text on a terminal, logfmt otherwise"},
 		&cli.StringFlag{Name: "server-reference", Usage: "other server (`HOST:PORT`) that MQTT 5.0 clients are told of when this one stops"},
@@ -52,12 +52,11 @@ func serveCommand() *cli.Command {
 		&cli.StringFlag{Name: "acl-file", Usage: "`FILE` that says who may publish and subscribe to what, as for Mosquitto; what it does not allow is denied"},
 		&cli.BoolFlag{Name: "anonymous", Usage: "let clients in that give no user name (default: those on this machine, while there are no users)"},
 		&cli.BoolFlag{Name: "deny-closes", Usage: "close the connection of a 3.x client that publishes what it may not"},
-		&cli.DurationFlag{Name: "shutdown-timeout", Value: 5 * time.Second, Usage: "time clients get to read what is queued when the broker stops"},
+		timeFlag(cli.GenericFlag{Name: "shutdown-timeout", Usage: "time clients get to read what is queued when the broker stops"}, 5*time.Second),
 	}
 	return &cli.Command{
 		Name: "serve", Usage: "run the broker", Flags: slices.Concat(flags, recordFlags(), limitFlags()),
 		ArgsUsage: " ", Action: serve,
-		OnUsageError: func(c *cli.Context, err error, _ bool) error { return usageError(c, err) },
 	}
 }
 
@@ -185,6 +184,9 @@ func announce(b *broker.Broker, log *slog.Logger) {
 	tell(log, daemon.SdNotifyReady)
 	urls, remote, bare := b.URLs(), false, ""
 	for i, a := range b.Addrs() {
+		if i == len(urls) {
+			break // a reload came between the two
+		}
 		log.Info("listening on " + urls[i])
 		if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
 			remote = true
@@ -203,6 +205,9 @@ func announce(b *broker.Broker, log *slog.Logger) {
 	to := "--unix " + b.Addrs()[0].String()
 	if t, ok := b.Addrs()[0].(*net.TCPAddr); ok {
 		to = fmt.Sprintf("-h %s -p %d", t.IP, t.Port)
+	}
+	if b.Passwords() && !b.Open() {
+		to += " -u USER -P PASSWORD"
 	}
 	if strings.HasPrefix(urls[0], "mqtt://") || strings.HasPrefix(urls[0], "unix://") {
 		log.Info(fmt.Sprintf("try it: loopmq sub %s -t '#' -v & loopmq pub %s -t hi -m there", to, to))
@@ -241,7 +246,7 @@ func limitFlags() []cli.Flag {
 			}
 			flags = append(flags, f)
 		case *time.Duration:
-			flags = append(flags, &cli.DurationFlag{Name: row.Name, Value: *v, Usage: usage, Category: "limits"})
+			flags = append(flags, timeFlag(cli.GenericFlag{Name: row.Name, Usage: usage, Category: "limits"}, *v))
 		}
 	}
 	return flags

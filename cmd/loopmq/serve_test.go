@@ -290,3 +290,15 @@ func TestHelpOfMemoryLimit(t *testing.T) {
 		t.Errorf("%q", line)
 	}
 }
+
+// TestServeTryIt: the commands that the log proposes have a user and a password where the broker wants them.
+func TestServeTryIt(t *testing.T) {
+	users := filepath.Join(t.TempDir(), "users")
+	if r := run(t, "", loopmq, "passwd", "-c", "-b", users, "me", "secret"); r.status != 0 {
+		t.Fatal(r.err)
+	}
+	_, log := startServe(t, "--port", "0", "--password-file", users)
+	if line := waitLine(t, log, "try it"); strings.Count(line, " -u USER -P PASSWORD ") != 2 {
+		t.Error(line)
+	}
+}

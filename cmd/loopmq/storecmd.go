@@ -60,17 +60,13 @@ func storeCommand() *cli.Command {
 // storeDir is the argument DIR.
 func storeDir(c *cli.Context) (string, error) {
 	if c.NArg() != 1 {
-		return "", storeUsage(c, errors.New("give one directory"))
+		return "", usageError(c, errors.New("give one directory"))
 	}
 	switch c.String("output") {
 	case "", "json":
 		return c.Args().First(), nil
 	}
-	return "", storeUsage(c, fmt.Errorf("--output %s: want json", c.String("output")))
-}
-
-func storeUsage(c *cli.Context, err error) error {
-	return cli.Exit(fmt.Sprintf("loopmq store %s: %v; see loopmq store %[1]s --help", c.Command.Name, err), exitUsage)
+	return "", usageError(c, fmt.Errorf("--output %s: want json", c.String("output")))
 }
 
 // storeError ends a command with the status that says why.
@@ -163,7 +159,7 @@ func storeDump(c *cli.Context) error {
 	}
 	table, most := c.Int("table"), c.Int("bytes")
 	if table < -1 || table > 255 || most < 0 {
-		return storeUsage(c, errors.New("--table is 0 to 255, --bytes not below 0"))
+		return usageError(c, errors.New("--table is 0 to 255, --bytes not below 0"))
 	}
 	out := bufio.NewWriter(os.Stdout)
 	err = store.Dump(dir, func(k store.Key, value []byte) error {

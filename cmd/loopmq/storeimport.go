@@ -22,10 +22,10 @@ func storeImportCommand(output cli.Flag) *cli.Command {
 
 func storeImport(c *cli.Context) error {
 	if c.NArg() != 2 {
-		return storeUsage(c, errors.New("give a mosquitto.db and a directory"))
+		return usageError(c, errors.New("give a mosquitto.db and a directory"))
 	}
 	if o := c.String("output"); o != "" && o != "json" {
-		return storeUsage(c, fmt.Errorf("--output %s: want json", o))
+		return usageError(c, fmt.Errorf("--output %s: want json", o))
 	}
 	name, dir := c.Args().Get(0), c.Args().Get(1)
 	data, err := os.ReadFile(name)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,7 +40,7 @@ func subFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "unsubscribe", Aliases: []string{"U"}, Usage: "take this `FILTER` out of the session; repeatable"},
 		&cli.IntFlag{Name: "qos", Aliases: []string{"q"}, Usage: "`QOS` to ask for: 0, 1 or 2"},
 		&cli.IntFlag{Name: "count", Aliases: []string{"C"}, Usage: "end after `N` messages"},
-		&cli.BoolFlag{Name: "exit-subscribed", Aliases: []string{"E"}, Usage: "end when the server has acknowledged the subscriptions"},
+		&cli.BoolFlag{Name: "exit-subscribed", Aliases: []string{"E"}, Usage: "end when the server has acknowledged the subscriptions; messages that wait in the session of -c stay there"},
 		&cli.BoolFlag{Name: "no-stale", Aliases: []string{"R"}, Usage: "do not print retained messages"},
 		&cli.BoolFlag{Name: "retained-only", Usage: "print retained messages only, and end at the first other one"},
 		&cli.BoolFlag{Name: "remove-retained", Usage: "remove the retained messages that come, but those of -T"},
@@ -59,8 +60,11 @@ func printFlags() []cli.Flag {
 	}
 }
 
-// newPrinter reads printFlags.
+// newPrinter reads printFlags; what is not a number is out of their bounds, too.
 func newPrinter(c *cli.Context) (printer, error) {
+	if w := c.Float64("timeout"); c.IsSet("timeout") && !(w > 0) {
+		return nil, fmt.Errorf("-W %v: more than 0 seconds", w)
+	}
 	format := c.String("format")
 	switch o := c.String("output"); {
 	case o == "json" && format == "":
@@ -88,8 +92,8 @@ type subscriber struct {
 	print   printer
 	out     *output
 	filters []codec.Filter
-	left    int // messages until the end; 0: no end
-	ended   bool
+	left    int         // messages until the end; 0: no end
+	ended   atomic.Bool // the reading goroutine may set it while another asks
 	stale   chan string // retained topics to remove
 }
 
@@ -114,7 +118,7 @@ func sub(c *cli.Context) error {
 		err = fmt.Errorf("print: %w", werr)
 	}
 	switch {
-	case errors.Is(context.Cause(ctx), errTimeout) && !s.ended:
+	case errors.Is(context.Cause(ctx), errTimeout) && !s.ended.Load():
 		return quietly(c, cli.Exit(fmt.Sprintf("loopmq sub: timed out after %v s", c.Float64("timeout")), exitTimeout))
 	case ctx.Err() != nil, err == nil: // interrupted, or all that was asked for
 		return nil
@@ -150,11 +154,9 @@ func (s *subscriber) read() (err error) {
 		return errors.New("no filter; add -t")
 	case c.IsSet("count") && s.left < 1:
 		return fmt.Errorf("-C %d: at least 1", s.left)
-	case c.IsSet("timeout") && c.Float64("timeout") <= 0:
-		return errors.New("-W: more than 0 seconds")
 	case c.Bool("no-stale") && c.Bool("retained-only"):
 		return errors.New("-R and --retained-only together leave nothing")
-	case c.Float64("random-filter") <= 0 || c.Float64("random-filter") > 100:
+	case !(c.Float64("random-filter") > 0 && c.Float64("random-filter") <= 100):
 		return errors.New("--random-filter: more than 0 and at most 100")
 	}
 	s.print, err = newPrinter(c)
@@ -163,7 +165,9 @@ func (s *subscriber) read() (err error) {
 
 // run connects, and connects again, until there is an end.
 func (s *subscriber) run(ctx context.Context) error {
-	s.conn.OnMessage = s.message
+	if !s.c.Bool("exit-subscribed") { // else nothing is printed, so that nothing is taken
+		s.conn.OnMessage = s.message
+	}
 	pause := newBackoff(reconnectFirst, reconnectLast)
 	for first := true; ; first = false {
 		up, err := s.session(ctx)
@@ -208,14 +212,14 @@ func (s *subscriber) session(ctx context.Context) (up bool, err error) {
 	defer cl.Abort()
 	debugf(s.c, "connected to %s as %q, session present: %v", s.conn.server.URL(), s.conn.ClientID, cl.SessionPresent())
 	if err := s.subscribe(ctx, cl); err != nil {
-		if s.ended { // enough came with the subscription
+		if s.ended.Load() { // enough came with the subscription
 			<-cl.Done()
 			return true, nil
 		}
 		return true, err
 	}
 	if s.c.Bool("exit-subscribed") {
-		s.ended = true
+		s.ended.Store(true)
 		return true, cl.Disconnect(disconnectPacket(s.conn))
 	}
 	for {
@@ -225,7 +229,7 @@ func (s *subscriber) session(ctx context.Context) (up bool, err error) {
 				return true, err
 			}
 		case <-cl.Done():
-			if s.ended {
+			if s.ended.Load() {
 				return true, nil
 			}
 			return true, cl.Err()
@@ -275,14 +279,8 @@ func (s *subscriber) subscribe(ctx context.Context, cl *client.Client) error {
 // was the last one.
 func (s *subscriber) message(m *client.Message) bool {
 	at := time.Now()
-	if s.ended {
-		return false
-	}
-	if s.c.Bool("exit-subscribed") {
-		return true // nothing is printed, whatever came with the SUBACK
-	}
 	if s.c.Bool("retained-only") && !m.Retain {
-		s.ended = true
+		s.ended.Store(true)
 		return false
 	}
 	if m.Retain && s.c.Bool("no-stale") || s.filteredOut(m.Topic) {
@@ -299,14 +297,14 @@ func (s *subscriber) message(m *client.Message) bool {
 		}
 	}
 	if err := s.out.add(func(dst []byte) []byte { return s.print(dst, m, at) }); err != nil {
-		s.ended = true
+		s.ended.Store(true)
 		return false
 	}
 	if s.left > 0 {
 		s.left--
-		s.ended = s.left == 0
+		s.ended.Store(s.left == 0)
 	}
-	return !s.ended
+	return !s.ended.Load()
 }
 
 func (s *subscriber) filteredOut(topic string) bool {

@@ -23,14 +23,15 @@ func needsMQTTjs(t *testing.T) {
 	}
 }
 
-// TestMQTTjs: MQTT.js through WebSocket, with TLS and without, exchanges
-// messages with MQTT.js over TCP.
+// TestMQTTjs: MQTT.js through WebSocket, with TLS and without, and through TLS,
+// exchanges messages with MQTT.js over TCP, keeps a session and leaves a will.
 func TestMQTTjs(t *testing.T) {
 	needsMQTTjs(t)
 	a := newAuthority(t)
 	a.sign("server", year)
 	each(t, func(t *testing.T, engine string) {
-		s := serve(t, engine, "ws://127.0.0.1:0/mqtt", a.listener("wss://127.0.0.1:0/mqtt", "server"), "mqtt://127.0.0.1:0")
+		s := serve(t, engine, "ws://127.0.0.1:0/mqtt", a.listener("wss://127.0.0.1:0/mqtt", "server"),
+			a.listener("mqtts://127.0.0.1:0", "server"), "mqtt://127.0.0.1:0")
 		var want []string
 		for _, from := range []string{"web", "plain"} {
 			for qos := range 3 {
@@ -39,10 +40,11 @@ func TestMQTTjs(t *testing.T) {
 				}
 			}
 		}
-		want = append(want, "web to web: doors/large 200000 bytes 1", "web to plain: doors/large 200000 bytes 1", "done")
+		want = append(want, "web to web: doors/large 200000 bytes 1", "web to plain: doors/large 200000 bytes 1")
+		want = append(want, "to plain: doors/kept 1000000 bytes 1", "session true: doors/kept 1000000 bytes 1", "to plain: doors/will gone 1", "done")
 		for _, version := range []string{"4", "5"} {
-			for i := range 2 {
-				testkit.Run(t, "node", scripts+"node.js", s.URLs()[i], s.URLs()[2], version, a.path("ca.pem")).PrintsAndEnds(want...)
+			for i := range 3 {
+				testkit.Run(t, "node", scripts+"node.js", s.URLs()[i], s.URLs()[3], version, a.path("ca.pem")).PrintsAndEnds(want...)
 			}
 		}
 	})
