@@ -72,7 +72,7 @@
 //   - a session is there if CONNACK said so and its expiry is not over, and is
 //     not if CONNACK said that it had ended, or its time is over (eleven minutes
 //     more when the power was cut);
-//   - what nobody may send ends the connection that it came over, and nothing else;
+//   - what nobody may send ends the connection that it came over;
 //   - who takes a session over too often waits a second, and that is reported; nobody
 //     else waits;
 //   - answers come, in the order of what they are for, and nothing comes before
