@@ -45,10 +45,10 @@ type Broker struct {
 	generation int // of users and rules; belongs to the loop
 	guard      *guard.Guard
 	bans       *guard.Bans          // replaced by a reload, never changed
-	encrypting []*transport.TLSDoor // also of listeners that are gone: they may have connections
+	encrypting []*transport.TLSDoor // also of listeners in leaving
 	doors      []*door              // those in force; their sockets are there once ready is closed
-	gone       []*login             // of listeners that are no more: their connections and sessions go on
-	leaving    []*loop.Socket       // with TLS, of listeners that are no more, while connections last
+	gone       []leftover           // of listeners that are no more: their connections and sessions go on
+	leaving    []*door              // with TLS, that are no more, while connections last
 	recording  *recording           // nil: none
 
 	reloading sync.Mutex   // one Reload at a time
@@ -230,10 +230,13 @@ func (b *Broker) tlsMemory() (bytes int64) {
 		}
 	}
 	for i := len(b.leaving) - 1; i >= 0; i-- {
-		n := b.leaving[i].Stats().Conns
+		d := b.leaving[i]
+		n := d.socket.Stats().Conns
 		if bytes += int64(n) * tlsBytes; n == 0 {
+			b.encrypting = slices.DeleteFunc(b.encrypting, func(t *transport.TLSDoor) bool { return t == d.secure.door })
 			last := len(b.leaving) - 1
-			b.leaving[i], b.leaving = b.leaving[last], b.leaving[:last]
+			b.leaving[i], b.leaving[last] = b.leaving[last], nil
+			b.leaving = b.leaving[:last]
 		}
 	}
 	return bytes

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -100,6 +101,81 @@ func TestMemoryBehindAListenerThatIsGone(t *testing.T) {
 	for deadline := time.Now().Add(patience); used() > before-clients<<13; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes with %d clients, %d without", before, clients, used())
+		}
+	}
+}
+
+// What is kept of a listener that is gone goes with the last who came by it, however
+// often others come and go; he follows the rules until then.
+func TestListenersThatAreGoneAreForgotten(t *testing.T) {
+	yes := true
+	cfg := broker.Config{Engine: "epoll", Anonymous: &yes, Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}}
+	b := start(t, cfg)
+	stays := dial(t, b, 0)
+	expect(t, stays, login("stays", "", ""), connack3)
+	for i := range 20 {
+		cfg.Listeners = []broker.Listener{{URL: "mqtt://localhost:0"}}
+		if i%2 == 1 {
+			cfg.Listeners[0].URL = "mqtt://127.0.0.1:0"
+		}
+		reload(t, b, cfg)
+		c := dial(t, b, 0)
+		expect(t, c, connect3, connack3)
+		c.Close()
+	}
+	const most = 3 // stays and goes by one, and the engine has the sockets of others until their places are needed
+	for deadline := time.Now().Add(patience); ; {
+		runtime.GC()
+		reload(t, b, cfg)
+		n := 0
+		if err := b.Do(t.Context(), func(*router.Router, *loop.Stats) { n = b.Gone() }); err != nil {
+			t.Fatal(err)
+		}
+		if n <= most {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d listeners that are gone are kept", n)
+		}
+	}
+	cfg.ACLFile = file(t, "acl", "topic write t\n")
+	reload(t, b, cfg)
+	expect(t, stays, "\x82\x06\x00\x01\x00\x01t\x00", "\x90\x03\x00\x01\x80")
+}
+
+// So it is with the way to encrypt for those who come by a listener with TLS.
+func TestTLSOfListenersThatAreGone(t *testing.T) {
+	a := newAuthority(t)
+	a.sign("server", pkix.Name{}, nil)
+	cfg := broker.Config{Engine: "epoll"}
+	var b *broker.Broker
+	for i := range 10 {
+		cfg.Listeners = []broker.Listener{{URL: "mqtts://127.0.0.1:0", TLS: a.server("server")}}
+		if i%2 == 1 {
+			cfg.Listeners[0].URL = "mqtts://localhost:0"
+		}
+		if b == nil {
+			b = start(t, cfg)
+		}
+		reload(t, b, cfg)
+		c := tls.Client(dial(t, b, 0), a.client(""))
+		expect(t, c, connect3, connack3)
+		if i < 9 {
+			c.Close()
+		} else {
+			defer c.Close()
+		}
+	}
+	for deadline := time.Now().Add(patience); ; {
+		n := 0
+		if err := b.Do(t.Context(), func(*router.Router, *loop.Stats) { n = b.Encrypting() }); err != nil {
+			t.Fatal(err)
+		}
+		if n == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("output of %d listeners is looked for in each pass, there is one", n)
 		}
 	}
 }

@@ -149,9 +149,9 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		i := slices.IndexFunc(s.doors, func(d *door) bool { return d.socket == old.socket })
 		if i < 0 {
 			b.engine.Withdraw(old.socket)
-			b.gone = append(b.gone, old.login)
+			b.gone = append(b.gone, old.login.leave())
 			if old.secure != nil {
-				b.leaving = append(b.leaving, old.socket)
+				b.leaving = append(b.leaving, old)
 			}
 			continue
 		}
@@ -167,8 +167,9 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		d.rules = old.rules
 	}
 	needed = b.rules.follow(s.rules) || needed
+	b.gone = slices.DeleteFunc(b.gone, leftover.ended)
 	for _, l := range b.gone {
-		needed = l.followAll(s) || needed
+		needed = l.follow(s) || needed
 	}
 	for i, d := range s.doors {
 		if sockets[i] == nil {
@@ -205,15 +206,6 @@ func (b *Broker) swap(s *settings, sockets []*loop.Socket, r *router.Router) {
 		return l.quota(from.User(), clientID, from.Listener)
 	})
 	b.closeStrangers(before, booksOf(s.doors), r)
-}
-
-// followAll puts in force for a listener that is gone what holds where none says
-// otherwise, but for what it had of its own.
-func (l *login) followAll(s *settings) (needed bool) {
-	if !l.ownGuests {
-		l.anonymous = s.cfg.anonymity(&Listener{})
-	}
-	return !l.ownRules && l.rules.follow(s.rules)
 }
 
 // closeStrangers ends the connections of those who would not be let in again.

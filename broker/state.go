@@ -191,7 +191,7 @@ func (b *Broker) closeState() {
 type savedIdentity struct {
 	User      string     `json:"user,omitempty"`
 	Listener  string     `json:"listener,omitempty"` // whose rules hold
-	At        string     `json:"at,omitempty"`       // its address, where others have its name
+	At        string     `json:"at,omitempty"`       // its address: others may have its name, now or one day
 	Named     bool       `json:"named,omitempty"`
 	ClientID  string     `json:"client,omitempty"`
 	Addr      netip.Addr `json:"addr,omitzero"`
@@ -212,7 +212,7 @@ func (b *Broker) saveIdentity(id *router.Identity) []byte {
 	}
 	if a.saved == nil {
 		s := savedIdentity{User: a.who.User, Named: a.who.HasUser, ClientID: a.who.ClientID, Addr: a.who.Addr}
-		s.Listener, s.At = b.nameOf(a.book)
+		s.Listener, s.At = b.placeOf(a.book)
 		if a.own != nil {
 			s.Rules, s.Publish, s.Subscribe = a.own.name, a.own.publish, a.own.subscribe
 		}
@@ -244,24 +244,19 @@ func (b *Broker) loadIdentity(saved []byte, clientID string) *router.Identity {
 	return b.bookNamed(s.Listener, s.At).identity(s.User, s.Named, s.ClientID, s.Addr, own)
 }
 
-// nameOf is the name of a listener that has this book of rules, "" for none; and its
-// address if another one has that name, which is "mqtt" for all that were given none.
-func (b *Broker) nameOf(book *ruleBook) (name, at string) {
-	i := slices.IndexFunc(b.doors, func(d *door) bool { return book != b.rules && b.bookOf(d.rules) == book })
-	if i < 0 {
-		return "", ""
-	}
-	of := &b.doors[i].loop
-	for j, d := range b.doors {
-		if j != i && d.loop.Name == of.Name {
-			at = of.Address
+// placeOf is the name and the address of a listener that has this book of rules,
+// "" for none. Several may have the name: it is "mqtt" for all that were given none.
+func (b *Broker) placeOf(book *ruleBook) (name, at string) {
+	for _, d := range b.doors {
+		if book != b.rules && b.bookOf(d.rules) == book {
+			return d.loop.Name, d.loop.Address
 		}
 	}
-	return of.Name, at
+	return "", ""
 }
 
-// bookNamed is the book of rules of the listener with this name, and at this address
-// if several have it; or that of all.
+// bookNamed is the book of rules of the listener with this name, of several the one
+// at this address or else the first; or that of all.
 func (b *Broker) bookNamed(name, at string) *ruleBook {
 	book := b.rules
 	for _, d := range slices.Backward(b.doors) {

@@ -88,7 +88,8 @@ func TestRulesOutliveTheBroker(t *testing.T) {
 }
 
 // TestRulesOfListenersOfOneName: listeners that were given no name have one, and
-// their rules are not each other's after a start either.
+// their rules are not each other's after a start either, also where one was alone
+// before.
 func TestRulesOfListenersOfOneName(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	open := broker.Listener{URL: "mqtt://127.0.0.1:0", ACLFile: file(t, "open", "topic readwrite #\n")}
@@ -101,8 +102,8 @@ func TestRulesOfListenersOfOneName(t *testing.T) {
 		}
 		return b, testkit.Serve(t, b)
 	}
-	b, stop := begin(narrow, open)
-	s := dial(t, b, 1)
+	b, stop := begin(open)
+	s := dial(t, b, 0)
 	expect(t, s, durable3+"\x82\x06\x00\x01\x00\x01+\x01", "\x20\x02\x00\x00\x90\x03\x00\x01\x01")
 	s.Close()
 	for _, turn := range []struct {

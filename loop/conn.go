@@ -48,17 +48,11 @@ type conn struct {
 type load uint8
 
 const (
-	heavy load = 1 << iota // long: the next one comes behind those of others
-	wide                   // it made others send many times what came
-	calm                   // and above: turns that it takes to be light again
+	wide  load = 1 << iota // it made others send many times what came
+	heavy                  // and above: short turns that it takes to be light again; until then others come first
 )
 
-func (c *conn) setLoad(kind load, is bool) {
-	c.load &^= kind
-	if is {
-		c.load |= kind
-	}
-}
+func (c *conn) heavy() bool { return c.load >= heavy }
 
 // ID implements Conn.
 func (c *conn) ID() uint64 { return connID(c.slot, c.gen) }

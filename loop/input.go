@@ -125,8 +125,9 @@ func (l *epoll) deliver(c *conn, view []byte) (used int, viewed bool) {
 	sent, others, last := l.sent, l.dirty.n, l.dirty.tail
 	used, err := c.h.Data(view)
 	l.reading = false
-	c.setLoad(wide, l.sent-sent > uint64(wideFactor*max(used, 0)))
-	if c.load&wide != 0 {
+	c.load &^= wide
+	if l.sent-sent > uint64(wideFactor*max(used, 0)) {
+		c.load |= wide
 		l.late.take(&l.dirty, others, last)
 		l.gathering = l.gathering || c.retry
 	}

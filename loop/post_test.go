@@ -287,3 +287,21 @@ func TestClosedMayCloseOthers(t *testing.T) {
 type chained struct{ *handler }
 
 func (h *chained) Closed(why error) { h.Drained(); h.handler.Closed(why) }
+
+// Who was refused because too many waited is not refused any more when they have run, though nothing else happens: the
+// last of them may have been the last that a pass has time for.
+func TestPostsThatHaveRunMakeRoom(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		accept, _ := accepting(nil)
+		s := serve(t, kind, config{options: loop.Options{Limits: loop.Limits{PostsMax: 1, PassPosts: 1}}}, accept)
+		for n := range 10 {
+			ran := make(chan struct{})
+			for end := time.Now().Add(patience); !s.e.Post(func() { close(ran) }); time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("post %d is refused, and none waits", n)
+				}
+			}
+			wait(t, ran, "the post")
+		}
+	})
+}

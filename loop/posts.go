@@ -8,8 +8,8 @@ import (
 // posts is the queue of functions that other goroutines want to run on the loop, in the order they came.
 //
 // The loop announces its sleep with sleeping; whoever finds it set takes it back and wakes the loop. So one wake-up is
-// paid per sleep, however many functions come. The loop takes the lock only when there is something to take: whoever
-// holds it may be without a processor.
+// paid per sleep, however many functions come. The loop takes the lock only when there is something to take, or was:
+// whoever holds it may be without a processor.
 type posts struct {
 	max      int
 	wake     func() // makes the loop's wait return; any goroutine
@@ -22,7 +22,7 @@ type posts struct {
 	outsiders int // entries of queue and batch that count against max
 	ended     bool
 
-	batch []post // taken from queue, loop goroutine only
+	batch []post // taken from queue; empty once outsiders knows that all have run; loop goroutine only
 	next  int    // first of batch not yet run
 }
 
@@ -56,10 +56,9 @@ func (p *posts) rouse() {
 	}
 }
 
-// waiting tells whether a function waits. Loop goroutine only; others may add at any time.
-func (p *posts) waiting() bool {
-	return p.next < len(p.batch) || p.queued.Load()
-}
+// waiting tells whether run has something to do: functions wait, or those that have run have not made room for others
+// yet, who are refused without a wake-up. Loop goroutine only; others may add at any time.
+func (p *posts) waiting() bool { return len(p.batch) > 0 || p.queued.Load() }
 
 // run runs at most n functions and returns how many it ran. Loop goroutine only.
 func (p *posts) run(n int) (ran int) {

@@ -6,9 +6,9 @@ import "time"
 // kind of work has a share of time in a pass, and does at least one thing in it. What is left comes in the next pass,
 // in the order in which it came.
 //
-// A connection of whose last turns one was long, or did not come to an end, is heavy. Heavy ones wait for their turns in a queue
-// of their own, and the kernel is asked behind their share: who sends little is never behind fifty who send as much as
-// they can, and has its answer before they go on.
+// A connection of whose last turns one was long, or did not come to an end, is heavy. Heavy ones wait for their turns in
+// a queue of their own, and the kernel is asked behind their share: who sends little is never behind fifty who send as
+// much as they can, and has its answer before they go on.
 //
 // While nobody light has been read from lately, the heavy ones have twice the time, and twice as many are written for:
 // they are dearer in small pieces, and keep each other waiting only.
@@ -22,7 +22,7 @@ const (
 	longBytes  = 4 << 10                       // if that much came: otherwise it was not the sender who took the time
 	aloneNanos = int64(100 * time.Millisecond) // since somebody light was read from: the heavy ones are alone
 	restNanos  = int64(100 * time.Millisecond) // between two passes
-	calmTurns  = 8                             // after a long one, until a connection is light again
+	heavyTurns = 9                             // short ones in a row, until a connection is light again
 	answersMax = 32                            // connections that are read and answered in a pass: each answer is a system call
 )
 
@@ -36,7 +36,7 @@ func (l *epoll) spent(from int64) bool {
 
 // visit reads c now, or in its turn if it is heavy.
 func (l *epoll) visit(c *conn) {
-	if c.load&heavy != 0 && !l.rested {
+	if c.heavy() && !l.rested {
 		l.putOff(c)
 		return
 	}
@@ -58,11 +58,9 @@ func (l *epoll) turn(c *conn) {
 	l.at = l.clock()
 	switch {
 	case c.listed || l.at-from > l.long && l.stats.BytesIn-in >= longBytes:
-		c.load = c.load&wide | heavy | calmTurns*calm
-	case c.load >= calm:
-		c.load -= calm
-	default:
-		c.setLoad(heavy, false)
+		c.load = c.load&wide | heavyTurns*heavy
+	case c.heavy():
+		c.load -= heavy
 	}
 }
 
@@ -116,7 +114,7 @@ func (l *epoll) dispatchAll() {
 func (l *epoll) queueHeavies() {
 	kept := 0
 	for _, c := range l.again {
-		if c.load&heavy != 0 {
+		if c.heavy() {
 			l.heavies = append(l.heavies, c)
 		} else {
 			l.again[kept] = c
@@ -129,12 +127,12 @@ func (l *epoll) queueHeavies() {
 
 // visitHeavies gives those who were put off their turns. Who is put off again is not among them.
 func (l *epoll) visitHeavies() {
-	shares := int64(1)
+	share := l.share
 	if l.alone() {
-		shares = 2
+		share *= 2
 	}
 	n, due := 0, len(l.heavies)
-	for from := l.at; n < due && (n == 0 || l.rested || (l.at-from)/shares < l.share); n++ {
+	for from := l.at; n < due && (n == 0 || l.rested || l.at-from < share); n++ {
 		l.heavies[n].listed = false
 		l.turn(l.heavies[n])
 	}

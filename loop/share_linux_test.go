@@ -94,7 +94,7 @@ func TestWhoIsHeavy(t *testing.T) {
 		for s.datas == 0 {
 			l.pass()
 		}
-		if is := c.load&heavy != 0; is != test.want {
+		if is := c.heavy(); is != test.want {
 			t.Errorf("%d bytes, more to say %v: heavy %v", test.bytes, test.yields, is)
 		}
 	}
@@ -114,16 +114,14 @@ func TestHeavyOnesStaySo(t *testing.T) {
 	}
 	for range 2 {
 		for n, long := range []int64{0, time.Hour.Nanoseconds(), 0} {
-			if turn(long); c.load&heavy == 0 {
+			if turn(long); !c.heavy() {
 				t.Fatalf("turn %d: not heavy", n+1)
 			}
 		}
 		c.load |= wide // is something else
-		for n := 0; c.load&heavy != 0; n++ {
-			if turn(time.Hour.Nanoseconds()); n > calmTurns {
-				t.Fatalf("heavy after %d short turns", n)
-			} else if n < calmTurns && c.load&heavy == 0 {
-				t.Fatalf("light after %d short turns", n+1)
+		for n := 1; c.heavy(); n++ {
+			if turn(time.Hour.Nanoseconds()); c.heavy() != (n < heavyTurns) {
+				t.Fatalf("heavy after %d short turns: %v", n, c.heavy())
 			}
 		}
 	}
@@ -143,7 +141,7 @@ func TestHeavyOnesAlone(t *testing.T) {
 			turns++
 			l.start = l.start.Add(-time.Duration(l.share)) // the clock
 		}
-		c.load = heavy | calmTurns*calm
+		c.load = heavyTurns * heavy
 		writers = append(writers, peer)
 	}
 	light, c, peer := pair(t, l)
@@ -180,7 +178,9 @@ func TestEverythingIsReadAfterARest(t *testing.T) {
 		s, c, peer := pair(t, l)
 		defer unix.Close(peer)
 		s.data = func([]byte) { read++ }
-		c.setLoad(heavy, i%2 == 0)
+		if i%2 == 0 {
+			c.load = heavyTurns * heavy
+		}
 		peers = append(peers, peer)
 	}
 	for _, fd := range peers[:3] {
@@ -332,7 +332,9 @@ func TestReadsComeInPieces(t *testing.T) {
 			s, c, peer := pair(t, l)
 			defer unix.Close(peer)
 			s.data = func([]byte) { read++ }
-			c.setLoad(heavy, heavies)
+			if heavies {
+				c.load = heavyTurns * heavy
+			}
 			unix.Write(peer, []byte("ping"))
 		}
 		if heavies {

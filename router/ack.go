@@ -95,11 +95,14 @@ func (r *Router) letRelease(s *Session, e *flight) {
 	e.state = flightPubcomp
 }
 
-// forgo is the end of a message in flight that its client is not sent again. With
-// QoS 2 he may have it from an earlier connection, and would take the next one with
-// its PacketID for a repeat: PUBREL frees that.
+// mayBeKnown tells whether the client may have e from an earlier connection, with
+// QoS 2, and would take the next message with its PacketID for a repeat: PUBREL
+// frees that.
+func (e *flight) mayBeKnown() bool { return e.qos == 2 && e.sent }
+
+// forgo is the end of a message in flight that its client is not sent again.
 func (r *Router) forgo(s *Session, e *flight) {
-	if e.qos == 2 && e.sent {
+	if e.mayBeKnown() {
 		r.letRelease(s, e)
 		return
 	}
@@ -108,13 +111,18 @@ func (r *Router) forgo(s *Session, e *flight) {
 
 // finish closes an entry of the in-flight window and lets go of its message.
 func (r *Router) finish(s *Session, e *flight) {
+	r.endFlight(e)
+	r.toil += uint64(s.out.finish(e) / flightsOfToil)
+}
+
+// endFlight lets go of the message of e, which still has its place.
+func (r *Router) endFlight(e *flight) {
 	r.dropEntry(&e.delivery)
 	if e.msg != nil {
 		r.release(e.msg)
 	}
 	r.stats.Inflight--
 	r.memory.origins -= e.originMemory()
-	r.toil += uint64(s.out.finish(e) / flightsOfToil)
 }
 
 // handlePubrel frees the PacketID of a QoS 2 message that was received

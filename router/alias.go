@@ -44,6 +44,7 @@ func (c *Client) resolveAlias(p *codec.Publish) error {
 type aliasTable struct {
 	byTopic map[string]int // place in slots
 	slots   []aliasSlot    // alias n stands at n-1
+	most    int            // of them
 	hand    int            // next slot that is looked at for its score
 	seen    [aliasSeen]uint32
 }
@@ -63,9 +64,9 @@ const (
 // aliasBytes is what a Topic Alias costs on the wire; shorter topics need none.
 const aliasBytes = 3
 
-func newAliasTable(n int) *aliasTable {
-	return &aliasTable{byTopic: make(map[string]int, n), slots: make([]aliasSlot, 0, n)}
-}
+// newAliasTable makes a table for n aliases, which grows as they are used: who gets
+// one has not logged in yet.
+func newAliasTable(n int) *aliasTable { return &aliasTable{byTopic: make(map[string]int), most: n} }
 
 // choose returns the alias for topic. known: the client knows it, so that the
 // topic can be left out. 0: none.
@@ -101,7 +102,7 @@ func (t *aliasTable) choose(topic []byte) (alias uint16, known bool) {
 }
 
 // full tells whether all aliases are given to topics.
-func (t *aliasTable) full() bool { return len(t.slots) == cap(t.slots) }
+func (t *aliasTable) full() bool { return len(t.slots) == t.most }
 
 // sent notes that the client was told what alias stands for, and returns by how
 // many bytes the table has grown.
@@ -110,6 +111,7 @@ func (t *aliasTable) sent(alias uint16, topic []byte) (grown int64) {
 	grown = int64(len(topic))
 	if i == len(t.slots) {
 		t.slots = append(t.slots, aliasSlot{})
+		grown += aliasOutBytes
 	} else {
 		delete(t.byTopic, t.slots[i].topic)
 		grown -= int64(len(t.slots[i].topic))
@@ -128,7 +130,7 @@ const (
 
 // memory is about what the table takes, in bytes.
 func (t *aliasTable) memory() int64 {
-	n := aliasTableBytes + aliasOutBytes*cap(t.slots)
+	n := aliasTableBytes + aliasOutBytes*len(t.slots)
 	for i := range t.slots {
 		n += len(t.slots[i].topic)
 	}

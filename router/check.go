@@ -7,8 +7,7 @@ import "fmt"
 // message is held by those who say so.
 func (r *Router) CheckInvariants() error {
 	holders, disk := map[*Message]int32{}, onDisk{entry: map[uint64]int{}}
-	var n struct{ subs, queued, inflight, offline, clients, late, lateBytes int }
-	var queuedBytes int64
+	var n sums
 	for id, s := range r.sessions {
 		if s.id != id {
 			return fmt.Errorf("session %q is filed under %q", s.id, id)
@@ -37,7 +36,7 @@ func (r *Router) CheckInvariants() error {
 			return fmt.Errorf("session %q: messages are late for nobody", id)
 		}
 		_, bytes := s.inMemory()
-		queuedBytes += int64(bytes)
+		n.queuedBytes += bytes
 		if w := s.delayed(); w != nil {
 			holders[w.msg]++
 			if s.client != nil || w.session != s {
@@ -45,21 +44,16 @@ func (r *Router) CheckInvariants() error {
 			}
 		}
 	}
-	for _, g := range r.graves {
-		n.subs += g.left
-	}
 	for c := r.clients.head; c != nil; c = c.next {
 		n.clients++
 		if c.will != nil {
 			holders[c.will.msg]++
 		}
 	}
-	waiting, bytes, err := r.checkEstates(holders, &disk)
+	err := firstError(r.checkGraves(&n, holders), r.checkEstates(&n, holders, &disk))
 	if err != nil {
 		return fmt.Errorf("sessions that have ended: %w", err)
 	}
-	n.queued += waiting
-	queuedBytes += int64(bytes)
 	retainedBytes := r.holdRetained(holders)
 	return firstError(
 		differs("subscriptions in the index", r.index.Len()-len(r.shares)+r.sharedSubs, n.subs),
@@ -70,7 +64,7 @@ func (r *Router) CheckInvariants() error {
 		differs("queued messages", r.stats.Queued, n.queued),
 		differs("late messages", r.stats.Late, n.late),
 		differs("late bytes", int(r.stats.LateBytes), n.lateBytes),
-		differs("queued bytes", int(r.stats.QueuedBytes), int(queuedBytes)),
+		differs("queued bytes", int(r.stats.QueuedBytes), n.queuedBytes),
 		differs("messages in flight", r.stats.Inflight, n.inflight),
 		differs("retained bytes", r.stats.RetainedBytes, retainedBytes),
 		differs("live messages", r.messages.live, len(holders)),
@@ -83,6 +77,27 @@ func (r *Router) CheckInvariants() error {
 		r.index.CheckInvariants(),
 		r.retained.CheckInvariants(),
 	)
+}
+
+// sums are what a walk finds of all sessions together.
+type sums struct{ subs, queued, queuedBytes, inflight, offline, clients, late, lateBytes int }
+
+// checkGraves adds what is left in memory of sessions that have ended.
+func (r *Router) checkGraves(n *sums, holders map[*Message]int32) error {
+	for _, g := range r.graves {
+		n.subs += g.filters
+		if !g.flow {
+			continue
+		}
+		s := g.session
+		if err := r.checkSession(s, holders); err != nil {
+			return err
+		}
+		n.queued += s.queue.n
+		n.queuedBytes += s.queue.bytes
+		n.inflight += s.out.open
+	}
+	return nil
 }
 
 // checkUses holds what users have against what counts for them.

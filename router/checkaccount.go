@@ -19,8 +19,14 @@ func (r *Router) checkAccount(holders map[*Message]int32) error {
 	for _, s := range r.sessions {
 		s.addTo(&found, r, queued)
 	}
+	for _, g := range r.graves {
+		if g.flow {
+			g.session.addTo(&found, r, queued)
+		}
+	}
 	if r.keep != nil {
 		for _, t := range r.keep.estates {
+			t.s.addTo(&found, r, queued)
 			t.addTo(&found, queued)
 		}
 	}

@@ -131,21 +131,28 @@ func (r *Router) checkDisk(holders map[*Message]int32, found *onDisk) error {
 	)
 }
 
-// checkEstates adds what ended sessions have left.
-func (r *Router) checkEstates(holders map[*Message]int32, found *onDisk) (waiting, bytes int, err error) {
+// checkEstates adds what else ended sessions have left.
+func (r *Router) checkEstates(n *sums, holders map[*Message]int32, found *onDisk) error {
 	if r.keep == nil {
-		return 0, 0, nil
+		return nil
 	}
 	for _, t := range r.keep.estates {
 		before := found.behind
-		if err = t.check(0, found); err != nil {
-			break
+		if err := t.check(0, found); err != nil {
+			return err
 		}
 		t.holders(holders)
-		waiting += t.cold.n - t.void + t.fresh.n
-		bytes += found.behind - before
+		q := &t.s.queue
+		n.queued += q.n + t.cold.n - t.void + t.fresh.n
+		n.queuedBytes += q.bytes + found.behind - before
+		for i := range q.n {
+			if d := q.at(i); d.key != 0 {
+				found.entry[d.msg.key]++
+			}
+			holders[q.at(i).msg]++
+		}
 	}
-	return waiting, bytes, err
+	return nil
 }
 
 // holders counts for each message how often t holds it.

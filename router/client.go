@@ -27,7 +27,8 @@ type Client struct {
 	packetMax int32       // bytes of a packet from the client; small until CONNECT is accepted
 	sendMax   int32       // bytes of a packet to the client [MQTT-3.1.2-24]
 	window    int32       // messages with QoS > 0 that may be sent and not finished
-	keepAlive int64       // ns of silence that are too many; 0 = any
+	partAt    uint32      // s, rounded up, when a packet that is not whole has last grown; 0: there is none
+	keepAlive uint16      // s; 0 = none
 	seenAt    int64       // ns, when the last whole packet came
 	version   codec.Version
 	group     formGroup
@@ -54,7 +55,7 @@ type rarely struct {
 	pace    *pace     // nil: no rate is set
 	use     *userUse  // nil: its user has no quota
 	quota   Quota
-	overdue bool   // was held back for HoldTimeout, see hold.go
+	overdue uint64 // memory.times, when it had been held back for HoldTimeout; see hold.go
 	denied  uint64 // what it wanted to do and was not allowed to
 }
 
@@ -97,6 +98,7 @@ func (c *Client) Through(conn Conn, from Peer) { c.conn, c.peer = conn, from }
 // hot: one call for each read of the connection.
 func (c *Client) Data(view []byte) (used int, err error) {
 	r := c.r
+	c.partAt = 0
 	for toil, visited := r.next(); !c.closing && !c.waiting && c.paused == 0; {
 		if r.toil > toil || r.visited > visited {
 			c.conn.Pause() // the rest comes in the next pass, after everybody else
@@ -250,6 +252,9 @@ func (c *Client) Closed(why error) {
 	c.r.detach(c)
 }
 
+// silenceMax is how many ns of silence are too many [MQTT-3.1.2-24].
+func (c *Client) silenceMax() int64 { return int64(c.keepAlive) * 1_500_000_000 }
+
 // Due is called when the CONNECT deadline or the keep alive may have passed.
 // Packets do not move the timer, they only note the time: a busy client costs
 // no timer work.
@@ -259,10 +264,10 @@ func (c *Client) Due(now int64) {
 		c.r.hit(LimitConnectTimeout)
 		c.close(errConnectTimeout)
 	case c.paused != 0: // its silence is ours; who lets it go on begins anew
-		c.r.timers.Set(&c.timer, c, c.r.after(c.keepAlive))
-	case now-c.seenAt >= c.keepAlive:
+		c.r.timers.Set(&c.timer, c, c.r.after(c.silenceMax()))
+	case now-c.seenAt >= c.silenceMax():
 		c.close(errKeepAlive)
 	default:
-		c.r.timers.Set(&c.timer, c, c.seenAt+c.keepAlive)
+		c.r.timers.Set(&c.timer, c, c.seenAt+c.silenceMax())
 	}
 }

@@ -95,15 +95,11 @@ func (k *keeper) mark() uint64 {
 	return k.needs
 }
 
-// endBatch ends the pass for the store, and reads again from publishers for
-// whose messages there is room now.
+// endBatch ends the pass for the store.
 func (r *Router) endBatch() {
 	r.keep.feed()
 	r.keep.settleEstates()
 	r.keep.commit()
-	if len(r.memory.heldBack)+len(r.memory.overdue) > 0 && r.memory.level < memoryHold && !r.keep.crowded() {
-		r.letGo()
-	}
 }
 
 // accepts says why durable messages are not taken; nil: they are.

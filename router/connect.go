@@ -270,12 +270,12 @@ func (c *Client) startKeepAlive(seconds uint16) uint16 {
 		seconds = uint16(max(1, most/time.Second)) // 0 would be none
 	}
 	c.seenAt = c.r.now
-	c.keepAlive = int64(seconds) * 1_500_000_000 // [MQTT-3.1.2-24]
+	c.keepAlive = seconds
 	if seconds == 0 {
 		c.r.timers.Stop(&c.timer)
 		return 0
 	}
-	c.r.timers.Set(&c.timer, c, c.seenAt+c.keepAlive)
+	c.r.timers.Set(&c.timer, c, c.seenAt+c.silenceMax())
 	return seconds
 }
 

@@ -1,6 +1,6 @@
 package router
 
-// An estate is what a session that has ended had on disk only. It is taken away
+// An estate is what a session that has ended had on disk only, or much of in its window. It is taken away
 // in pieces, so that one of millions of messages does not hold the loop; those
 // of shared subscriptions are read and go to other members. A start takes up
 // what was left of one.
@@ -10,12 +10,13 @@ const (
 	estateBatchMax = 12288 // in one batch, which then leaves: see lazyBytesMax
 )
 
-// bequeath leaves what s had behind its window to the passes that come.
+// bequeath leaves what s had behind its window to the passes that come, and a long
+// window as well.
 func (r *Router) bequeath(s *Session) {
-	t := s.onShelf()
-	if t == nil {
+	if s.kept == nil || s.kept.shelf == nil && s.queue.n == 0 {
 		return
 	}
+	t := s.shelf()
 	s.kept.shelf = nil
 	t.ended = true
 	r.keep.estates = append(r.keep.estates, t)
@@ -31,10 +32,11 @@ func (k *keeper) settleEstates() {
 	kept := k.estates[:0]
 	for _, t := range k.estates {
 		budget = k.settleEstate(t, budget)
-		if t.reading || t.cold.n+t.fresh.n > 0 {
+		if t.reading || t.s.queue.n+t.cold.n+t.fresh.n > 0 {
 			kept = append(kept, t)
 		} else {
 			t.giveUp()
+			t.s.disown()
 		}
 	}
 	clear(k.estates[len(kept):])
@@ -61,6 +63,9 @@ func (k *keeper) estatesWait() bool {
 // of that.
 func (k *keeper) settleEstate(t *shelf, budget int) int {
 	r, s := k.r, t.s
+	for ; budget > 0 && s.queue.n > 0; budget-- {
+		r.inherit(t, s.dequeue())
+	}
 	for !t.reading && !t.hungry && budget > 0 && t.cold.n > 0 {
 		budget--
 		if t.cold.peek().stays() {

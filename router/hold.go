@@ -12,6 +12,7 @@ const (
 	heldFor      = int64(1e9) // ns that one waits at least
 	heldEvery    = int64(1e8) // ns between two looks for those who have waited for so long
 	heldTurnMost = 16         // of them that are read from again in one look
+	heldPassMost = 64         // in a pass, when all may go on, or be told
 )
 
 // heldClient is a client that is not read from.
@@ -61,7 +62,7 @@ func (h heldClient) left() bool { return h.c.closing }
 
 // mayTake says why p, of QoS 1 or 2, is not taken; nil: it is.
 func (c *Client) mayTake(p *codec.Publish, class Durability) error {
-	if c.rare != nil && c.rare.overdue && c.r.noRoomFor(c, p, class) {
+	if c.isOverdue() && c.r.noRoomFor(c, p, class) {
 		c.r.hit(LimitHoldTimeout)
 		return errHeldTooLong
 	}
@@ -70,6 +71,9 @@ func (c *Client) mayTake(p *codec.Publish, class Durability) error {
 	}
 	return c.mayLast(p, class)
 }
+
+// isOverdue tells whether c waited for HoldTimeout, and there was no room since.
+func (c *Client) isOverdue() bool { return c.rare != nil && c.rare.overdue == c.r.memory.times+1 }
 
 // noRoom tells whether who is held back has to wait until others have made room.
 func (r *Router) noRoom() bool { return r.memory.level >= memoryRefuse || r.keep.crowded() }
@@ -88,7 +92,7 @@ func (r *Router) answerHeld() (wake int64) {
 	if due == len(list) || !r.noRoom() {
 		return 0
 	}
-	for due < len(list) && r.now-list[due].at >= limit {
+	for due < len(list) && due-m.passed < heldPassMost && r.now-list[due].at >= limit {
 		due++
 	}
 	if due > m.passed {
@@ -113,15 +117,13 @@ func (r *Router) answerHeld() (wake int64) {
 	if m.passed == len(list) {
 		return 0
 	}
-	return r.after(list[m.passed].at + limit - r.now)
+	return max(r.now, r.after(list[m.passed].at+limit-r.now))
 }
 
 // answerLate reads again from c to refuse what it sends.
 func (r *Router) answerLate(c *Client) {
-	if k := c.seldom(); !k.overdue {
-		k.overdue = true
-		r.memory.overdue = append(withRoom(r.memory.overdue, heldClient.left), heldClient{c, r.now})
-	}
+	r.memory.overdue = true
+	c.seldom().overdue = r.memory.times + 1
 	c.readAgain()
 	if n := r.stats.HeldTooLong + 1; worthTelling(n) {
 		r.event(&Event{Kind: EventHeld, ClientID: c.id, Peer: c.peer, Count: n})
@@ -129,15 +131,20 @@ func (r *Router) answerLate(c *Client) {
 	r.stats.HeldTooLong++
 }
 
-// letGo reads again from all who had to wait, and takes what they send.
-func (r *Router) letGo() {
+// letGo reads again from those who had to wait and takes what they send, some in a
+// pass, as long as there is memory and room: what they all have sent meanwhile may
+// be more than that. It reports whether there are more.
+func (r *Router) letGo() (more bool) {
 	m := &r.memory
-	for _, h := range m.overdue {
-		h.c.rare.overdue = false
+	if len(m.heldBack) == 0 && !m.overdue || m.level >= memoryHold || r.keep.crowded() {
+		return false
 	}
-	clear(m.overdue)
-	m.overdue = m.overdue[:0]
-	r.letFirst(len(m.heldBack))
+	if m.overdue {
+		m.overdue = false
+		m.times++
+	}
+	r.letFirst(min(len(m.heldBack), heldPassMost))
+	return len(m.heldBack) > 0
 }
 
 // takeTurns reads again from those who wait longest, for a message each.

@@ -232,3 +232,59 @@ func TestHeldByTheStoreAreToldInOrder(t *testing.T) {
 	d.flush()
 	p.expect("40 02 0007")
 }
+
+// TestManyHeldPublishersGoOnInPieces: those who have waited longest first, and no more
+// than that when memory gets short again; so do those who are told that there is none.
+func TestManyHeldPublishersGoOnInPieces(t *testing.T) {
+	const n, most = 500, 100
+	w := newWorld(t, router.Limits{MemoryBytesMax: 1_000_000, HoldTimeout: 20 * time.Second})
+	var all []*fakeConn
+	for i := range n {
+		all = append(all, w.join5(fmt.Sprint(i), ""))
+	}
+	resumed := func(times int) (count int) {
+		for i, c := range all {
+			if c.resumed >= times {
+				if count++; count != i+1 {
+					t.Fatalf("number %d is read from, but not all before it", i)
+				}
+			}
+		}
+		return count
+	}
+	w.pass(func() { w.r.SetMemoryElsewhere(950_000) })
+	for i, c := range all {
+		c.feed(packet(0x32, str("t"), "\x00\x01\x00", "x"))
+		if i == n/2 {
+			w.sleep(0.01)
+		}
+	}
+	w.pass(func() { w.r.SetMemoryElsewhere(0) })
+	if got := resumed(1); got == 0 || got > most || w.wake != w.now {
+		t.Fatalf("%d of %d are read from in the pass that finds memory; the next one comes in %d ns", got, n, w.wake-w.now)
+	}
+	w.pass(func() {})
+	some := resumed(1)
+	w.pass(func() { w.r.SetMemoryElsewhere(950_000) })
+	w.sleep(1)
+	if got := resumed(1); got != some {
+		t.Errorf("%d are read from, %d when memory got short again", got, some)
+	}
+	w.sleep(20)
+	if got := resumed(1); got == some || got > some+most {
+		t.Errorf("%d are read from when %d waited for hold-timeout", got, n-some)
+	}
+	w.settle()
+	if got := resumed(1); got != n {
+		t.Errorf("%d of %d are read from after hold-timeout", got, n)
+	}
+	last := all[n-1]
+	last.take()
+	last.feed(packet(0x32, str("t"), "\x00\x02\x00", "x"))
+	if out := packets(last.take()); len(out) != 1 || codec.Reason(rest(out[0])[2]) != codec.QuotaExceeded {
+		t.Errorf("answered % x, want 0x97", out)
+	}
+	w.pass(func() { w.r.SetMemoryElsewhere(0) })
+	last.feed(packet(0x32, str("t"), "\x00\x03\x00", "x"))
+	last.expect("40 03 0003 10")
+}

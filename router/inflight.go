@@ -121,24 +121,40 @@ func (f *inflight) since(n uint64) int {
 	return sort.Search(f.open, func(i int) bool { return f.at(i).n >= n })
 }
 
-// finish closes an entry. Those on its shorter side move up; it returns how many
-// they are.
+// finish closes an entry; it returns how many others move up.
 //
 // hot: no allocation.
 func (f *inflight) finish(e *flight) (moved int) {
 	i := f.since(e.n)
-	if moved = min(i, f.open-1-i); i < f.open/2 {
-		for ; i > 0; i-- {
-			*f.at(i) = *f.at(i - 1)
+	return f.cut(i, i+1)
+}
+
+// cut closes the places from one up to another. Those on their shorter side move
+// up; it returns how many they are.
+//
+// hot: no allocation.
+func (f *inflight) cut(from, to int) (moved int) {
+	gap := to - from
+	switch {
+	case gap == 0:
+	case from < f.open-to:
+		moved = from
+		for i := from - 1; i >= 0; i-- {
+			*f.at(i + gap) = *f.at(i)
 		}
-		*f.at(0) = flight{}
-		f.head = (f.head + 1) & (len(f.ring) - 1)
-	} else {
-		for ; i < f.open-1; i++ {
-			*f.at(i) = *f.at(i + 1)
+		for i := range gap {
+			*f.at(i) = flight{}
 		}
-		*f.at(f.open - 1) = flight{}
+		f.head = (f.head + gap) & (len(f.ring) - 1)
+	default:
+		moved = f.open - to
+		for i := to; i < f.open; i++ {
+			*f.at(i - gap) = *f.at(i)
+		}
+		for i := f.open - gap; i < f.open; i++ {
+			*f.at(i) = flight{}
+		}
 	}
-	f.open--
+	f.open -= gap
 	return moved
 }

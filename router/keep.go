@@ -428,6 +428,9 @@ func (k *keeper) putRetained(m *retainedMessage, u urgency, by string) {
 	m.dirty = false
 	k.wear.count(m.msg, by)
 	rec := retainedRecord{qos: m.qos, body: k.body(m.msg)}
+	if o := m.msg.owner(); o != nil {
+		rec.owner = o.user
+	}
 	k.putMessage(recordKey(tableRetained, m.key), rec.append(k.scratch[:0]), m.msg, u)
 }
 

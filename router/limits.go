@@ -62,7 +62,8 @@ type Limits struct {
 	// LateBytesMax is how many bytes of QoS 0 messages wait for one client
 	// whose output is full.
 	LateBytesMax int
-	// SlowTimeout is how long a client may take nothing of what it is sent.
+	// SlowTimeout is how long a client may take nothing of what it is sent, and, from
+	// 80 % of MemoryBytesMax on, how long a packet that it has begun may not grow.
 	SlowTimeout time.Duration
 	// AckTimeout is how long a client may leave a full window of messages
 	// unacknowledged before that is reported.
@@ -199,7 +200,7 @@ func LimitRows() []LimitRow {
 		{LimitRetainedMessages, "retained-messages-max", func(l *Limits) any { return &l.RetainedMessagesMax }, 0, retainedEffect, "retained topics never go away by themselves"},
 		{LimitRetainedBytes, "retained-bytes-max", func(l *Limits) any { return &l.RetainedBytesMax }, 0, retainedEffect, "a quarter of the memory of a small gateway"},
 		{LimitLateBytes, "late-bytes-max", func(l *Limits) any { return &l.LateBytesMax }, 0, "oldest QoS 0 message dropped, or the newest if queue-full says so", "as much again as the output buffer; a reader that catches up finds the latest values"},
-		{LimitSlowTimeout, "slow-timeout", func(l *Limits) any { return &l.SlowTimeout }, 0, "disconnect, 0x97", "a dead peer is not found by keep alive alone while its own packets still come"},
+		{LimitSlowTimeout, "slow-timeout", func(l *Limits) any { return &l.SlowTimeout }, 0, "disconnect, 0x97; from 80 % of memory-limit on disconnect, 0x89, if a packet was begun and does not go on", "a dead peer is not found by keep alive alone while its own packets still come"},
 		{LimitAckTimeout, "ack-timeout", func(l *Limits) any { return &l.AckTimeout }, 0, "reported", "acknowledgements take milliseconds, or the client has forgotten them"},
 		{LimitHoldTimeout, "hold-timeout", func(l *Limits) any { return &l.HoldTimeout }, 0, "5.0: messages with QoS 1 and 2 are refused with 0x97 until there is room; 3.x, which cannot be told: not read from until then", "near memory-limit, or with a disk that does not follow; shorter than the keep alive after which clients give up"},
 		{LimitTakeovers, "takeovers-max", func(l *Limits) any { return &l.TakeoversMax }, 0, "the next CONNECT with that identifier waits a second", "two clients with one name throw each other out for ever otherwise"},

@@ -36,8 +36,9 @@ func reachedLimits() []reached {
 		c := w.subscribed("s", "t", "00")
 		c.limit, c.out = 1, []byte{0}
 		send("30 04 0001 't' 'x' 30 04 0001 't' 'y'")(w)
-		w.sleep(5)
-		w.sleep(5)
+		for range 10 {
+			w.sleep(1)
+		}
 	}
 	return []reached{
 		{router.LimitPacketBytes, router.Limits{PacketBytesMax: 30}, send("30 20")},

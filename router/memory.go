@@ -45,7 +45,8 @@ type memory struct {
 	trim     trim
 	heldBack []heldClient // not read from, in the order in which they began to wait
 	passed   int          // so many of the first have waited for HoldTimeout and cannot be told
-	overdue  []heldClient // were told; what they send is refused
+	overdue  bool         // some were told, and what they send is refused
+	times    uint64       // how often that was over
 	turnsAt  int64        // when some of those may go on
 	account
 }
@@ -54,13 +55,26 @@ type memory struct {
 // sent, in bytes, to be read on from at the memory limit.
 const partBytesMax = 16 << 10
 
-// holdsPart ends a connection whose packet is not whole and has n bytes so far,
-// if there is no memory for what it goes on with: what others hold that way must
-// not keep it from those who would give memory back.
+// holdsPart notes that a packet is not whole and has n bytes so far, and ends its
+// connection if there is no memory for what it goes on with: what others hold that
+// way must not keep it from those who would give memory back.
 func (c *Client) holdsPart(n int) {
+	if n > 0 {
+		c.partAt = uint32(c.r.now/1e9 + 1)
+	}
 	if n > partBytesMax && c.r.memory.level >= memoryRefuse {
 		c.r.hit(LimitMemory)
 		c.close(errNoMemory)
+	}
+}
+
+// endStalled ends the connection of c if a packet that it has begun has not grown
+// for SlowTimeout: while memory is short, nobody may keep some of it for ever.
+func (r *Router) endStalled(c *Client) {
+	since := max(int64(c.partAt)*1e9, c.seenAt) // who was not read from begins anew
+	if c.partAt != 0 && c.paused == 0 && !c.closing && r.isOver(r.limits.SlowTimeout, since) {
+		r.hit(LimitSlowTimeout)
+		c.close(errStalled)
 	}
 }
 
@@ -92,9 +106,6 @@ func (r *Router) checkMemory() (wake int64) {
 		m.level = level
 	}
 	wake = r.tellMemory(used)
-	if level < memoryHold && !r.keep.crowded() {
-		r.letGo()
-	}
 	if level >= memoryTrim {
 		if r.now >= m.turnsAt {
 			r.takeTurns()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loopmq/loopmq/codec"
 	"github.com/loopmq/loopmq/router"
@@ -125,6 +126,36 @@ func TestMemoryOfAliases(t *testing.T) {
 	w.wantNothing()
 }
 
+// TestAliasesOfWhoIsNotLetIn: a table of aliases is as long as it is used, however many
+// a client takes; who only says so has none, and all that are allowed are used in time.
+func TestAliasesOfWhoIsNotLetIn(t *testing.T) {
+	const most = 3000
+	w := newWorld(t, router.Limits{TopicAliasOutMax: most})
+	w.listener.Authenticator = judge(func(func(router.Verdict)) {})
+	before, heap := w.r.MemoryUsed(), heapNow()
+	for i := range 100 {
+		w.dial().send(fmt.Sprintf("10 12 0004 'MQTT' 05 02 0000 03 22 ffff 0002 '%02d'", i))
+	}
+	if n, real := int(w.r.MemoryUsed()-before)/100, int(heapNow()-heap)/100; n > 3000 || real > 10_000 {
+		t.Errorf("who waits to be let in takes %d bytes, by the account %d", real, n)
+	}
+	w.listener = &router.Listener{}
+	s, p := w.join5("s", "22 ffff").sub5("#", "00", ""), w.join("p")
+	for i := range most + 1 {
+		for range 2 {
+			p.feed(packet(0x30, str(fmt.Sprint("topic/", i)), "x"))
+		}
+	}
+	aliases := map[byte]int{}
+	for _, f := range packets(s.take()) {
+		body := rest(f)
+		aliases[body[2+int(body[0])<<8+int(body[1])]]++
+	}
+	if aliases[3] != most {
+		t.Errorf("properties by length: %v; want %d with an alias", aliases, most)
+	}
+}
+
 // A CONNECT that waits for a verdict is counted, whatever becomes of its client.
 func TestMemoryOfConnectsThatWait(t *testing.T) {
 	w := newWorld(t, router.Limits{})
@@ -177,4 +208,45 @@ func TestPartsOfPacketsAtTheLimit(t *testing.T) {
 	short.feed(make([]byte, 100_007-15_000))
 	short.feed([]byte("\xc0\x00"))
 	short.expect("d0 00")
+}
+
+// While memory is short, who has begun a packet and does not go on with it is
+// disconnected after slow-timeout; who goes on, however slowly, or is not read from is not.
+func TestPartsOfPacketsThatDoNotGrow(t *testing.T) {
+	w := newWorld(t, router.Limits{MemoryBytesMax: 1_000_000, SlowTimeout: 10 * time.Second})
+	stalls, drips, idle, held, later := w.join("a"), w.join("b"), w.join("c"), w.join("d"), w.join5("e", "")
+	long := longPacket(0x32, []byte("\x00\x01t\x00\x01"), make([]byte, 100_000))
+	stalls.feed(long[:12_000])
+	drips.feed(long[:12_000])
+	later.feed(long[:12_000])
+	w.sleep(1000)
+	for _, c := range []*fakeConn{stalls, drips, later} {
+		if c.closing {
+			t.Fatal("somebody is disconnected while there is memory")
+		}
+	}
+	later.feed([]byte("x"))
+	drips.feed([]byte("x"))
+	w.pass(func() { w.r.SetMemoryElsewhere(850_000 - w.r.MemoryUsed()) })
+	w.settle()
+	stalls.expectClosed()
+	idle.feed([]byte("\xc0\x00"))
+	held.feed(append(packet(0x32, str("t"), "\x00\x01", "x"), long[:1000]...)) // is not read from now
+	for range 15 {
+		drips.feed([]byte("x"))
+		w.sleep(1)
+		w.settle()
+	}
+	later.expectClosed()
+	if out := later.take(); len(out) < 3 || out[0] != 0xe0 || out[2] != byte(codec.ServerBusy) {
+		t.Errorf("told % x", out)
+	}
+	for i, c := range []*fakeConn{drips, idle, held} {
+		if c.closing {
+			t.Errorf("number %d is disconnected: %v", i, c.why)
+		}
+	}
+	if n := w.r.Stats().LimitHits[router.LimitSlowTimeout]; n != 2 {
+		t.Errorf("the limit counts %d", n)
+	}
 }

@@ -51,13 +51,13 @@ type userUse struct {
 
 // use finds what a user has; nil for nobody in particular: what clients without
 // a name have in common is their listener.
-func (r *Router) use(id *Identity) *userUse {
-	if userOf(id) == "" {
+func (r *Router) use(user string) *userUse {
+	if user == "" {
 		return nil
 	}
-	u := r.uses[id.User]
+	u := r.uses[user]
 	if u == nil {
-		u = &userUse{user: id.User}
+		u = &userUse{user: user}
 		r.uses[u.user] = u
 	}
 	return u
@@ -129,7 +129,7 @@ func (r *Router) replaces(id string, u *userUse) int {
 func (c *Client) tighten(q Quota) {
 	k := c.rare
 	if q.Connections > 0 || q.Retained > 0 {
-		if k.use = c.r.use(c.peer.Identity); k.use != nil {
+		if k.use = c.r.use(c.peer.User()); k.use != nil {
 			k.use.connections++
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/loopmq/loopmq/router"
+	"github.com/loopmq/loopmq/store"
 )
 
 // quotas lets everybody in with a quota by user name.
@@ -198,6 +199,36 @@ func TestQuotaOfRetainedMessages(t *testing.T) {
 	s.expect("20 02 00 00")
 	s.send("82 06 0001 0001 '+' 00")
 	s.settled("90 03 0001 00", "31 04 0001 '1' 'y'", "31 04 0001 '3' 'x'")
+}
+
+// TestQuotaOfRetainedMessagesAfterARestart: what a user has retained counts still, and
+// is nobody's any more when it is gone.
+func TestQuotaOfRetainedMessagesAfterARestart(t *testing.T) {
+	d := newDurable(t, router.Limits{})
+	connect := func() *fakeConn {
+		d.listener.Authenticator = quotas{"u": {Retained: 3}}
+		c := d.as("u", "a", true)
+		c.expect("20 02 00 00")
+		return c
+	}
+	c := connect()
+	c.send("31 04 0001 '1' 'x' 33 06 0001 '2' 0001 'x' 31 04 0001 '3' 'x' 31 04 0001 '4' 'x'")
+	d.flush()
+	c.expect("40 02 0001")
+	d = d.crash(store.FlightLost, 1)
+	c = connect()
+	c.send("31 04 0001 '4' 'x'")
+	if s := d.r.Stats(); s.Retained != 3 || s.OverQuota != 1 {
+		t.Errorf("after a restart: %d retained, %d times over the quota", s.Retained, s.OverQuota)
+	}
+	c.send("31 03 0001 '1' 31 04 0001 '4' 'x' 31 04 0001 '5' 'x'")
+	if s := d.r.Stats(); s.Retained != 3 || s.OverQuota != 2 {
+		t.Errorf("with another topic: %d retained, %d times over the quota", s.Retained, s.OverQuota)
+	}
+	c.send("31 03 0001 '2' 31 03 0001 '3' 31 03 0001 '4'")
+	c.reset()
+	d.flush()
+	d.crash(store.FlightLost, 1)
 }
 
 // TestQuotaOfRetainedWills: a will that is retained counts like what its user has

@@ -18,7 +18,7 @@ import (
 //	sessions      session             client id | identity | expiry 8 | time of disconnect 8, 0 = connected
 //	wills         session             time due 8, 0 = client connected | delay 8 | expiry 8 | flags | body
 //	subscriptions number              session | filter | flags | count, Subscription Identifiers
-//	retained      number              flags | body
+//	retained      number              flags | in version 2 the user whose quota counts it | body
 //	received      session<<16 | id    nothing: a QoS 2 PacketID that waits for PUBREL
 //	entries       number              session | message, 0 = PUBREC seen | flight + 1, 0 = waits |
 //	                                  flags | group | count, Subscription Identifiers |
@@ -31,6 +31,7 @@ import (
 const (
 	recordVersion = 1
 	entryVersion  = 2
+	ownedVersion  = 2 // of a retained message that a quota counts
 )
 
 // Tables of the state, the top byte of keys. What has a table from 0x80 up may
@@ -139,17 +140,24 @@ func decodeMessage(b []byte) (m bodyRecord, err error) {
 }
 
 type retainedRecord struct {
-	qos  byte
-	body bodyRecord
+	qos   byte
+	owner string // user whose quota counts it; empty: nobody's
+	body  bodyRecord
 }
 
 func (m *retainedRecord) append(b []byte) []byte {
-	return m.body.append(append(b, recordVersion, m.qos))
+	if m.owner == "" {
+		return m.body.append(append(b, recordVersion, m.qos))
+	}
+	return m.body.append(appendText(append(b, ownedVersion, m.qos), m.owner))
 }
 
 func (m *retainedRecord) decode(b []byte) error {
-	f := fieldsOf(b)
-	m.qos = f.flags() & flagQoS
+	f := fieldsUpTo(ownedVersion, b)
+	m.qos, m.owner = f.flags()&flagQoS, ""
+	if f.version == ownedVersion {
+		m.owner = string(f.bytes())
+	}
 	m.body.decode(&f)
 	return f.end()
 }
@@ -356,18 +364,23 @@ func (f *fields) end() error {
 // PayloadOfRecord returns where a payload is in a Store's record; all of it where
 // that is not known.
 func PayloadOfRecord(key uint64, value []byte) []byte {
-	f := fieldsOf(value)
+	var m bodyRecord
+	var err error
 	switch byte(key >> tableShift) {
 	case tableWills:
-		f.take(3*8 + 1) // see willRecord
+		var rec willRecord
+		err = rec.decode(value)
+		m = rec.body
 	case tableRetained:
-		f.take(1)
+		var rec retainedRecord
+		err = rec.decode(value)
+		m = rec.body
 	case tableMessages:
+		m, err = decodeMessage(value)
 	default:
 		return nil
 	}
-	var m bodyRecord
-	if m.decode(&f); f.end() != nil {
+	if err != nil {
 		return value
 	}
 	return m.payload

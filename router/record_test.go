@@ -48,6 +48,10 @@ func records() []struct {
 			"01 01 0100000000000000 0177 00 03612f62",
 		},
 		{
+			"retained, of a user with a quota", &retainedRecord{qos: 1, owner: "u", body: body}, new(retainedRecord),
+			"02 01 0175 0100000000000000 0177 00 03612f62",
+		},
+		{
 			"entry", &entryRecord{session: 1, message: 2, flight: 3, qos: 2, retain: true, group: []byte("$share/g/a"), ids: []uint32{1}, size: 300}, new(entryRecord),
 			"02 01 02 03 06 0a2473686172652f672f61 01 01 ac02",
 		},
@@ -131,7 +135,7 @@ func (m *mapStore) Load(each func(uint64, []byte) error) error {
 // front of each. Either the start says which one is wrong, or all is in order.
 func FuzzRestore(f *testing.F) {
 	var seed []byte
-	tables := []byte{tableSessions, tableWills, tableSubscriptions, tableRetained, tableEntries}
+	tables := []byte{tableSessions, tableWills, tableSubscriptions, tableRetained, tableRetained, tableEntries}
 	for i, row := range records() {
 		rec := row.rec
 		if e, ok := rec.(*entryRecord); ok {
@@ -141,7 +145,7 @@ func FuzzRestore(f *testing.F) {
 			s.session = 1
 		}
 		b := rec.append(nil)
-		seed = append(append(seed, tables[i], 1, byte(len(b))), b...)
+		seed = append(append(seed, tables[i], byte(1+i/4), byte(len(b))), b...)
 	}
 	m := bodyRecord{topic: []byte("t")}
 	b := m.append([]byte{recordVersion})
@@ -191,6 +195,7 @@ func TestRestoreOfANewerRecord(t *testing.T) {
 func TestPayloadOfRecord(t *testing.T) {
 	body := bodyRecord{expireAt: 7, writer: []byte("me"), props: []byte{1, 0}, topic: []byte("t")}
 	will, retained := willRecord{due: 1, delay: 2, expiry: 3, qos: 1, body: body}, retainedRecord{qos: 1, body: body}
+	owned := retainedRecord{qos: 1, owner: "u", body: body}
 	session := sessionRecord{id: "a"}
 	for _, c := range []struct {
 		table        byte
@@ -198,6 +203,7 @@ func TestPayloadOfRecord(t *testing.T) {
 	}{
 		{tableWills, string(will.append(nil)), "secret"},
 		{tableRetained, string(retained.append(nil)), "secret"},
+		{tableRetained, string(owned.append(nil)), "secret"},
 		{tableMessages, string(body.append([]byte{recordVersion})), "secret"},
 		{tableSessions, string(session.append(nil)), ""},
 		{tableRetained, "\x01", "\x01secret"}, // who knows what it is

@@ -31,6 +31,7 @@ var (
 	errVersionNotServed   = &refusal{codec.UnsupportedProtocolVersion, "this listener does not serve this version of MQTT"}
 	errServerPacket       = &refusal{codec.ProtocolError, "packet that only a server sends"}
 	errTooSlow            = &refusal{codec.QuotaExceeded, "the client takes nothing of what it is sent; slow-timeout"}
+	errStalled            = &refusal{codec.ServerBusy, "a packet that was begun does not go on, and memory is short; slow-timeout"}
 	errQueueFull          = &refusal{codec.QuotaExceeded, "more waits for the session than may; queue-full"}
 	errTooManyConnections = &refusal{codec.QuotaExceeded, "the user has as many connections as its quota allows"}
 	errNoMemoryToKeep     = &refusal{codec.QuotaExceeded, "the broker is at its memory limit; memory-limit"}

@@ -192,12 +192,14 @@ func (g *restoring) retained(n uint64, value []byte) error {
 	}
 	r := g.r
 	g.k.retained = max(g.k.retained, n)
-	m := &retainedMessage{msg: g.k.cloneBody(&rec.body), qos: rec.qos, key: n}
+	m := &retainedMessage{msg: g.k.cloneOwned(&rec.body, r.use(rec.owner)), qos: rec.qos, key: n}
 	if _, had := r.retained.Get(rec.body.topic); had || m.msg.expired(r.now) {
+		r.ownRetained(m.msg, 0)
 		r.release(m.msg)
 		g.k.delete(recordKey(tableRetained, n), promised)
 		return nil
 	}
+	r.ownRetained(m.msg, 1)
 	r.retained.Set(rec.body.topic, m)
 	r.stats.RetainedBytes += m.msg.bytes()
 	r.startEnd(m)

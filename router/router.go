@@ -20,6 +20,8 @@ type Router struct {
 	events   func(*Event)
 	pool     *buf.Pool
 	now      int64 // ns, monotonic, the pass's only clock
+	wake     int64 // what EndPass returned
+	wokeAt   int64 // when the machine went on after it had stood still, see slow.go
 	timers   timer.Queue
 	sessions map[string]*Session
 	idle     flow        // what sessions share that have nothing under way; never written to
@@ -70,6 +72,7 @@ type Router struct {
 	filings []*filing  // packets that are done in pieces
 	graves  []*grave   // subscriptions of sessions that have ended
 	shrinks []*Session // more waits for them than may
+	repeats []*Session // more is in flight for them than is repeated at one go
 	evictions
 }
 
@@ -154,6 +157,7 @@ func (r *Router) Limits() Limits { return r.limits }
 // BeginPass starts a pass at now, in nanoseconds of a monotonic clock.
 func (r *Router) BeginPass(now int64) {
 	r.now = now
+	r.noteRest()
 	r.turns.beginPass()
 	if r.keep != nil {
 		r.keep.now = r.keep.wall()
@@ -170,16 +174,23 @@ func (r *Router) ViewsAge() { r.fan.viewsAge() }
 // EndPass does what is due and returns when it wants to be called next, in the
 // clock of BeginPass; 0 means not before something arrives.
 func (r *Router) EndPass() (wake int64) {
+	r.wake = r.endPass()
+	return r.wake
+}
+
+func (r *Router) endPass() (wake int64) {
 	more := r.runTimers()
 	more = r.fileOn() || more
 	more = r.dig() || more
 	more = r.shrink() || more
 	more = r.evictRest() || more
+	more = r.resendRest() || more
 	more = r.replayRetained() || more
 	again := r.checkMemory()
 	if r.keep != nil {
 		r.endBatch()
 	}
+	more = r.letGo() || more
 	late := r.answerHeld()
 	if more || r.keep != nil && r.keep.estatesWait() {
 		return r.now

@@ -96,6 +96,7 @@ type flow struct {
 	replays    []replay   // retained messages owed
 	replaying  bool       // is in Router.replays
 	shrinking  bool       // is in Router.shrinks
+	repeating  bool       // is in Router.repeats
 	lastReplay uint32     // number of the newest
 }
 
@@ -186,29 +187,14 @@ func (s *Session) Due(int64) {
 	s.r.endSession(s)
 }
 
-// endSession removes a session without a connection and all it holds.
+// endSession removes a session without a connection and all it holds, now or soon.
 func (r *Router) endSession(s *Session) {
 	if r.offline.has(s) {
 		r.offline.remove(s)
 	}
 	r.timers.Stop(&s.timer)
 	delete(r.sessions, s.id)
-	r.dropFilters(s)
-	r.toil += uint64(toilOfMessage * (s.out.open + s.queue.n))
-	for s.out.open > 0 {
-		e := s.out.at(0)
-		if e.msg != nil {
-			r.passOn(&e.delivery, e.sent)
-		}
-		r.finish(s, e)
-	}
-	for s.queue.n > 0 {
-		d := s.dequeue()
-		r.drop(s, DropSession, d.msg.Topic())
-		r.passOn(&d, false)
-		r.dropEntry(&d)
-		r.release(d.msg)
-	}
+	r.bury(s)
 	r.bequeath(s)
 	for i := range s.replays {
 		if c := s.replays[i].cursor; c != nil {
@@ -216,7 +202,11 @@ func (r *Router) endSession(s *Session) {
 		}
 	}
 	r.keepEnd(s)
-	s.disown()
+	if s.out.open+s.queue.n == 0 {
+		s.disown()
+	} else {
+		s.replays = nil
+	}
 	if w := s.delayed(); w != nil { // a will does not wait longer than its session lives
 		s.rare.will, w.session = nil, nil
 		r.publishWill(w)

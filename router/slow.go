@@ -88,6 +88,20 @@ const stuckLooks = 4
 // is asked.
 const stuckPassMax = 512
 
+// noteRest notes when a pass comes long after its time, because the machine stood
+// still: nobody could take or send anything, so whoever had to do so gets his time
+// once more.
+func (r *Router) noteRest() {
+	if r.wake != 0 && r.now-r.wake > max(int64(time.Second), r.limits.SlowTimeout.Nanoseconds()/stuckLooks) {
+		r.wokeAt = r.now
+	}
+}
+
+// isOver tells whether limit has passed since an instant at which the machine ran.
+func (r *Router) isOver(limit time.Duration, since int64) bool {
+	return r.now-max(since, r.wokeAt) >= limit.Nanoseconds()
+}
+
 // stuck is what is known of one of them.
 type stuck struct {
 	outputAt int64  // since when nothing of its output was taken; 0 = it is not full
@@ -184,7 +198,7 @@ func (r *Router) stillStuck(c *Client) bool {
 			k.outputAt = 0
 		case moved:
 			k.outputAt = r.now
-		case r.now-k.outputAt >= r.limits.SlowTimeout.Nanoseconds():
+		case r.isOver(r.limits.SlowTimeout, k.outputAt):
 			r.hit(LimitSlowTimeout)
 			c.close(errTooSlow)
 			return false
@@ -196,7 +210,7 @@ func (r *Router) stillStuck(c *Client) bool {
 			k.ackAt, k.told = 0, false
 		case s.out.at(0).n != k.oldest:
 			k.ackAt, k.oldest, k.told = r.now, s.out.at(0).n, false
-		case !k.told && r.now-k.ackAt >= r.limits.AckTimeout.Nanoseconds():
+		case !k.told && r.isOver(r.limits.AckTimeout, k.ackAt):
 			k.told = true
 			r.hit(LimitAckTimeout)
 			r.event(&Event{Kind: EventUnacked, ClientID: c.id, Peer: c.peer, Count: uint64(s.out.open), Waiting: s.waiting()})

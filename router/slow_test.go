@@ -319,7 +319,12 @@ func TestStuckClientsAreLookedAtInPieces(t *testing.T) {
 		}
 		return n
 	}
-	w.sleep(61)
+	for range 3 {
+		w.sleep(15)
+		w.now++
+		w.pass(func() {})
+	}
+	w.sleep(16)
 	if n := closed(); n == 0 || n == stuck {
 		t.Errorf("%d of %d are closed in one pass", n, stuck)
 	}
@@ -360,5 +365,49 @@ func TestRepeatedReleasesWaitForRoom(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("%d bytes, want %d", len(got), len(want))
+	}
+}
+
+// TestSlowTimeoutAfterAPause: while the machine stood still nobody could take anything.
+// Who does not go on afterwards is disconnected in its time, and so it is with packets
+// that do not grow.
+func TestSlowTimeoutAfterAPause(t *testing.T) {
+	w := newWorld(t, router.Limits{SlowTimeout: 20 * time.Second, AckTimeout: 20 * time.Second, InflightMax: 1, MemoryBytesMax: 1_000_000})
+	slow, p := w.subscribed("s", "t", "00"), w.connect("p", true)
+	slow.limit = 10
+	unacked, stalls := w.subscribed("u", "q", "01"), w.connect("z", true)
+	p.take()
+	for range 3 {
+		p.send("30 04 0001 't' 'x' 32 06 0001 'q' 0001 'x'")
+	}
+	stalls.feed(longPacket(0x30, []byte("\x00\x01t"), make([]byte, 100_000))[:100])
+	w.pass(func() { w.r.SetMemoryElsewhere(850_000 - w.r.MemoryUsed()) })
+	w.settle()
+	told := func() (n int) {
+		for _, e := range w.events {
+			if e.Kind == router.EventUnacked {
+				n++
+			}
+		}
+		return n
+	}
+	step := func(seconds int) {
+		for range seconds {
+			w.sleep(1)
+			w.settle()
+		}
+	}
+	step(3)
+	w.sleep(600)
+	w.settle()
+	step(15)
+	if slow.closing || stalls.closing || told() > 0 {
+		t.Errorf("the pause counts: closed %v, %v; %d are said not to acknowledge", slow.why, stalls.why, told())
+	}
+	step(15)
+	slow.expectClosed()
+	stalls.expectClosed()
+	if n := told(); n != 1 || unacked.closing {
+		t.Errorf("%d clients are said not to acknowledge", n)
 	}
 }

@@ -118,7 +118,7 @@ func (r *Router) Stats() *Stats {
 	s.Sessions = len(r.sessions)
 	s.Subscriptions = r.index.Len() - len(r.shares) + r.sharedSubs
 	for _, g := range r.graves {
-		s.Subscriptions -= g.left
+		s.Subscriptions -= g.filters
 	}
 	s.Retained = r.retained.Len()
 	return s

@@ -67,6 +67,9 @@ func (r *Router) trimOn(excess int64) (more bool) {
 			return true
 		}
 		r.clients.cursor = c.next
+		if r.memory.level >= memoryHold {
+			r.endStalled(c)
+		}
 		if c.session != nil {
 			t.look(c.session)
 		}

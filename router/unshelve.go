@@ -200,10 +200,13 @@ func (r *Router) tellUnread(kind EventKind, s *Session, topic string, err error,
 }
 
 // cloneBody makes the message of a record. The caller is its first holder.
-func (k *keeper) cloneBody(b *bodyRecord) *Message {
+func (k *keeper) cloneBody(b *bodyRecord) *Message { return k.cloneOwned(b, nil) }
+
+// cloneOwned is cloneBody of a retained message that counts for the quota of owner.
+func (k *keeper) cloneOwned(b *bodyRecord, owner *userUse) *Message {
 	return k.r.cloneMessage(&publication{
 		topic: b.topic, payload: b.payload, props: b.props,
-		expireAt: k.instantOf(b.expireAt), writer: k.writerOf(b.writer),
+		expireAt: k.instantOf(b.expireAt), writer: k.writerOf(b.writer), owner: owner,
 	})
 }
 

@@ -86,7 +86,7 @@ func (r *Router) publishWill(w *will) {
 		})
 	default:
 		if w.most > 0 {
-			p.owner, p.most = r.use(w.by), w.most
+			p.owner, p.most = r.use(userOf(w.by)), w.most
 		}
 		r.route(&p)
 		if p.owner != nil {

@@ -213,6 +213,36 @@ func BenchmarkWorst(b *testing.B) {
 				w.tb.Errorf("%d wait", n)
 			}
 		}},
+		{"end of a session with 1,000,000 queued messages", router.Limits{
+			QueuedMessagesMax: 1_000_000, SessionExpiry: time.Hour,
+		}, func(w *worst) {
+			w.queue(1_000_000)
+			w.later(2 * time.Hour)
+			if n := w.r.Stats().Queued; n != 0 {
+				w.tb.Errorf("%d wait", n)
+			}
+		}},
+		{"CONNECT that takes half of 60,000 messages in flight", router.Limits{
+			QueuedMessagesMax: 60_000, QueuedBytesMax: 64 << 20, InflightMax: 60_000, SessionExpiry: time.Hour,
+		}, func(w *worst) {
+			p := w.queue(30_000)
+			long := longPacket(0x32, []byte("\x00\x01t\x00\x01"), bytes.Repeat([]byte("x"), 200))
+			for range 30_000 {
+				w.data(p, long)
+			}
+			join := func(most byte) *router.Client {
+				c := w.r.Attach(new(sinkConn), router.Peer{})
+				w.data(c, longPacket(0x10, []byte("\x00\x04MQTT\x05\x00\x00\x00\x0a\x11\xff\xff\xff\xff\x27\x00\x00"), []byte{most, 100}, []byte("\x00\x070000001")))
+				return c
+			}
+			c := join(1)
+			w.time(func() { c.Closed(nil) })
+			w.unmeasured()
+			join(0)
+			if n := w.r.Stats().Inflight; n != 30_000 {
+				w.tb.Errorf("%d are in flight", n)
+			}
+		}},
 		{"64 KiB of PINGREQ", router.Limits{}, func(w *worst) {
 			ping := make([]byte, 64<<10)
 			for i := 0; i < len(ping); i += 2 {

@@ -110,6 +110,7 @@ func TestHostile(t *testing.T) {
 	residentBefore := s.Resident()
 	t.Logf("priority of the witness: %s; of the attackers: %s; load of the machine: %s",
 		strings.TrimSpace(w.prio), lowly(), load()) // children have theirs already
+	lost := lostPackets()
 	knocks, rows, failed := s.run(t, groups, before.Conns)
 	said, err := w.end()
 	if err != nil || said.Lost != "" {
@@ -133,7 +134,7 @@ func TestHostile(t *testing.T) {
 	if after.MemoryRefused > 0 {
 		t.Errorf("the memory limit of %d bytes was reached %d times", memoryLimit, after.MemoryRefused)
 	}
-	t.Logf("%d rows, %d knocks, %d failed", rows, knocks, failed)
+	t.Logf("%d rows, %d knocks, %d failed; %d packets that the kernel did not take", rows, knocks, failed, lostPackets()-lost)
 	s.report(t, said.Trips)
 	t.Logf("broker: resident %.1f MB before, at most %.1f MB, %.1f MB after; heap %.1f MB before, %.1f MB after; %d sessions kept",
 		mb(residentBefore), mb(s.Peak()), mb(s.Resident()), mb(int64(before.HeapBytes)), mb(int64(after.HeapBytes)), after.Sessions)

@@ -10,6 +10,7 @@ import (
 func lowly() string  { return "that of the broker" }
 func prompt() string { return "that of the broker" }
 
+func lostPackets() uint64  { return 0 }
 func above()               {}
 func doze(d time.Duration) { time.Sleep(d) }
 

@@ -38,6 +38,8 @@ func ledgerBreaks() map[string]ledgerBreak {
 	limit := func(change func(l *router.Limits)) func() sim.Break { return limits(change) }
 	return map[string]ledgerBreak{
 		"drops every 50th QoS 0 delivery":         {send(50, qos(0), func(*[]byte) int { return 0 }), "was not sent"},
+		"drops what came with QoS 1 for QoS 0":    {send(50, qos(0), func(*[]byte) int { return 0 }), "it came with QoS 1"},
+		"drops what came with QoS 2 for QoS 0":    {send(50, qos(0), func(*[]byte) int { return 0 }), "it came with QoS 2"},
 		"sends every 50th QoS 0 twice":            {send(50, qos(0), func(*[]byte) int { return 2 }), "it was published"},
 		"alters every 50th QoS 0":                 {send(50, qos(0), alter(last, 0x55)), "nobody has published"},
 		"cuts a byte off every 50th QoS 0":        {send(50, longQoS0, shorter), "payload"},
@@ -49,13 +51,24 @@ func ledgerBreaks() map[string]ledgerBreak {
 		"alters every 20th alias":                 {send(20, hasAlias, alter(aliasOf, 3)), "PUBLISH"},
 		"publishes wills at once":                 {got(1, isConnect, noDelay), "a will that is due"},
 		"publishes wills after DISCONNECT":        {got(1, isLeaving, withWill), "taken back"},
+		"retains no wills":                        {got(1, isConnect, forgottenWill), "which is not the last of the will"},
+		"keeps wills that are retained":           {got(1, isRetained, notRetained), "has the retained value the will"},
 		"publishes wills late":                    {got(1, isConnect, longDelay), "waits for"},
+		"publishes wills to groups with QoS 0":    {got(1, isConnect, weakWill), "waits for the will"},
+		"lets duels go on":                        {limit(func(l *router.Limits) { l.TakeoversMax = 1 << 30 }), "the duel"},
+		"damps duels too early":                   {limit(func(l *router.Limits) { l.TakeoversMax = max(1, l.TakeoversMax-1) }), "duel"},
+		"reads on from who waits in a duel":       {readOn, "waits in a duel"},
+		"mistakes every other foreign identifier": {got(2, isCold, anotherCold), "is told of session present"},
+		"takes an UNSUBACK of a client":           {got(1, isUnsuback, harmless), "has sent UNSUBACK"},
 		"loses every will over a restart":         {loseWills, "waits for"},
 		"drops before the queue is full":          {limit(func(l *router.Limits) { l.QueuedMessagesMax = max(1, l.QueuedMessagesMax/2) }), "waits for"},
 		"ends sessions before there are too many": {limit(func(l *router.Limits) { l.SessionsMax = max(1, l.SessionsMax/2) }), "session"},
 		"drops retained messages that have room": {limit(func(l *router.Limits) {
 			l.RetainedMessagesMax = max(1, l.RetainedMessagesMax/2)
 		}), "has the retained value"},
+		"drops before a member's queue is full": {limit(func(l *router.Limits) {
+			l.QueuedMessagesMax = max(1, l.QueuedMessagesMax/2)
+		}), "a shared subscription of"},
 		"counts every other drop only":     {func() sim.Break { return sim.Break{Drops: func(n int) int { return n / 2 }} }, "waits for"},
 		"begins every session of 3.1 anew": {got(1, isConnect, cleanOld), "waits for"},
 	}
@@ -67,6 +80,41 @@ func isConnect(b []byte) bool { return b[0] == 0x10 }
 func isLeaving(b []byte) bool { return b[0] == 0xe0 && b[1] > 0 }
 
 func withWill(b []byte) bool { b[2] = 4; return true }
+
+// isCold is a CONNECT with an identifier that is no client's own.
+func isCold(b []byte) bool { return isConnect(b) && bytes.Contains(b, []byte("\x00\x05cold")) }
+
+func anotherCold(b []byte) bool {
+	if i := bytes.Index(b, []byte("\x00\x05cold")) + 6; i < len(b) {
+		b[i] = 'x'
+	}
+	return true
+}
+
+// isUnsuback is one of 3.x: two bytes.
+func isUnsuback(b []byte) bool { return b[0] == 0xb0 && b[1] == 2 }
+
+// harmless makes it a PUBACK for what is not on its way.
+func harmless(b []byte) bool { b[0], b[2] = 0x40, 0xff; return true }
+
+func isRetained(b []byte) bool  { return b[0]>>4 == 3 && b[0]&1 == 1 }
+func notRetained(b []byte) bool { b[0] &^= 1; return true }
+
+// weakWill has the will of a CONNECT be one with QoS 0.
+func weakWill(b []byte) bool { return clearFlags(b, 0x18) }
+
+// forgottenWill has it be one that is not retained.
+func forgottenWill(b []byte) bool { return clearFlags(b, 0x20) }
+
+// clearFlags takes flags out of a CONNECT.
+func clearFlags(b []byte, flags byte) bool {
+	i := bytes.Index(b, []byte("MQTT"))
+	if i < 0 || i+5 >= len(b) {
+		return false
+	}
+	b[i+5] &^= flags
+	return true
+}
 
 // property finds a property of four bytes by what comes before its last two.
 func property(b []byte, id byte) []byte {

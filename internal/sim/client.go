@@ -114,6 +114,7 @@ func (cl *client) dial(p *packet) {
 	w.events.push(w.now+1, eventDial, c, 0)
 	c.lastAt = w.now + 1
 	if p != nil {
+		c.other = string(p.clientID) != cl.name
 		cl.level = p.level
 		cl.send(p)
 	}

@@ -52,6 +52,7 @@ type conn struct {
 	listed, dirty           bool
 	paused, closing, reaped bool
 	suspect                 bool // the client sent something that may be wrong
+	other                   bool // its client identifier is not its client's own
 
 	side // what the model knows
 
@@ -60,8 +61,10 @@ type conn struct {
 	holder      *holder   // nil: it is not known which
 	set         []*holder // of which it is one then; nil stands for a new one
 	asked       []*request
-	heldBack    bool // the router has not taken the last packet
+	heldBack    bool     // the router has not taken the last packet
+	heldAs      *request // the CONNECT with which it waits in a duel
 	expiry      int64
+	most        int64 // what expiry was at most
 	connectedAt int64
 	testament   *testament // its will; nil: there is none
 	flying      []uint16   // PacketIDs of what was sent and is not finished

@@ -17,14 +17,15 @@ type Disk struct {
 	ReadMicros   int // longest time of a read; the shorter one overtakes
 	Reads        int // reads that may wait
 
-	Full       int // percent of commits that find no room, which is how a full disk begins
-	FullMillis int // longest time that it stays full
-	Tight      int // percent of full disks that still have room for removals
-	Fails      int // per mille of commits that fail, and all after them
-	ReadFails  int // percent of reads that fail, and may succeed another time
-	Damage     int // per mille of messages found damaged when they are read
-	Kept       int // percent of power cuts that leave the batch on its way
-	Stops      int // percent of restarts in good order
+	Full       int  // percent of commits that find no room, which is how a full disk begins
+	FullMillis int  // longest time that it stays full
+	Tight      int  // percent of full disks that still have room for removals
+	Fails      int  // per mille of commits that fail, and all after them
+	ReadFails  int  // percent of reads that fail, and may succeed another time
+	Damage     int  // per mille of messages found damaged when they are read
+	Kept       int  // percent of power cuts that leave the batch on its way
+	Stops      int  // percent of restarts in good order
+	Others     bool // clients also come with other client identifiers than their own
 }
 
 // disk is the store of a router as its disk lets it be: what is asked of it is

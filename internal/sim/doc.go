@@ -56,11 +56,13 @@
 //     after its expiry, nor behind what was published later, nor to who had no
 //     subscription, nor with another topic, payload or property;
 //   - with QoS 0, who is connected and takes what it is sent has it by the end of
-//     the pass; and in one life of the router nobody is sent a message for the first
-//     time more often than it was published;
+//     the pass, also what came with more for who has subscribed with QoS 0; and in
+//     one life of the router nobody is sent a message for the first time more often
+//     than it was published;
 //   - a will comes when its connection has ended and its delay is over, or the
 //     session; not after DISCONNECT, nor once its client is back before; and surely
-//     to who was subscribed all the while, if it was on the disk or the power stayed;
+//     to who was subscribed all the while, and to a member of each shared subscription
+//     whose members stayed the same, if it was on the disk or the power stayed;
 //   - nobody has more in flight than its window, nor two messages with a PacketID,
 //     nor a packet above its Maximum Packet Size;
 //   - a message is missing only where the queue can have been full behind it, or a
@@ -70,10 +72,13 @@
 //   - a session is there if CONNACK said so and its expiry is not over, and is
 //     not if CONNACK said that it had ended, or its time is over (eleven minutes
 //     more when the power was cut);
+//   - what nobody may send ends the connection that it came over;
+//   - who takes a session over too often waits a second, and that is reported; nobody
+//     else waits;
 //   - answers come, in the order of what they are for, and nothing comes before
 //     CONNACK;
 //   - in the end a new subscriber finds of each topic the retained value that was
-//     acknowledged last, or a later one;
+//     acknowledged last, or a later one; a will counts from when it is surely out;
 //   - when everything has ended, the router and the store are empty.
 //
 // What was not acknowledged may be there or not. Which session a start has found,
@@ -83,16 +88,17 @@
 //
 // # What is not modelled
 //
-// By the ledger: takeovers-max, illegal packets and other client identifiers than the
-// clients' own, which DrawDisk switches off; limits of queues together with shared
-// subscriptions; when what is late with QoS 0 comes, and QoS 1 and 2 to who has
-// subscribed with QoS 0; wills to shared subscriptions, and their retained values; a
-// 3.1 client is not told whether there was a session: where that is not known
-// otherwise, nothing is wanted of it; what is told of a session's end, or of its new
-// expiry, while the disk is full or has failed (a power cut may undo both). That a
-// message of a class below sync comes twice after a power cut is allowed. How often
-// and in which order is not held for retained messages, nor for sessions that have
-// had shared subscriptions.
+// By the ledger: garbage and damaged packets, which DrawDisk switches off; when what is
+// late with QoS 0 comes; a 3.1 client is not told whether there was a session: where
+// that is not known otherwise, nothing is wanted of it; what is told of a session's end,
+// or of its new expiry, while the disk is full or has failed (a power cut may undo both).
+// That a message of a class below sync comes twice after a power cut is allowed. How
+// often and in which order is not held for retained messages, nor for sessions that have
+// had shared subscriptions. A queue is taken for full behind a message as soon as that
+// many may have come, at any time through shared subscriptions. A client that has broken
+// the rules once (there is one at most) and who comes with an identifier that is not its
+// own are owed nothing with QoS 1 and 2; nor does anybody have to get what the former
+// publishes with QoS 2.
 //
 // By neither: authentication and access control, quotas, rates, the memory limit,
 // $SYS, listeners' limits, a reload, the import, clocks that are put back. How many

@@ -25,15 +25,18 @@ type ledger struct {
 	looked int64         // instant of the last EndPass
 	now    []owedNow     // QoS 0 of this pass
 	drops  int           // messages that earlier lives of the router have counted as dropped
+	stirs  int64         // when a shared subscription last got a member, or lost one, or may have
 }
 
 // name is a client identifier.
 type name struct {
 	id     string
+	own    bool      // it is that of a client, who comes back; nothing is wanted for others
 	may    []*holder // one of them is the session that the router has; nil stands for none
 	ghosts []*holder // those that have ended, and whose end a power cut may take back
 	conn   *conn
 	wills  []*testament // of connections that have ended
+	duel   duel
 }
 
 // holder is a session as those see it who look at the wire.
@@ -53,7 +56,7 @@ type holder struct {
 	stale   int64    // soonest as a start may find it, where a return may not be written; 0: it is
 	found   bool     // it has had no connection since the last start
 	filters []*entry // subscriptions
-	shares  bool     // it has had a shared one
+	shares  [][]byte // filters of the shared ones that it has had
 	got     []*post  // in the order in which the client took them for new
 	once    []*post  // those of them that came with QoS 2
 	refused []*post  // which the client did not want
@@ -66,6 +69,7 @@ type entry struct {
 	filter
 	sure bool // SUBACK has left, and no UNSUBSCRIBE has come
 	low  byte // the QoS that it has at least
+	high byte // and at most
 	open int  // requests for it without an answer
 
 	since int64 // when it was last granted
@@ -111,7 +115,9 @@ type value struct {
 	void  bool // its acknowledgement means nothing any more
 	class router.Durability
 	since int64 // when it was acknowledged
-	at    int   // its receipt
+	at    int   // its receipt; 0: it is a will
+	when  int64 // the first instant at which it may have come into force
+	until int64 // and the last
 	size  int
 }
 
@@ -126,19 +132,21 @@ type request struct {
 func newLedger(w *World) *ledger {
 	l := &ledger{w: w, posts: map[int]*post{}}
 	for i := range w.plan.Clients {
-		l.names = append(l.names, &name{id: clientName(i), may: []*holder{nil}})
+		l.names = append(l.names, &name{id: clientName(i), own: true, may: []*holder{nil}})
 	}
 	return l
 }
 
+// named finds a client identifier; "": the broker makes one that nobody else has.
 func (l *ledger) named(id []byte) *name {
 	for _, n := range l.names {
-		if n.id == string(id) {
+		if n.id == string(id) && len(id) > 0 {
 			return n
 		}
 	}
-	l.w.fail("nobody is called %q", id)
-	return &name{may: []*holder{nil}}
+	n := &name{id: string(id), may: []*holder{nil}}
+	l.names = append(l.names, n)
+	return n
 }
 
 // one is the session that n has for sure; nil: none, or it is not known.
@@ -181,7 +189,8 @@ func (l *ledger) received(c *conn, raw []byte) {
 		c.level = p.level
 	}
 	if bad != nil || c.connected == (p.kind == connect) {
-		return // it is for the other model to know what that leads to
+		l.mustClose(c, &p)
+		return
 	}
 	if _, under := l.w.router.Filing(c.id); under && !p.isLong() {
 		l.w.fail("conn %d is read from while a packet is done in pieces", c.id)
@@ -189,7 +198,7 @@ func (l *ledger) received(c *conn, raw []byte) {
 	r := &request{packet: p}
 	switch p.kind {
 	case connect:
-		if !l.connects(c, r) {
+		if c.connected = true; l.waits(c, r) || !l.connects(c, r) {
 			return
 		}
 	case publish:
@@ -204,7 +213,7 @@ func (l *ledger) received(c *conn, raw []byte) {
 			r.filters[i].name = bytes.Clone(r.filters[i].name)
 		}
 		if h := c.holder; h != nil {
-			h.asks(r)
+			l.asks(h, r)
 		}
 	case pubrel:
 	case puback, pubrec, pubcomp:
@@ -213,11 +222,21 @@ func (l *ledger) received(c *conn, raw []byte) {
 	case disconnect:
 		l.leaves(c, &p)
 		return
+	case pingreq:
+		return
 	default:
+		l.mustClose(c, &p)
 		return
 	}
 	if p.kind != publish || p.qos > 0 {
 		c.asked = append(c.asked, r)
+	}
+}
+
+// mustClose holds that p, which nobody may send, ends its connection.
+func (l *ledger) mustClose(c *conn, p *packet) {
+	if !c.closing && !p.isLong() {
+		l.w.fail("conn %d has sent %s, and was not closed", c.id, brief(p))
 	}
 }
 
@@ -243,9 +262,10 @@ func (l *ledger) publishes(c *conn, r *request) {
 	n := numberOf(r.payload)
 	if r.retain {
 		v := &value{topic: bytes.Clone(r.topic), empty: len(r.payload) == 0, by: c.name, id: r.id, at: l.clock}
+		v.when, v.until = l.w.now, l.w.now
 		travels := r.props.travels()
 		v.class, v.size = l.class(r.topic), len(r.topic)+len(r.payload)+len(travels.fields(nil))
-		v.void = c.holder != nil && c.holder.void // its PacketIDs may be those of others
+		v.void = c.holder != nil && c.holder.void || c.client.liar && r.qos == 2 // its PacketIDs may be those of others
 		v.again = r.qos == 2 && (r.dup || l.came(v, n))
 		r.value = v
 		l.values = append(l.values, v)
@@ -268,7 +288,8 @@ func (l *ledger) publishes(c *conn, r *request) {
 	m.times, m.at, m.travels = m.times+1, append(m.at, l.clock), append(m.travels, r.props.travels())
 	m.size = max(m.size, len(m.topic)+len(m.payload)+len(m.travels[m.times-1].fields(nil)))
 	m.several = m.several || m.by != c.holder || m.by == nil
-	m.void = m.void || c.holder != nil && c.holder.void
+	m.void = m.void || c.holder != nil && c.holder.void || c.client.liar && r.qos == 2
+	m.loose = m.loose || c.client.liar
 	m.wanted = slices.DeleteFunc(m.wanted, func(h *holder) bool { return !slices.Contains(wanted, h) })
 	if shared := l.shared(&r.packet); m.first == m.last {
 		m.shared = shared
@@ -314,7 +335,7 @@ func (m *post) lasts(now int64, p *packet) {
 func (l *ledger) wanted(from *holder, p *packet) (list []*holder) {
 	for _, n := range l.names {
 		h := n.one()
-		if h == nil || !h.sure || h.void || h.conn == nil && l.w.now >= h.soonest {
+		if h == nil || !h.sure || h.void || h.liar || h.conn == nil && l.w.now >= h.soonest {
 			continue
 		}
 		for _, e := range h.filters {
@@ -348,9 +369,12 @@ func (l *ledger) allow(m *post) {
 }
 
 // asks notes that filters may come or go.
-func (h *holder) asks(r *request) {
+func (l *ledger) asks(h *holder, r *request) {
 	for i := range r.filters {
 		f := r.filters[i]
+		if isShared(f.name) {
+			l.stirs = l.w.now
+		}
 		at := slices.IndexFunc(h.filters, func(e *entry) bool { return string(e.name) == string(f.name) })
 		var e *entry
 		switch {
@@ -359,11 +383,13 @@ func (h *holder) asks(r *request) {
 			e.sure = false
 		case at >= 0:
 			e = h.filters[at]
-			e.low = min(e.low, f.qos)
+			e.low, e.high = min(e.low, f.qos), max(e.high, f.qos)
 			e.noLocal = e.noLocal || f.noLocal
 		case r.kind == subscribe:
-			h.shares = h.shares || isShared(f.name)
-			e = &entry{filter: f, low: f.qos}
+			if isShared(f.name) {
+				h.shares = append(h.shares, inner(f.name))
+			}
+			e = &entry{filter: f, low: f.qos, high: f.qos}
 			h.filters = append(h.filters, e)
 		}
 		if e != nil {
@@ -374,10 +400,13 @@ func (h *holder) asks(r *request) {
 }
 
 // answered takes in SUBACK or UNSUBACK; that no answer comes when codes is nil.
-func (h *holder) answered(now int64, r *request, answer bool, codes []byte) {
+func (l *ledger) answered(h *holder, r *request, answer bool, codes []byte) {
 	for i, e := range r.entries {
 		if e == nil {
 			continue
+		}
+		if isShared(e.name) {
+			l.stirs = l.w.now
 		}
 		switch e.open--; {
 		case !answer || e.open > 0: // another request decides
@@ -385,7 +414,7 @@ func (h *holder) answered(now int64, r *request, answer bool, codes []byte) {
 		case r.kind == unsubscribe:
 			h.filters = slices.DeleteFunc(h.filters, func(o *entry) bool { return o == e })
 		case i < len(codes):
-			e.filter, e.sure, e.low, e.since = r.filters[i], true, codes[i], now
+			e.filter, e.sure, e.low, e.high, e.since = r.filters[i], true, codes[i], codes[i], l.w.now
 		}
 	}
 }

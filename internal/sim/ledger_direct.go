@@ -3,7 +3,8 @@ package sim
 import "slices"
 
 // QoS 0 is promised by nobody, but a broker that is well delivers it: who is
-// connected and takes what it is sent has it by the end of the pass.
+// connected and takes what it is sent has it by the end of the pass. So it is with
+// what came with QoS 1 or 2, for who has subscribed with QoS 0.
 
 // owedNow is a message that must have been sent to a connection.
 type owedNow struct {
@@ -34,7 +35,7 @@ func (l *ledger) direct(c *conn, m *post, p *packet) {
 	}
 	h.sent[at].n++
 	switch {
-	case m.retain || h.void || h.shares:
+	case m.retain || h.void || len(h.shares) > 0:
 	case h.sent[at].n > m.times:
 		l.w.fail("%s is sent %s %d times; it was published %d times", h.name.id, brief(p), h.sent[at].n, m.times)
 	case p.qos == 0 && !m.will && !slices.Contains(m.allowed, h.name):
@@ -54,7 +55,7 @@ func (h *holder) count(m *post, life int) int {
 
 // owesNow notes who must be sent m before the pass ends.
 func (l *ledger) owesNow(c *conn, m *post, r *request) {
-	if r.qos > 0 || c.closing || r.retain && l.w.disk.trouble() {
+	if c.closing || r.retain && l.w.disk.trouble() || r.qos > 0 && !l.isTaken(c, m, r) {
 		return
 	}
 	for _, n := range l.names {
@@ -63,13 +64,31 @@ func (l *ledger) owesNow(c *conn, m *post, r *request) {
 			continue
 		}
 		h := to.holder
-		if h.void || !slices.ContainsFunc(h.filters, func(e *entry) bool {
-			return e.sure && !isShared(e.name) && !(e.noLocal && h == c.holder) && matches(e.name, m.topic)
-		}) {
+		if h.void || !h.getsNow(c.holder, m, r.qos) {
 			continue
 		}
 		l.now = append(l.now, owedNow{to, m, h.count(m, l.w.disk.life)})
 	}
+}
+
+// isTaken reports whether a PUBLISH with QoS 1 or 2 is new, and surely not refused.
+func (l *ledger) isTaken(c *conn, m *post, r *request) bool {
+	return c.holder != nil && !c.holder.void && !c.client.liar && !r.dup && m.first == m.last && !l.w.disk.trouble() &&
+		!l.w.model.longTopic(m.topic) && !(r.retain && l.noRoom(string(m.topic)))
+}
+
+// getsNow reports whether a message has no more than QoS 0 for h, and surely that.
+func (h *holder) getsNow(from *holder, m *post, qos byte) (gets bool) {
+	for _, e := range h.filters {
+		if isShared(e.name) || !matches(e.name, m.topic) {
+			continue
+		}
+		if min(qos, e.high) > 0 {
+			return false
+		}
+		gets = gets || e.sure && !(e.noLocal && h == from)
+	}
+	return gets
 }
 
 // takes reports whether m fits into the packets and into the output of c now.
@@ -79,7 +98,7 @@ func (c *conn) takes(m *post) bool { return !c.closing && !c.refused && m.most()
 func (l *ledger) passEnds() {
 	for _, o := range l.now {
 		if o.conn.takes(o.post) && o.conn.holder.count(o.post, l.w.disk.life) <= o.sent {
-			l.w.fail("%s is connected and was not sent m%d with QoS 0", o.conn.name.id, o.post.number)
+			l.w.fail("%s is connected and was not sent m%d with QoS 0; it came with QoS %d", o.conn.name.id, o.post.number, o.post.qos)
 		}
 	}
 	l.now = l.now[:0]

@@ -24,6 +24,8 @@ func (l *ledger) excused(h *holder, m *post) bool {
 	limits := &l.w.model.limits
 	n, bytes := 0, m.size
 	for _, o := range l.order {
+		copies := h.passedOn(o)
+		n, bytes = n+copies, bytes+copies*o.size
 		if !o.will && !slices.Contains(o.allowed, h.name) {
 			continue
 		}
@@ -38,10 +40,19 @@ func (l *ledger) excused(h *holder, m *post) bool {
 	}
 	for _, v := range l.values {
 		if v.empty && v.at > m.first {
-			n, bytes = n+1, bytes+len(v.topic)
+			n, bytes = n+1, bytes+v.size
 		}
 	}
 	return n >= limits.QueuedMessagesMax || bytes > limits.QueuedBytesMax
+}
+
+// passedOn is how many copies of o can have come to h through shared subscriptions, at
+// any time: a session that ends passes on what it has.
+func (h *holder) passedOn(o *post) (n int) {
+	for _, f := range h.shares {
+		n += o.times * int(bit(matches(f, o.topic), 1))
+	}
+	return n
 }
 
 // crowds notes the sessions that may have ended because more than may be are away.

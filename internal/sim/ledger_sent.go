@@ -52,7 +52,7 @@ func (l *ledger) answers(c *conn, p *packet) {
 			return
 		}
 		if c.holder != nil {
-			c.holder.answered(l.w.now, r, false, nil)
+			l.answered(c.holder, r, false, nil)
 		}
 	}
 	l.w.fail("conn %d is sent %s without cause", c.id, brief(p))
@@ -72,7 +72,7 @@ func (r *request) answerKind() byte {
 func (l *ledger) acknowledged(c *conn, r *request, p *packet) {
 	switch {
 	case len(r.filters) > 0:
-		c.holder.answered(l.w.now, r, true, p.codes)
+		l.answered(c.holder, r, true, p.codes)
 		return
 	case r.kind != publish || p.code >= 0x80:
 		return
@@ -103,7 +103,7 @@ func (l *ledger) took(c *conn, p *packet, wanted bool) {
 		l.w.fail("%s is sent %s, which nobody has published", c.client.name, brief(p))
 		return
 	}
-	if !m.will && !(m.retain && p.retain) && !h.void && !h.shares && !slices.Contains(m.allowed, h.name) {
+	if !m.will && !(m.retain && p.retain) && !h.void && len(h.shares) == 0 && !slices.Contains(m.allowed, h.name) {
 		l.w.fail("%s is sent %s, for which it had no subscription", h.name.id, brief(p))
 	}
 	if !wanted {
@@ -119,7 +119,7 @@ func (l *ledger) took(c *conn, p *packet, wanted bool) {
 // inPlace holds that m comes once, where it should, and not behind what was
 // published later.
 func (l *ledger) inPlace(h *holder, m *post, p *packet) {
-	if h.void || h.shares || m.retain || m.several {
+	if h.void || h.liar || len(h.shares) > 0 || m.retain || m.several {
 		return
 	}
 	again := slices.Contains(h.got, m)
@@ -168,11 +168,16 @@ func (l *ledger) owed() string {
 		if m.ackedAt == 0 || m.void || m.sureTo != 0 && l.w.now >= m.sureTo {
 			continue
 		}
-		if s := l.owedToGroups(m); s != "" {
-			return s
+		for _, members := range m.shared {
+			if l.reached(members, m) {
+				continue
+			}
+			if missing++; !l.excusedAny(members, m) || missing > l.dropped() {
+				return "a shared subscription of " + members[0].name.id + " waits for " + m.what() + string(payloadOf(m.number))
+			}
 		}
 		for _, h := range m.wanted {
-			if h.name.one() != h || h.void || slices.Contains(h.got, m) || slices.Contains(h.refused, m) {
+			if h.name.one() != h || h.void || h.liar || slices.Contains(h.got, m) || slices.Contains(h.refused, m) {
 				continue
 			}
 			if missing++; !l.excused(h, m) || missing > l.dropped() {
@@ -184,61 +189,3 @@ func (l *ledger) owed() string {
 }
 
 func payloadOf(n int) []byte { return appendNumber(nil, n) }
-
-// judgeRetained holds the values that a new subscriber was sent against what
-// was published: of each topic the last that was acknowledged, or a later one.
-func (l *ledger) judgeRetained(got map[string]int) {
-	var topics []string
-	for _, v := range l.values {
-		if !slices.Contains(topics, string(v.topic)) {
-			topics = append(topics, string(v.topic))
-		}
-	}
-	for _, t := range topics {
-		l.judgeTopic(t, got[t])
-	}
-	for _, m := range l.order { // what is left is of wills only
-		if n := got[string(m.topic)]; n == m.number && !m.retain {
-			l.w.fail("%q is retained with m%d, which was not", m.topic, n)
-		}
-	}
-}
-
-func (l *ledger) judgeTopic(topic string, n int) {
-	from, none := 0, true
-	full := l.noRoom(topic)
-	var list []*value
-	for _, v := range l.values {
-		if string(v.topic) != topic {
-			continue
-		}
-		list = append(list, v)
-		if v.acked && !v.void {
-			from, none = len(list)-1, false
-		}
-	}
-	for _, v := range list[from:] {
-		over := v.post != nil && v.post.sureTo != 0 && l.w.now >= v.post.sureTo
-		none = none || v.empty || over || full
-		if v.post != nil && v.post.number == n {
-			return
-		}
-	}
-	if m := l.posts[n]; m != nil && m.will && string(m.topic) == topic || n == 0 && (none || l.willed(topic)) {
-		return
-	}
-	l.w.fail("%q has the retained value m%d (m0: none), the last acknowledged is m%d of %d", topic, n, numberOfPost(list[from].post), len(list))
-}
-
-func numberOfPost(m *post) int {
-	if m == nil {
-		return 0
-	}
-	return m.number
-}
-
-// willed reports whether a will may have been retained for a topic, and have
-// expired there.
-func (l *ledger) willed(topic string) bool {
-	return slices.ContainsFunc(l.order, func(m *post) bool { return m.will && m.retain && string(m.topic) == topic })
-}

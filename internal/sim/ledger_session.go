@@ -14,7 +14,6 @@ const beatSlack = int64(660 * time.Second)
 // connects takes in a CONNECT, unless it was refused. Whether there was a
 // session is perhaps not known until CONNACK.
 func (l *ledger) connects(c *conn, r *request) bool {
-	c.connected = true
 	if c.closing && !unread(c.why) {
 		return false
 	}
@@ -24,6 +23,7 @@ func (l *ledger) connects(c *conn, r *request) bool {
 	}
 	c.name, n.conn, c.connectedAt = n, c, l.w.now
 	c.expiry = l.w.model.expiry(&r.packet)
+	c.most = c.expiry
 	c.opens(&r.packet, l.w.model.limits.InflightMax)
 	n.returns(l.w.now, r.clean)
 	if r.will != nil {
@@ -32,7 +32,7 @@ func (l *ledger) connects(c *conn, r *request) bool {
 	set := n.live(l.w.now, l.looked)
 	for _, h := range n.may {
 		if h != nil && (r.clean || !slices.Contains(set, h)) {
-			n.haunt(h)
+			l.ends(n, h)
 		}
 	}
 	switch {
@@ -47,6 +47,14 @@ func (l *ledger) connects(c *conn, r *request) bool {
 		l.joins(c, set[0])
 	}
 	return true
+}
+
+// ends is the end of h, or may be.
+func (l *ledger) ends(n *name, h *holder) {
+	n.haunt(h)
+	if len(h.shares) > 0 || h.void {
+		l.stirs = l.w.now
+	}
 }
 
 // haunt notes that a power cut may bring h back.
@@ -67,13 +75,14 @@ func (l *ledger) joins(c *conn, h *holder) {
 		h.stale = max(1, h.soonest)
 	}
 	h.conn, h.expiry, h.found, h.crowded = c, c.expiry, false, false
+	h.liar = h.liar || c.client.liar || !c.name.own
 	if c.maxPacket < 1<<30 && (h.narrow == 0 || c.maxPacket < h.narrow) {
 		h.narrow = c.maxPacket
 	}
 	h.low, h.high = min(h.low, c.expiry), max(h.high, c.expiry)
 	for _, r := range c.asked { // what came before it was known
 		if len(r.filters) > 0 {
-			h.asks(r)
+			l.asks(h, r)
 		}
 	}
 }
@@ -109,12 +118,13 @@ func (l *ledger) connack(c *conn, present bool) {
 		}
 		for _, o := range c.set {
 			if o != nil && o != h { // its end may not be written
-				n.haunt(o)
+				l.ends(n, o)
 			}
 		}
 		l.joins(c, h)
 	}
 	h.sure, c.answered, c.was = true, true, &h.session
+	h.liar = h.liar || c.client.liar || !c.name.own
 	if present || c.level == 3 && c.resumed {
 		n.hasReturned(c.connectedAt)
 	}
@@ -143,6 +153,7 @@ func (l *ledger) leaves(c *conn, p *packet) {
 		return
 	}
 	c.expiry = min(l.w.model.limits.SessionExpiry.Nanoseconds(), int64(p.props.sessionExpiry)*int64(time.Second))
+	c.most = max(c.most, c.expiry)
 	if h := c.holder; h != nil {
 		h.expiry = c.expiry
 		h.low, h.high = min(h.low, c.expiry), max(h.high, c.expiry)
@@ -164,15 +175,15 @@ func (l *ledger) parts(c *conn) {
 		return
 	}
 	set := c.set
-	if c.expiry > 0 {
-		set = append(slices.Clone(set), &holder{name: n, void: true, low: c.expiry, high: c.expiry})
+	if c.most > 0 { // what it asked for meanwhile is not known of which
+		set = append(slices.Clone(set), &holder{name: n, void: true, low: c.expiry, high: c.most})
 	}
 	n.may = []*holder{nil}
 	for _, h := range set {
 		switch {
 		case h == nil:
 		case c.expiry == 0:
-			n.haunt(h)
+			l.ends(n, h)
 		default:
 			h.low, h.high = min(h.low, c.expiry), max(h.high, c.expiry)
 			h.leftAt, h.soonest, h.latest = l.w.now, 0, max(h.latest, l.w.now+h.high)
@@ -187,7 +198,7 @@ func (l *ledger) isLeft(n *name, h *holder) {
 	h.soonest, h.latest = l.w.now+h.expiry, l.w.now+h.expiry
 	if h.expiry == 0 {
 		n.may = []*holder{nil}
-		n.haunt(h)
+		l.ends(n, h)
 	}
 }
 
@@ -195,7 +206,7 @@ func (l *ledger) isLeft(n *name, h *holder) {
 func (l *ledger) unanswered(c *conn) {
 	for _, r := range c.asked {
 		if c.holder != nil {
-			c.holder.answered(l.w.now, r, false, nil)
+			l.answered(c.holder, r, false, nil)
 		}
 	}
 	c.asked = nil
@@ -205,6 +216,7 @@ func (l *ledger) unanswered(c *conn) {
 // acknowledged, but it may be there all the same.
 func (l *ledger) cut() {
 	now := l.w.now
+	l.stirs = now
 	for _, n := range l.names {
 		l.willsCut(n)
 		if c := n.conn; c != nil {

@@ -38,7 +38,7 @@ func (l *ledger) members(name string, qos byte) (list []*holder) {
 			if h == nil {
 				continue
 			}
-			if h.void { // what it has is not known
+			if h.void || h.liar { // what it has is not known
 				return nil
 			}
 			i := slices.IndexFunc(h.filters, func(e *entry) bool { return string(e.name) == name })
@@ -56,16 +56,22 @@ func (l *ledger) members(name string, qos byte) (list []*holder) {
 	return list
 }
 
-// owedToGroups names a shared subscription of which nobody has got m; "": there is
-// none. Of sessions that have ended it is not known what they had.
-func (l *ledger) owedToGroups(m *post) string {
-	for _, members := range m.shared {
-		ok := func(h *holder) bool {
-			return h.name.one() != h || h.void || h.isNarrow(m) || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
-		}
-		if !slices.ContainsFunc(members, ok) {
-			return "a shared subscription of " + members[0].name.id + " waits for " + string(payloadOf(m.number))
-		}
+// reached reports whether one of the members of a shared subscription may have got m.
+// Of sessions that have ended it is not known what they had.
+func (l *ledger) reached(members []*holder, m *post) bool {
+	return slices.ContainsFunc(members, func(h *holder) bool {
+		return h.name.one() != h || h.void || h.liar || h.isNarrow(m) || slices.Contains(h.got, m) || slices.Contains(h.refused, m)
+	})
+}
+
+// excusedAny reports whether m may be missing with one of the members.
+func (l *ledger) excusedAny(members []*holder, m *post) bool {
+	return slices.ContainsFunc(members, func(h *holder) bool { return l.excused(h, m) })
+}
+
+func (m *post) what() string {
+	if m.will {
+		return "the will "
 	}
 	return ""
 }

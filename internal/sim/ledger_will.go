@@ -22,6 +22,7 @@ type testament struct {
 	off    bool  // it is not published: DISCONNECT came, or the client did
 	offAt  int64
 	done   bool // it has been published for sure
+	gone   bool // it may have been before a power cut, which may have taken what was retained
 }
 
 // willComes notes a message that the router may publish some time.
@@ -109,7 +110,7 @@ func (l *ledger) willIsPublished(t *testament) {
 	t.done, m.ackedAt = true, l.w.now
 	for _, n := range l.names {
 		h := n.one()
-		if h == nil || !h.sure || h.void || h.conn == nil && l.w.now >= h.soonest {
+		if h == nil || !h.sure || h.void || h.liar || h.conn == nil && l.w.now >= h.soonest {
 			continue
 		}
 		if slices.ContainsFunc(h.filters, func(e *entry) bool {
@@ -119,11 +120,20 @@ func (l *ledger) willIsPublished(t *testament) {
 			m.wanted = append(m.wanted, h)
 		}
 	}
+	if l.stirs < t.due { // its members are those that it had then
+		m.shared = l.shared(&t.packet)
+	}
 	if t.packet.props.is(propExpiry) {
 		m.sureTo = t.due + int64(t.packet.props.expiry)*int64(time.Second)
 		m.goodTo = l.w.now + int64(t.packet.props.expiry)*int64(time.Second)
 	}
+	if m.retain {
+		l.retains(t)
+	}
 }
+
+// mayBeOut reports whether t may have been published by now.
+func (t *testament) mayBeOut(now int64) bool { return !t.off && t.due != 0 && t.due <= now }
 
 // willSent holds that a will comes when it may.
 func (l *ledger) willSent(c *conn, t *testament, p *packet) {
@@ -187,6 +197,7 @@ func (l *ledger) beganOr(at int64) int64 {
 func (t *testament) cut(l *ledger) {
 	m, now := t.post, l.w.now
 	m.goodTo, t.prompt = 0, false
+	t.gone = t.gone || t.mayBeOut(now) && !(t.done && !l.lost(router.DurabilityLazy, m.ackedAt, false))
 	switch {
 	case t.off && t.offAt != 0 && l.lost(router.DurabilityLazy, t.offAt, false): // it may have come back
 		t.off, t.due, t.latest = false, cmp.Or(t.due, now), 0
@@ -195,7 +206,7 @@ func (t *testament) cut(l *ledger) {
 	case !t.safe:
 		m.void, t.latest = true, 0
 	case t.done: // it is published again, unless its client comes in time
-		t.done, m.ackedAt, m.wanted = false, 0, nil
+		t.done, m.ackedAt, m.wanted, m.shared = false, 0, nil, nil
 		t.latest = now + beatSlack + t.delay
 	case t.latest != 0:
 		t.latest = max(t.latest, now+beatSlack+t.delay)

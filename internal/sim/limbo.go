@@ -195,18 +195,14 @@ func (m *model) house(l *limbo, depth int) bool {
 		if depth == 0 || o == l || o.took == nil || o.message != l.message {
 			continue
 		}
-		for _, b := range l.members {
-			if b.session != o.taker || !l.deliveryTo(b).like(o.took, o.over) {
-				continue
-			}
-			l.taker, l.took, l.over = o.taker, o.took, o.over
-			o.took = nil
-			if m.house(o, depth-1) {
-				return true
-			}
-			o.took, l.took = l.took, nil
-			break
+		if !l.mayBe(o) {
+			continue
 		}
+		l.inherit(o)
+		if m.house(o, depth-1) {
+			return true
+		}
+		o.inherit(l)
 	}
 	return false
 }
@@ -221,28 +217,42 @@ func (m *model) settleLost() {
 			m.queueFull++ // it was queued, and another message of the step took its place
 			continue
 		}
-		if !m.excused(l) && !m.lateAmong(l) && !m.lends(l) {
+		if !m.excused(l) && !m.lateAmong(l) && !m.lends(l, nil) {
 			m.w.fail("%q went to no member of %s", short(l.payload), l.groups[0].name)
 		}
 	}
 }
 
-// lends has another one, which perhaps need not have gone to anybody, give l what was
-// seen to be sent or queued for it: they look the same.
-func (m *model) lends(l *limbo) bool {
+// lends has another one give l what was seen to be sent or queued for it, as they look
+// the same: one that perhaps need not have gone to anybody, or one to which a third
+// lends in its turn. Those in asked have been tried.
+func (m *model) lends(l *limbo, asked []*limbo) bool {
+	asked = append(asked, l)
 	for _, o := range m.limbo {
-		if o.took == nil || !o.unsure || o.message != l.message {
+		if o.took == nil || o.message != l.message || slices.Contains(asked, o) || !l.mayBe(o) {
 			continue
 		}
-		for _, b := range l.members {
-			if b.session == o.taker && l.deliveryTo(b).like(o.took, o.over) {
-				o.took.groups = append(slices.Clone(o.took.groups), l.groups...)
-				l.taker, l.took, l.over, o.took = o.taker, o.took, o.over, nil
-				return true
-			}
+		l.inherit(o)
+		if o.unsure || m.lends(o, asked) {
+			l.took.groups = append(slices.Clone(l.took.groups), l.groups...)
+			return true
 		}
+		o.inherit(l)
 	}
 	return false
+}
+
+// mayBe reports whether what was seen of o may as well be l.
+func (l *limbo) mayBe(o *limbo) bool {
+	return slices.ContainsFunc(l.members, func(b *sub) bool {
+		return b.session == o.taker && l.deliveryTo(b).like(o.took, o.over)
+	})
+}
+
+// inherit has l be what was taken for o.
+func (l *limbo) inherit(o *limbo) {
+	l.taker, l.took, l.over = o.taker, o.took, o.over
+	o.taker, o.took, o.over = nil, nil, nil
 }
 
 // insert queues d among what came in this step.

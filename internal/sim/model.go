@@ -23,10 +23,9 @@ type model struct {
 	armed    int // deadlines so far
 	duels    map[string]*duel
 
-	heldSoFar int // CONNECTs that had to wait
-	lasting   int // sessions so far that outlive their connection
-	filings   []*filing
-	buried    []*sub // of ended sessions; the router may not have taken them out yet
+	lasting int // sessions so far that outlive their connection
+	filings []*filing
+	buried  []*sub // of ended sessions; the router may not have taken them out yet
 
 	// Of this step:
 	direct  []*direct

@@ -167,12 +167,8 @@ func (m *model) makeWay() {
 			if o == l || o.took == nil || o.message != l.message || l.took != nil || len(m.lateMembers(o)) == 0 {
 				continue
 			}
-			for _, b := range l.members {
-				if b.session == o.taker && l.deliveryTo(b).like(o.took, o.over) {
-					l.taker, l.took, l.over = o.taker, o.took, o.over
-					o.taker, o.took = nil, nil
-					break
-				}
+			if l.mayBe(o) {
+				l.inherit(o)
 			}
 		}
 	}

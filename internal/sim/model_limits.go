@@ -54,7 +54,7 @@ func (m *model) holdsBack(c *conn, p *packet) bool {
 	raw := encode(nil, p, c.level)
 	held, _ := decode(raw, c.level)
 	m.armed++
-	m.heldSoFar++
+	m.w.heldSoFar++
 	c.held, c.heldArmed, c.heldUntil = &held, m.armed, m.now()+duelDelay
 	return true
 }
@@ -73,7 +73,7 @@ func (m *model) hears(kind router.EventKind, id string) bool {
 // the connection then was perhaps sent something before.
 func (m *model) nextHeld() (first int64) {
 	for _, c := range m.w.conns {
-		if c.held != nil && (first == 0 || c.heldUntil < first) {
+		if c.waits() && (first == 0 || c.heldUntil < first) {
 			first = c.heldUntil
 		}
 	}
@@ -82,8 +82,11 @@ func (m *model) nextHeld() (first int64) {
 
 // heldIsDue reports whether somebody goes on now.
 func (m *model) heldIsDue() bool {
-	return slices.ContainsFunc(m.w.conns, func(c *conn) bool { return c.held != nil && m.now() >= c.heldUntil })
+	return slices.ContainsFunc(m.w.conns, func(c *conn) bool { return c.waits() && m.now() >= c.heldUntil })
 }
+
+// waits reports whether c waits in a duel.
+func (c *conn) waits() bool { return c.held != nil || c.heldAs != nil }
 
 // goesOn lets c in after it has waited.
 func (m *model) goesOn(c *conn) {

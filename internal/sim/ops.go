@@ -141,7 +141,7 @@ func (cl *client) breaksRules(r *rng, c *conn) {
 		cl.dial(nil)
 		cl.send(cl.drawAny(r))
 	case 4:
-		p := &packet{kind: publish, topic: []byte("a"), payload: []byte("x")}
+		p := &packet{kind: publish, topic: []byte("a"), payload: cl.drawPayload(r)}
 		p.props.set(propAlias)
 		p.props.alias = uint16(r.of(0, 33, 500))
 		cl.send(p)
@@ -169,11 +169,15 @@ func (cl *client) drawConnect(r *rng) *packet {
 		at -= plan.Versions[p.level-3]
 	}
 	switch other := r.n(30); {
-	case plan.Disk != nil:
+	case plan.Disk != nil && !plan.Disk.Others:
 	case other == 0:
 		p.clientID = nil
 	case other == 1:
-		p.clientID = []byte("cold" + strconv.Itoa(r.n(1000)))
+		n := r.n(1000)
+		if plan.Disk != nil { // it comes again
+			n %= 3
+		}
+		p.clientID = []byte("cold" + strconv.Itoa(n))
 	}
 	if r.percent(plan.KeepAlive) {
 		p.keepAlive = uint16(r.between(1, 30))

@@ -15,7 +15,6 @@ func DrawDisk(seed uint64) *Plan {
 	p.Store, p.Batches, p.Stop = true, false, false
 	l := &p.Limits
 	l.QueuedMessagesMax, l.QueuedBytesMax, l.SessionsMax = 0, 0, 0
-	l.TakeoversMax = 1 << 30
 	l.RetainedMessagesMax, l.RetainedBytesMax = 0, 0
 	l.QueuedWindowMax = r.of(1, 2, 3, 8, 200)
 	p.Disk = &Disk{
@@ -34,9 +33,7 @@ func DrawDisk(seed uint64) *Plan {
 	if r.percent(15) {
 		p.Disk.Damage = r.of(5, 50)
 	}
-	p.Ops = slices.DeleteFunc(p.Ops, func(o Op) bool {
-		return o.Kind >= opWrongAck && o.Kind <= opIllegal || o.Kind == opRelease
-	})
+	p.drawLiar(&rng{seed ^ 0x6c696172})
 	p.Clean, p.Resume = r.of(0, 0, 20, 50), r.of(60, 90, 100) // sessions that live on
 	if r.percent(30) {
 		p.Props, p.Shared = 0, 0
@@ -52,6 +49,20 @@ func DrawDisk(seed uint64) *Plan {
 	return p.drawLong()
 }
 
+// drawLiar has one client do what no good one does, or none.
+func (p *Plan) drawLiar(r *rng) {
+	none := r.percent(30)
+	p.Disk.Others = r.percent(30)
+	p.Ops = slices.DeleteFunc(p.Ops, func(o Op) bool { return o.isLie() && (none || o.Kind == opGarbage || o.Kind == opMutate) })
+	for i := range p.Ops {
+		if o := &p.Ops[i]; o.isLie() {
+			o.Client = 0
+		}
+	}
+}
+
+func (o Op) isLie() bool { return o.Kind >= opWrongAck && o.Kind <= opIllegal || o.Kind == opRelease }
+
 // drawRoom bounds how many sessions and retained messages there are.
 func (p *Plan) drawRoom(r *rng) {
 	if r.percent(20) {
@@ -65,11 +76,8 @@ func (p *Plan) drawRoom(r *rng) {
 	}
 }
 
-// drawQueues bounds the queues, where it can be told whose has lost a message.
+// drawQueues bounds the queues.
 func (p *Plan) drawQueues(r *rng) {
-	if p.Shared > 0 {
-		return
-	}
 	if r.percent(30) {
 		p.Limits.QueuedMessagesMax = r.between(1, 6)
 	}
@@ -119,6 +127,7 @@ func (w *World) diskStep(kind int, c *conn, bytes []byte) {
 	case stepTime:
 		w.wake = w.router.EndPass()
 		w.keepPromises()
+		l.goOn()
 		l.looked = w.now
 		l.willsPass()
 	case stepClosed:
@@ -134,6 +143,7 @@ func (w *World) diskStep(kind int, c *conn, bytes []byte) {
 	case stepDisk + eventFetched:
 		w.disk.fetched()
 	}
+	l.hears()
 	if l.began == 0 && w.disk.trouble() {
 		l.began = w.now
 	}
@@ -180,6 +190,9 @@ func (w *World) startAgain(r *rng) {
 	w.conns, w.low, w.dying, w.ready, w.dirty = nil, nil, nil, nil, nil
 	w.now += int64(r.of(1, 1000, 2_000_000, 100_000_000)) * 1000
 	w.ledger.drops, w.ledger.now = w.ledger.dropped(), nil
+	for _, n := range w.ledger.names { // a start knows of none
+		n.duel = duel{}
+	}
 	w.start()
 	for _, c := range was {
 		w.hangUp(c)

@@ -81,7 +81,10 @@ func (w *World) heal() {
 	}
 	w.plan.calm()
 	for _, cl := range w.clients {
-		cl.healing = true
+		if cl.healing = true; w.ledger != nil && cl.conn != nil && cl.conn.other { // its own session waits
+			cl.conn.cut(0)
+			cl.lost(cl.conn)
+		}
 	}
 	for range healRounds {
 		for _, cl := range w.clients {

@@ -39,14 +39,15 @@ type World struct {
 	dying  []*conn // closed in this pass
 	low    []*conn // owed a Drained
 
-	sent     []sent // packets that the router sent since the model looked
-	sentBuf  []byte
-	view     []byte // what the router may look at now
-	drawn    uint64 // the last random number that the router got
-	passes   int
-	idle     int // passes in a row that the router wanted at once
-	numbered int // messages made so far
-	hurry    int // operations that come a pass after the other
+	sent      []sent // packets that the router sent since the model looked
+	sentBuf   []byte
+	view      []byte // what the router may look at now
+	drawn     uint64 // the last random number that the router got
+	passes    int
+	idle      int // passes in a row that the router wanted at once
+	numbered  int // messages made so far
+	heldSoFar int // CONNECTs that had to wait in a duel
+	hurry     int // operations that come a pass after the other
 
 	digest digest
 	trace  func(string) // a line of the transcript; nil: none is kept
@@ -156,8 +157,8 @@ func (w *World) pass() {
 			w.step(stepDrained, c, nil)
 		}
 	}
-	held := w.model.heldSoFar
-	for len(w.ready) > 0 && held == w.model.heldSoFar { // one at a time: they go on at an instant each
+	held := w.heldSoFar
+	for len(w.ready) > 0 && held == w.heldSoFar { // one at a time: they go on at an instant each
 		c := w.ready[0]
 		w.ready = w.ready[1:]
 		c.listed = false
