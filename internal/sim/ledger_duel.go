@@ -34,11 +34,11 @@ func (l *ledger) counts(r *request) bool {
 	}
 	n := l.names[i]
 	if l.w.now-n.duel.since > duelWindow || n.duel.n == 0 {
-		n.duel = duel{since: l.w.now}
+		n.duel.begins(l.w.now)
 	}
 	n.duel.n++
 	most := l.w.model.limits.TakeoversMax
-	if n.duel.n == most+1 && !l.w.model.hears(router.EventDuel, n.id) {
+	if n.duel.n > most && n.duel.isTold() && !l.w.model.hears(router.EventDuel, n.id) {
 		l.w.fail("nobody was told of the duel for %s", n.id)
 	}
 	return n.duel.n > most

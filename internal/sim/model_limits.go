@@ -15,6 +15,7 @@ import (
 
 const (
 	duelWindow = int64(10 * time.Second)
+	duelForget = int64(time.Minute)
 	duelDelay  = int64(time.Second)
 )
 
@@ -22,6 +23,27 @@ const (
 type duel struct {
 	since int64
 	n     int
+	held  int // who had to wait, until a minute was over
+}
+
+// begins makes a window of d, which has been over.
+func (d *duel) begins(now int64) {
+	if now-d.since > duelForget {
+		d.held = 0
+	}
+	d.since, d.n = now, 0
+}
+
+// isTold counts one who has to wait, and says whether it is told: of the first, the
+// tenth, the twentieth, the hundredth and so on.
+func (d *duel) isTold() bool {
+	d.held++
+	for unit := 10; d.held >= unit; unit *= 10 {
+		if d.held%unit == 0 && d.held < 10*unit {
+			return true
+		}
+	}
+	return d.held == 1
 }
 
 // told is an event that the router has reported.
@@ -40,15 +62,18 @@ func (m *model) holdsBack(c *conn, p *packet) bool {
 		m.duels = map[string]*duel{}
 	}
 	d := m.duels[id]
-	if d == nil || m.now()-d.since > duelWindow {
+	if d == nil {
 		d = &duel{since: m.now()}
 		m.duels[id] = d
+	}
+	if m.now()-d.since > duelWindow {
+		d.begins(m.now())
 	}
 	d.n++
 	if d.n <= m.limits.TakeoversMax {
 		return false
 	}
-	if d.n == m.limits.TakeoversMax+1 && !m.hears(router.EventDuel, id) {
+	if d.isTold() && !m.hears(router.EventDuel, id) {
 		m.w.fail("nobody was told of the duel for %q", id)
 	}
 	raw := encode(nil, p, c.level)
