@@ -101,6 +101,20 @@ func TestSubRemovesRetained(t *testing.T) {
 	}
 }
 
+// TestSubRemovesTheLast: the message that ends sub is removed like others, and nothing is printed behind it.
+func TestSubRemovesTheLast(t *testing.T) {
+	at := []string{"-h", "127.0.0.1", "-p", startBroker(t), "-t", "old"}
+	for range 10 {
+		run(t, "", append([]string{loopmq, "pub", "-r", "-m", "x", "-q", "1"}, at...)...)
+		if r := run(t, "", append([]string{loopmq, "sub", "--remove-retained", "-C", "1"}, at...)...); r.out != "x\n" || r.err != "" || r.status != 0 {
+			t.Fatalf("status %d, %q, %q", r.status, r.out, r.err)
+		}
+		if r := run(t, "", append([]string{loopmq, "sub", "-W", "0.2"}, at...)...); r.out != "" {
+			t.Fatalf("left: %q", r.out)
+		}
+	}
+}
+
 // TestSubSessions: -c keeps the session, -U takes a filter out of it.
 func TestSubSessions(t *testing.T) {
 	port := startBroker(t)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -94,14 +95,16 @@ type subscriber struct {
 	filters []codec.Filter
 	left    int         // messages until the end; 0: no end
 	ended   atomic.Bool // the reading goroutine may set it while another asks
-	stale   chan string // retained topics to remove
+
+	dialing sync.Mutex     // held until cl is there: messages may come before
+	cl      *client.Client // of the connection
 }
 
 // errTimeout is the end of -W.
 var errTimeout = errors.New("timed out")
 
 func sub(c *cli.Context) error {
-	s := &subscriber{c: c, left: c.Int("count"), stale: make(chan string, 1024)}
+	s := &subscriber{c: c, left: c.Int("count")}
 	if err := s.read(); err != nil {
 		return usageError(c, err)
 	}
@@ -205,7 +208,10 @@ func (e *deniedError) Unwrap() error { return e.reason }
 
 // session is one connection. up: it was made. A nil error is the end.
 func (s *subscriber) session(ctx context.Context) (up bool, err error) {
+	s.dialing.Lock()
 	cl, err := client.Dial(ctx, s.conn.Options)
+	s.cl = cl
+	s.dialing.Unlock()
 	if err != nil {
 		return false, err
 	}
@@ -222,21 +228,15 @@ func (s *subscriber) session(ctx context.Context) (up bool, err error) {
 		s.ended.Store(true)
 		return true, cl.Disconnect(disconnectPacket(s.conn))
 	}
-	for {
-		select {
-		case topic := <-s.stale:
-			if err := cl.Publish(ctx, &client.Message{Topic: topic, Retain: true}); err != nil {
-				return true, err
-			}
-		case <-cl.Done():
-			if s.ended.Load() {
-				return true, nil
-			}
-			return true, cl.Err()
-		case <-ctx.Done():
-			_ = cl.Disconnect(disconnectPacket(s.conn))
-			return true, context.Cause(ctx)
+	select {
+	case <-cl.Done():
+		if s.ended.Load() {
+			return true, nil
 		}
+		return true, cl.Err()
+	case <-ctx.Done():
+		_ = cl.Disconnect(disconnectPacket(s.conn))
+		return true, context.Cause(ctx)
 	}
 }
 
@@ -290,10 +290,8 @@ func (s *subscriber) message(m *client.Message) bool {
 		return true
 	}
 	if m.Retain && s.c.Bool("remove-retained") {
-		select {
-		case s.stale <- m.Topic:
-		default:
-			fmt.Fprintf(os.Stderr, "loopmq sub: too many retained messages at once; %q stays\n", m.Topic)
+		if err := s.remove(m.Topic); err != nil {
+			fmt.Fprintf(os.Stderr, "loopmq sub: the retained message of %q stays: %v\n", m.Topic, err)
 		}
 	}
 	if err := s.out.add(func(dst []byte) []byte { return s.print(dst, m, at) }); err != nil {
@@ -305,6 +303,20 @@ func (s *subscriber) message(m *client.Message) bool {
 		s.ended.Store(s.left == 0)
 	}
 	return !s.ended.Load()
+}
+
+// errTooMany is what has no room in the output.
+var errTooMany = errors.New("too many are removed at once")
+
+// remove takes a retained message away. It is queued here, before the connection may be closed because of the last
+// message; and not waited for, as the reading goroutine must not.
+func (s *subscriber) remove(topic string) error {
+	s.dialing.Lock()
+	cl := s.cl
+	s.dialing.Unlock()
+	now, over := context.WithCancelCause(context.Background())
+	over(errTooMany)
+	return cl.PublishAsync(now, &client.Message{Topic: topic, Retain: true}, nil)
 }
 
 func (s *subscriber) filteredOut(topic string) bool {

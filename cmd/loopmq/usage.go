@@ -55,8 +55,8 @@ func badFlag(c *cli.Context, err error, _ bool) error {
 }
 
 // noCommand ends a run of a command that there is not.
-func noCommand(_ *cli.Context, name string) {
-	fmt.Fprintf(os.Stderr, "loopmq: no command %q; see loopmq --help\n", name)
+func noCommand(c *cli.Context, name string) {
+	fmt.Fprintf(os.Stderr, "%s: no command %q; see %[1]s --help\n", c.Command.HelpName, name)
 	os.Exit(exitUsage)
 }
 

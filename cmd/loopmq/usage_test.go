@@ -51,9 +51,14 @@ func TestMistakesAreOneLine(t *testing.T) {
 			t.Errorf("%s: status %d, %q\n got %s\nwant %s", args, got.status, got.out, got.err, want)
 		}
 	}
-	got := run(t, "", loopmq, "serv")
-	if want := "loopmq: no command \"serv\"; see loopmq --help\n"; got.status != exitUsage || got.err != want || got.out != "" {
-		t.Errorf("loopmq serv: status %d, %q, %q", got.status, got.out, got.err)
+	for args, want := range map[string]string{
+		"serv":     "loopmq: no command \"serv\"; see loopmq --help\n",
+		"acl chek": "loopmq acl: no command \"chek\"; see loopmq acl --help\n",
+	} {
+		got := run(t, "", append([]string{loopmq}, strings.Fields(args)...)...)
+		if got.status != exitUsage || got.err != want || got.out != "" {
+			t.Errorf("loopmq %s: status %d, %q, %q", args, got.status, got.out, got.err)
+		}
 	}
 }
 

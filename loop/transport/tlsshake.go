@@ -56,9 +56,8 @@ func (h *handshake) read(b []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for len(h.in) == 0 && h.closed == nil {
-		due := h.due()
 		h.mu.Unlock()
-		h.post(due)
+		h.post()
 		<-h.door.cpus
 		<-h.fed
 		h.door.cpus <- struct{}{}
@@ -81,21 +80,18 @@ func (h *handshake) read(b []byte) (int, error) {
 func (h *handshake) write(b []byte) (int, error) {
 	h.mu.Lock()
 	h.out = append(h.out, b...)
-	due := h.due()
 	h.mu.Unlock()
-	h.post(due)
+	h.post()
 	return len(b), nil
 }
 
-// due tells whether there is something for report to do that it was not called for. It is asked with the lock.
-func (h *handshake) due() bool {
+// post has report run on the loop, if there is anything to do for it. It may wake the loop, which wants the lock then: it
+// does so without.
+func (h *handshake) post() {
+	h.mu.Lock()
 	due := !h.posted && (len(h.out) > 0 || h.more)
 	h.posted = h.posted || due
-	return due
-}
-
-// post has report run on the loop. It may wake the loop, which wants the lock then: it is called without.
-func (h *handshake) post(due bool) {
+	h.mu.Unlock()
 	if due {
 		h.door.complete(h.report)
 	}
