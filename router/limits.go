@@ -205,7 +205,7 @@ func LimitRows() []LimitRow {
 		{LimitHoldTimeout, "hold-timeout", func(l *Limits) any { return &l.HoldTimeout }, 0, "5.0: messages with QoS 1 and 2 are refused with 0x97 until there is room; 3.x, which cannot be told: not read from until then", "near memory-limit, or with a disk that does not follow; shorter than the keep alive after which clients give up"},
 		{LimitTakeovers, "takeovers-max", func(l *Limits) any { return &l.TakeoversMax }, 0, "the next CONNECT with that identifier waits a second", "two clients with one name throw each other out for ever otherwise"},
 		{LimitSysInterval, "sys-interval", func(l *Limits) any { return &l.SysInterval }, 0, "what changed is published", "as Mosquitto; nothing is sent while nobody is subscribed to $SYS"},
-		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers slowed down, connections, new filters and retained topics refused, clients with more than 16 KiB of a packet under way disconnected", "for the daemon half of what the machine or its cgroup has; 0 where LoopMQ is embedded: not looked at"},
+		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers slowed down, sessions of absent clients dropped, connections, new filters and retained topics refused (these already where they fill 40 % of it), clients with more than 16 KiB of a packet under way disconnected", "for the daemon half of what the machine or its cgroup has; 0 where LoopMQ is embedded: not looked at"},
 		{LimitRetainedPass, "retained-pass-max", func(l *Limits) any { return &l.RetainedPassMax }, 0, "the rest follows in the next pass", "one subscriber to # must not hold the loop"},
 	}
 }
