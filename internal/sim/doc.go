@@ -97,8 +97,8 @@
 // had shared subscriptions. A queue is taken for full behind a message as soon as that
 // many may have come, at any time through shared subscriptions. A client that has broken
 // the rules once (there is one at most) and who comes with an identifier that is not its
-// own are owed nothing with QoS 1 and 2; nor does anybody have to get what the former
-// publishes with QoS 2.
+// own are owed nothing with QoS 1 and 2; nor does anybody have to get what they publish
+// with QoS 2.
 //
 // By neither: authentication and access control, quotas, rates, the memory limit,
 // $SYS, listeners' limits, a reload, the import, clocks that are put back. How many

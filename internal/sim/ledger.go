@@ -265,7 +265,7 @@ func (l *ledger) publishes(c *conn, r *request) {
 		v.when, v.until = l.w.now, l.w.now
 		travels := r.props.travels()
 		v.class, v.size = l.class(r.topic), len(r.topic)+len(r.payload)+len(travels.fields(nil))
-		v.void = c.holder != nil && c.holder.void || c.client.liar && r.qos == 2 // its PacketIDs may be those of others
+		v.void = c.holder != nil && c.holder.void || r.qos == 2 && c.mixesIDs()
 		v.again = r.qos == 2 && (r.dup || l.came(v, n))
 		r.value = v
 		l.values = append(l.values, v)
@@ -288,8 +288,8 @@ func (l *ledger) publishes(c *conn, r *request) {
 	m.times, m.at, m.travels = m.times+1, append(m.at, l.clock), append(m.travels, r.props.travels())
 	m.size = max(m.size, len(m.topic)+len(m.payload)+len(m.travels[m.times-1].fields(nil)))
 	m.several = m.several || m.by != c.holder || m.by == nil
-	m.void = m.void || c.holder != nil && c.holder.void || c.client.liar && r.qos == 2
-	m.loose = m.loose || c.client.liar
+	m.void = m.void || c.holder != nil && c.holder.void || r.qos == 2 && c.mixesIDs()
+	m.loose = m.loose || c.mixesIDs()
 	m.wanted = slices.DeleteFunc(m.wanted, func(h *holder) bool { return !slices.Contains(wanted, h) })
 	if shared := l.shared(&r.packet); m.first == m.last {
 		m.shared = shared
@@ -303,6 +303,11 @@ func (l *ledger) publishes(c *conn, r *request) {
 		r.value.post = m
 	}
 }
+
+// mixesIDs reports whether the PacketIDs of c may stand for other messages: after what
+// breaks the rules, and where several clients have one session in turn, each with
+// PacketIDs of its own. The broker then takes one message for the repetition of another.
+func (c *conn) mixesIDs() bool { return c.client.liar || !c.name.own && c.name.id != "" }
 
 // came reports whether v, with message n, has come before: what was sent first may
 // come behind its repetition, from a connection given up, and without DUP.

@@ -80,7 +80,7 @@ func (l *ledger) acknowledged(c *conn, r *request, p *packet) {
 	if m := r.post; m != nil && m.ackedAt == 0 {
 		m.ackedAt = l.w.now
 	}
-	if v := r.value; v != nil {
+	if v := r.value; v != nil && !v.void {
 		if v.again { // it is the first that counts, if that is known
 			i := slices.IndexFunc(l.values, func(o *value) bool { return o.post == v.post })
 			if v.post == nil || i < 0 {

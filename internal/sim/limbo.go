@@ -217,15 +217,16 @@ func (m *model) settleLost() {
 			m.queueFull++ // it was queued, and another message of the step took its place
 			continue
 		}
-		if !m.excused(l) && !m.lateAmong(l) && !m.lends(l, nil) {
+		if !m.excused(l) && !m.lateAmong(l) && !m.wasKept(l) && !m.lends(l, nil) {
 			m.w.fail("%q went to no member of %s", short(l.payload), l.groups[0].name)
 		}
 	}
 }
 
 // lends has another one give l what was seen to be sent or queued for it, as they look
-// the same: one that perhaps need not have gone to anybody, or one to which a third
-// lends in its turn. Those in asked have been tried.
+// the same: one that perhaps need not have gone to anybody, one for which a retained
+// message was taken, or one to which a third lends in its turn. Those in asked have
+// been tried.
 func (m *model) lends(l *limbo, asked []*limbo) bool {
 	asked = append(asked, l)
 	for _, o := range m.limbo {
@@ -233,11 +234,45 @@ func (m *model) lends(l *limbo, asked []*limbo) bool {
 			continue
 		}
 		l.inherit(o)
-		if o.unsure || m.lends(o, asked) {
+		if o.unsure || m.wasKept(o) || m.lends(o, asked) {
 			l.took.groups = append(slices.Clone(l.took.groups), l.groups...)
 			return true
 		}
 		o.inherit(l)
+	}
+	return false
+}
+
+// keptSent is what was taken in this step for a retained message that s was owed.
+type keptSent struct {
+	session *session
+	conn    *conn
+	replay  *replay
+	*delivery
+}
+
+// wasKept has l be what was taken for a retained message that looks the same. That
+// one is owed still, unless it has been replaced, or its subscription, meanwhile.
+func (m *model) wasKept(l *limbo) bool {
+	for i, k := range m.kept {
+		for _, b := range l.members {
+			d := l.deliveryTo(b)
+			if k.message != l.message || b.session != k.session || !d.like(k.delivery, k.conn) {
+				continue
+			}
+			m.kept = slices.Delete(m.kept, i, i+1)
+			for _, f := range k.session.flights {
+				if f.delivery == k.delivery {
+					f.delivery = d
+				}
+			}
+			r := k.replay
+			if r.left = append(r.left, k.message); r.name == nil || !slices.Contains(m.retained, k.message) {
+				r.passed = append(r.passed, k.message)
+			}
+			m.take(l, k.session, d, k.conn)
+			return true
+		}
 	}
 	return false
 }

@@ -31,6 +31,7 @@ type model struct {
 	direct  []*direct
 	answers []*answer
 	limbo   []*limbo
+	kept    []keptSent
 	ends    []closing
 	chained bool      // sessions ended that may have been given shared messages in this step
 	dropped uint64    // groupDrops before the step
@@ -213,6 +214,7 @@ type closing struct {
 
 func (m *model) begin() {
 	m.direct, m.answers, m.limbo, m.ends = m.direct[:0], m.answers[:0], m.limbo[:0], m.ends[:0]
+	m.kept = m.kept[:0]
 	clear(m.queued)
 	m.dropped, m.chained, m.before = m.groupDrops(), false, m.order
 }

@@ -351,6 +351,7 @@ func (m *model) tookReplay(s *session, c *conn, p *packet, passed bool) *deliver
 			}
 			if d := r.delivery(msg); m.isDelivery(d, c, p) {
 				r.forget(msg)
+				m.kept = append(m.kept, keptSent{s, c, r, d})
 				return d
 			}
 		}
