@@ -9,12 +9,15 @@ import (
 
 // Two clients with one identifier take the session from each other, reconnect
 // at once, and so on for ever. After Limits.TakeoversMax a newcomer has to wait,
-// so that the duel costs little, and both addresses are told.
+// so that the duel costs little, and both addresses are told. Those who reconnect
+// more slowly than that cost nothing, but lose messages all the same: they are told
+// of, if they have two addresses. With one it may be a client whose network comes and goes.
 const (
 	duelWindow = int64(10e9) // ns
 	duelDelay  = int64(1e9)  // ns
 	duelForget = int64(60e9) // ns after which another one begins
 	duelsMax   = 1024        // identifiers that are watched
+	duelSlow   = 10          // takeovers after which a slow one is told of
 )
 
 // duel counts how often a session was taken over.
@@ -48,6 +51,9 @@ func (r *Router) duelling(id string, c *Client) bool {
 	d.n++
 	d.all++
 	if d.n <= r.limits.TakeoversMax {
+		if d.held == 0 && d.all >= duelSlow && worthTelling(d.all) && c.peer.Remote.Addr() != s.client.peer.Remote.Addr() {
+			r.event(&Event{Kind: EventDuel, ClientID: id, Peer: c.peer, Other: s.client.peer, Count: d.all})
+		}
 		return false
 	}
 	r.hit(LimitTakeovers)

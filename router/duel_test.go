@@ -1,6 +1,8 @@
 package router_test
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/loopmq/loopmq/router"
@@ -52,5 +54,34 @@ func TestNewRulesInADuel(t *testing.T) {
 	waits.expect("90 03 0001 00 90 03 0002 80")
 	if n := w.r.Stats().Denied; n != 1 {
 		t.Errorf("%d denials, want 1", n)
+	}
+}
+
+// TestSlowDuel: two devices that wait before they connect again are told of as well,
+// but not one whose own connection is taken for dead too late.
+func TestSlowDuel(t *testing.T) {
+	addrs := [...]netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:1000"), netip.MustParseAddrPort("10.0.0.2:1000")}
+	for _, two := range []bool{true, false} {
+		w := newWorld(t, router.Limits{})
+		var told []uint64
+		for n := range 31 {
+			if w.remote = addrs[0]; two {
+				w.remote = addrs[n%2]
+			}
+			w.connect("d", true)
+			for _, e := range w.events {
+				if e.Kind == router.EventDuel {
+					told = append(told, e.Count)
+					if a, b := e.Peer.Addr(), e.Other.Addr(); a == b || e.ClientID != "d" {
+						t.Errorf("%q: %s and %s", e.ClientID, a, b)
+					}
+				}
+			}
+			w.events = nil
+			w.sleep(5)
+		}
+		if want := []uint64{10, 20, 30}; two && !slices.Equal(told, want) || !two && told != nil {
+			t.Errorf("two addresses %v: told at takeovers %d, want %d if two", two, told, want)
+		}
 	}
 }

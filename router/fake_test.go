@@ -3,6 +3,7 @@ package router_test
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ type world struct {
 	wake   int64
 	conns  []*fakeConn
 	events []router.Event
+	remote netip.AddrPort // of whoever dials
 
 	listener *router.Listener // of new connections
 }
@@ -103,7 +105,7 @@ type fakeConn struct {
 func (w *world) dial() *fakeConn {
 	c := &fakeConn{w: w, id: uint64(len(w.conns) + 1)}
 	w.conns = append(w.conns, c)
-	w.pass(func() { c.handler = w.r.Attach(c, router.Peer{Listener: w.listener}) })
+	w.pass(func() { c.handler = w.r.Attach(c, router.Peer{Listener: w.listener, Remote: w.remote}) })
 	return c
 }
 
