@@ -22,17 +22,30 @@ func (c *Client) handleConnect(k *codec.Packet) error {
 		return c.refuseBroken(&p, err)
 	}
 	c.greet(&p)
-	if l := c.peer.Listener; l != nil && l.Versions != nil && !bytes.Contains(l.Versions, []byte{byte(p.Version)}) {
-		return c.refuse(errVersionNotServed)
-	}
-	if c.r.memory.level >= memoryRefuse {
-		c.r.hit(LimitMemory)
-		return c.refuse(errNoMemory)
+	if err := c.unwelcome(&p); err != nil {
+		c.id = string(p.ClientID[:min(len(p.ClientID), idLogged)])
+		return c.refuse(err)
 	}
 	if p.Props.Has.Has(codec.PropAuthMethod) {
 		return c.beginAuth(k, &p)
 	}
 	return c.admit(k, &p)
+}
+
+// idLogged is how many bytes of a client identifier the log wants of who is sent
+// away before anybody has looked at it.
+const idLogged = 64
+
+// unwelcome tells why nobody is let in here now, or in this version.
+func (c *Client) unwelcome(p *codec.Connect) *refusal {
+	if l := c.peer.Listener; l != nil && l.Versions != nil && !bytes.Contains(l.Versions, []byte{byte(p.Version)}) {
+		return errVersionNotServed
+	}
+	if c.r.memory.level >= memoryRefuse {
+		c.r.hit(LimitMemory)
+		return errNoMemory
+	}
+	return nil
 }
 
 // refuseBroken answers a CONNECT that is not right, where its version is
