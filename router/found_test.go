@@ -194,6 +194,33 @@ func TestUnacknowledgedBacklogIsReported(t *testing.T) {
 	}
 }
 
+// TestWhatHasNotLeftIsNotUnacknowledged: a client is not reported for a window of
+// messages that the disk holds back, nor before it has had the time once they are sent.
+func TestWhatHasNotLeftIsNotUnacknowledged(t *testing.T) {
+	d := newDurable(t, router.Limits{AckTimeout: 4 * time.Second, InflightMax: 1})
+	s, p := d.session("s"), d.connect("p", true)
+	s.send("82 06 0001 0001 't' 02")
+	d.flush()
+	s.expect("20 02 00 00 90 03 00 01 02")
+	p.send("34 06 0001 't' 0001 '1' 34 06 0001 't' 0002 '2'")
+	told := func(seconds int) bool {
+		for range seconds {
+			d.sleep(1)
+		}
+		return slices.ContainsFunc(d.events, func(e router.Event) bool { return e.Kind == router.EventUnacked })
+	}
+	if s.expect(""); told(8) {
+		t.Error("reported for what was not sent")
+	}
+	d.flush()
+	if s.expect("34 06 0001 't' 0001 '1'"); told(3) {
+		t.Error("reported before its time")
+	}
+	if !told(3) {
+		t.Error("nobody was told")
+	}
+}
+
 // TestHeldMessageIsPassedOn: a message with QoS 2 of a shared subscription, which
 // has not left because its PacketID was not on the disk, goes to another member
 // when the session ends: nobody has got it.

@@ -133,8 +133,12 @@ func (r *Router) gotRoom(c *Client) {
 	}
 }
 
-// windowShut notes that messages wait because c does not acknowledge.
+// windowShut notes that messages wait because c does not acknowledge, if it has been
+// sent something: a flight may be open that waits for the disk, or for room.
 func (r *Router) windowShut(c *Client) {
+	if !c.session.out.at(0).sent {
+		return
+	}
 	if k := r.watch(c); k.ackAt == 0 {
 		k.ackAt, k.oldest = r.now, c.session.out.at(0).n
 	}
@@ -206,7 +210,7 @@ func (r *Router) stillStuck(c *Client) bool {
 	}
 	if k.ackAt != 0 {
 		switch {
-		case s.out.open == 0 || s.windowOpen():
+		case s.out.open == 0 || s.windowOpen() || !s.out.at(0).sent:
 			k.ackAt, k.told = 0, false
 		case s.out.at(0).n != k.oldest:
 			k.ackAt, k.oldest, k.told = r.now, s.out.at(0).n, false
