@@ -27,12 +27,24 @@ func (m *model) tookLimbo(s *session, c *conn, p *packet) *delivery {
 				if l.forced && d.expired(m.now()) {
 					m.w.fail("%s is sent %s after its expiry [MQTT-3.3.2-5]", s.id, brief(p))
 				}
+				d.others = m.undressed(l, c)
 				m.take(l, s, d, c)
 				return d
 			}
 		}
 	}
 	return nil
+}
+
+// undressed are the messages that c, which shows no properties, cannot tell from l: a
+// message is repeated without them where its client has come back with such a version.
+func (m *model) undressed(l *limbo, c *conn) (list []*message) {
+	for _, o := range m.limbo {
+		if c.level != 5 && o.message != l.message && bytes.Equal(o.topic, l.topic) && bytes.Equal(o.payload, l.payload) {
+			list = append(list, o.message)
+		}
+	}
+	return list
 }
 
 // take notes that s got l as d: over c, or in its queue.

@@ -59,11 +59,12 @@ type delivery struct {
 	*message
 	qos    byte
 	retain bool
-	ids    []uint32 // Subscription Identifiers, sorted
-	groups []*group // of which one has sent it; nil: not of a shared subscription
-	unsure bool     // it may as well be the one that is not shared
-	order  int      // of the publication that caused it
-	forms  []form   // what it may be instead
+	ids    []uint32   // Subscription Identifiers, sorted
+	groups []*group   // of which one has sent it; nil: not of a shared subscription
+	unsure bool       // it may as well be the one that is not shared
+	order  int        // of the publication that caused it
+	forms  []form     // what it may be instead
+	others []*message // that it may be: where it was sent, properties are not seen
 }
 
 // form is how a message looks to a session that gets it for several reasons.

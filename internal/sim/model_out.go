@@ -192,6 +192,19 @@ func (m *model) isDelivery(d *delivery, c *conn, p *packet) bool {
 	return false
 }
 
+// isOther has d be another message that looked the same over an older version of the
+// protocol, if p is that.
+func (m *model) isOther(d *delivery, c *conn, p *packet) bool {
+	for _, o := range d.others {
+		as := *d
+		if as.message = o; m.isDelivery(&as, c, p) {
+			*d = as
+			return true
+		}
+	}
+	return false
+}
+
 // sentAgain is a repetition on a new connection: all that is open, in the order
 // in which it was first sent [MQTT-4.4.0-1], [MQTT-4.6.0-1].
 func (m *model) sentAgain(c *conn, s *session, p *packet) {
@@ -200,7 +213,7 @@ func (m *model) sentAgain(c *conn, s *session, p *packet) {
 		switch {
 		case f.conn == c:
 			i++
-		case f.id == p.id && !f.rec && m.isDelivery(f.delivery, c, p):
+		case f.id == p.id && !f.rec && (m.isDelivery(f.delivery, c, p) || m.isOther(f.delivery, c, p)):
 			f.conn = c
 			return
 		case f.qos == 1 && m.forgone(f, c): // this connection takes less
