@@ -47,7 +47,7 @@ func TestHeldPort(t *testing.T) {
 		return err
 	}
 	if err := listens("127.0.0.1:0"); errors.Is(err, unix.ENOPROTOOPT) {
-		t.Skip("this system cannot be told which ports to choose from")
+		t.Skip("this system cannot be told which ports to choose from (IP_LOCAL_PORT_RANGE, Linux 6.3): it would have to choose ours among thousands")
 	} else if !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("listening at a port of the system's choice: %v", err)
 	}

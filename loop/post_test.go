@@ -3,12 +3,14 @@ package loop_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/loopmq/loopmq/internal/testkit"
 	"github.com/loopmq/loopmq/loop"
 )
 
@@ -296,11 +298,7 @@ func TestPostsThatHaveRunMakeRoom(t *testing.T) {
 		s := serve(t, kind, config{options: loop.Options{Limits: loop.Limits{PostsMax: 1, PassPosts: 1}}}, accept)
 		for n := range 10 {
 			ran := make(chan struct{})
-			for end := time.Now().Add(patience); !s.e.Post(func() { close(ran) }); time.Sleep(time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatalf("post %d is refused, and none waits", n)
-				}
-			}
+			testkit.Until(t, fmt.Sprintf("post %d is taken, as none waits", n), func() bool { return s.e.Post(func() { close(ran) }) })
 			wait(t, ran, "the post")
 		}
 	})

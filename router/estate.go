@@ -1,9 +1,9 @@
 package router
 
-// An estate is what a session that has ended had on disk only, or much of in its window. It is taken away
-// in pieces, so that one of millions of messages does not hold the loop; those
-// of shared subscriptions are read and go to other members. A start takes up
-// what was left of one.
+// An estate is what waited for a session that has ended: what is on disk only, and of
+// a long queue what memory has. It is taken away in pieces, so that one of millions of
+// messages does not hold the loop; those of shared subscriptions are read and go to
+// other members. A start takes up what was left of one.
 
 const (
 	estatePassMax  = 4096  // messages of estates in one pass

@@ -70,7 +70,7 @@ func (w waiting) Read(b []byte) (n int, err error) {
 
 func (w waiting) Write(b []byte) (int, error) { return unix.Write(int(w), b) }
 
-// doze waits in the kernel.
+// doze is the pace of the witness, in the kernel; nobody is waited for.
 func doze(d time.Duration) {
 	ts := unix.NsecToTimespec(d.Nanoseconds())
 	_ = unix.Nanosleep(&ts, nil) // a signal may cut it short
