@@ -110,7 +110,7 @@ func (c *crowd) readLittle() {
 		_ = n.(*net.TCPConn).SetReadBuffer(4 << 10)
 		stop := context.AfterFunc(c.ctx, func() { n.Close() })
 		begun := time.Now()
-		for b := make([]byte, 2000); ; c.rest(100 * time.Millisecond) {
+		for b := make([]byte, 8000); ; c.rest(100 * time.Millisecond) {
 			if _, err := n.Read(b); err != nil {
 				if c.calm(generation) {
 					c.t.Errorf("a client that reads slowly, but steadily, was closed after %v: %v", time.Since(begun), err)

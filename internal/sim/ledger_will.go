@@ -15,6 +15,7 @@ type testament struct {
 	name   *name
 	packet packet // as it would be published
 	delay  int64
+	wait   int64 // the shorter one of delay and the expiry of the session
 	due    int64 // it is not published before this instant; 0: its connection is there
 	latest int64 // and is, if the router looks then; 0: perhaps never
 	safe   bool  // it is on the disk
@@ -62,7 +63,7 @@ func (l *ledger) willLeaves(c *conn, expiry int64) {
 }
 
 func (t *testament) runs(now, delay int64) {
-	t.prompt = delay == 0
+	t.prompt, t.wait = delay == 0, delay
 	if t.latest = now + delay; t.due == 0 {
 		t.due = t.latest
 	}
@@ -199,8 +200,8 @@ func (t *testament) cut(l *ledger) {
 	m.goodTo, t.prompt = 0, false
 	t.gone = t.gone || t.mayBeOut(now) && !(t.done && !l.lost(router.DurabilityLazy, m.ackedAt, false))
 	switch {
-	case t.off && t.offAt != 0 && l.lost(router.DurabilityLazy, t.offAt, false): // it may have come back
-		t.off, t.due, t.latest = false, cmp.Or(t.due, now), 0
+	case t.off && t.offAt != 0 && l.lost(router.DurabilityLazy, t.offAt, false): // it may have come back, with its connection
+		t.off, t.due, t.latest = false, min(cmp.Or(t.due, now), l.beganOr(now)+t.wait), 0
 	case t.off:
 	case t.done && !l.lost(router.DurabilityLazy, m.ackedAt, false):
 	case !t.safe:
