@@ -243,6 +243,26 @@ func BenchmarkWorst(b *testing.B) {
 				w.tb.Errorf("%d are in flight", n)
 			}
 		}},
+		{"end of a session with 60,000 messages in flight on disk", router.Limits{}, func(w *worst) {
+			w.keep(router.Limits{
+				QueuedMessagesMax: 60_000, QueuedBytesMax: 64 << 20, InflightMax: 60_000, SessionExpiry: time.Hour,
+			})
+			c := w.r.Attach(new(sinkConn), router.Peer{})
+			w.data(c, []byte("\x10\x1a\x00\x04MQTT\x05\x00\x00\x00\x08\x11\xff\xff\xff\xff\x21\xff\xff\x00\x05taker"))
+			w.data(c, []byte("\x82\x07\x00\x01\x00\x00\x01t\x01"))
+			w.queue(60_000)
+			if n := w.r.Stats().Inflight; n != 60_000 {
+				w.tb.Errorf("%d are in flight", n)
+			}
+			w.time(func() { c.Closed(nil) })
+			w.pass()
+			w.unmeasured()
+			w.data(w.r.Attach(new(sinkConn), router.Peer{}), []byte("\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05taker"))
+			w.later(time.Second)
+			if n := w.r.Stats().Inflight; n != 0 {
+				w.tb.Errorf("%d are in flight", n)
+			}
+		}},
 		{"64 KiB of PINGREQ", router.Limits{}, func(w *worst) {
 			ping := make([]byte, 64<<10)
 			for i := 0; i < len(ping); i += 2 {
