@@ -13,7 +13,8 @@ func (m *model) settle() {
 	w := m.w
 	m.settleCloses()
 	for _, a := range m.answers {
-		if !a.done && !(a.conn.closing && (unread(a.conn.why) || takesNothing(a.conn.why))) && !a.conn.gone {
+		silent := a.conn.hushed || unread(a.conn.why) || takesNothing(a.conn.why)
+		if !a.done && !(a.conn.closing && silent) && !a.conn.gone {
 			w.fail("conn %d was not sent %s", a.conn.id, brief(&a.packet))
 		}
 	}
