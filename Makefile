@@ -152,12 +152,14 @@ fuzz: ## run every fuzz target for T (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go); do \
 			echo "fuzz $$dir $$target $(FUZZTIME)"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir </dev/null; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$dir </dev/null; \
 		done; \
 	done
 
 faults: ## the tests at the wire while system calls fail (FAULTS="seed=1 rate=0.1 fatal=0")
-	LOOPMQ_FAULTS='$(FAULTS)' $(GO) test -count=1 -tags 'faults invariant' -timeout 15m ./loop ./broker ./conformance
+	$(if $(strip $(FAULTS)),,$(error FAULTS is empty: no call would fail))
+	LOOPMQ_FAULTS='$(FAULTS)' $(GO) test -count=1 -tags 'faults invariant' -run '^TestFaultsMakeSense$$' ./loop
+	LOOPMQ_FAULTS='$(FAULTS)' $(GO) test -count=1 -tags 'faults invariant' -timeout 15m ./loop ./loop/transport ./broker ./conformance
 
 hostile: ## two thousand malformed and abusive inputs, figures of a witness meanwhile (ROWS=regexp, which must name a row)
 	$(GO) test -count=1 -v -timeout 30m ./conformance/hostile -all -rows '$(ROWS)'

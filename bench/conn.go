@@ -91,9 +91,10 @@ func open(addr netip.AddrPort, from int) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w; raise the limit of open files (ulimit -n)", err)
 	}
+	opened := fd // an error returns -1
 	defer func() {
 		if err != nil {
-			unix.Close(fd)
+			unix.Close(opened)
 		}
 	}()
 	patience := unix.NsecToTimeval(int64(10 * time.Second))

@@ -195,9 +195,9 @@ type savedIdentity struct {
 	Named     bool       `json:"named,omitempty"`
 	ClientID  string     `json:"client,omitempty"`
 	Addr      netip.Addr `json:"addr,omitzero"`
-	Rules     string     `json:"rules,omitempty"` // the name of what the rules came with
-	Publish   []string   `json:"publish,omitempty"`
-	Subscribe []string   `json:"subscribe,omitempty"`
+	Rules     string     `json:"rules,omitempty"`  // the name of what the rules came with
+	Publish   []string   `json:"publish,omitzero"` // empty is not absent: nothing is allowed then
+	Subscribe []string   `json:"subscribe,omitzero"`
 }
 
 // saveIdentity makes bytes of an Identity. It is called with every message that

@@ -85,8 +85,11 @@ func ParseURL(raw string) (Server, error) {
 		}
 		return s, nil
 	}
-	if s.Host == "" {
+	switch {
+	case s.Host == "":
 		return bad("no host")
+	case strings.Contains(s.Host, ":") && u.Host[0] != '[':
+		return bad("an IPv6 address stands in brackets: [::1]")
 	}
 	port := u.Port()
 	if s.implied = port == ""; s.implied {
@@ -105,7 +108,7 @@ func ParseURL(raw string) (Server, error) {
 		s.Path = DefaultWebSocketPath + s.Path
 	}
 	if _, err := url.ParseRequestURI(s.Path); err != nil {
-		return bad("path %q: signs in it must be written as %%XX", s.Path)
+		return bad("signs in the path must be written as %%XX")
 	}
 	return s, nil
 }

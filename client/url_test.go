@@ -52,6 +52,9 @@ func TestParseURLMistakes(t *testing.T) {
 		"mqtt://u:sec ret@h":                  "%XX",
 		"mqtt://u:secret/x@h:y":               "no HOST[:PORT]",
 		"ws://u:secret@h/a b%":                "%XX",
+		"ws://u/x:secret@h/%zz":               "%XX",
+		"mqtt://::1":                          "in brackets",
+		"mqtt://::1:1883":                     "in brackets",
 		"unix://u:secret@":                    "no path",
 		"unix:///" + strings.Repeat("x", 107): "at most 107",
 	} {

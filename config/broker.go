@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os/user"
 	"slices"
 	"strconv"
@@ -157,9 +158,9 @@ func (l *Listener) broker() (broker.Listener, error) {
 // url is in the form that package broker reads.
 func (e Endpoint) url() string {
 	if e.Socket != "" {
-		return "unix://" + e.Socket
+		return "unix://" + (&url.URL{Path: e.Socket}).EscapedPath()
 	}
-	return e.Scheme + "://" + net.JoinHostPort(strings.ReplaceAll(e.Host, "%", "%25"), strconv.Itoa(e.Port)) + e.Path
+	return e.Scheme + "://" + net.JoinHostPort(strings.ReplaceAll(e.Host, "%", "%25"), strconv.Itoa(e.Port)) + (&url.URL{Path: e.Path}).EscapedPath()
 }
 
 // ways has the broker's names of a chain; nil for none.

@@ -54,6 +54,8 @@ var schemes = map[string]Endpoint{
 	"unix":  {},
 }
 
+var errBehind = errors.New("there is something behind it that does not belong here; settings are keys of their own")
+
 // Endpoint reads the URL.
 func (l *Listener) Endpoint() (Endpoint, error) {
 	scheme, rest, ok := strings.Cut(l.URL, "://")
@@ -79,7 +81,7 @@ func (l *Listener) Endpoint() (Endpoint, error) {
 	case u.User != nil:
 		return Endpoint{}, errors.New("a user does not belong here; see password_file")
 	case u.Path != "" && u.Path != "/" && !e.WebSocket, u.RawQuery != "", u.Fragment != "":
-		return Endpoint{}, errors.New("there is something behind it that does not belong here; settings are keys of their own")
+		return Endpoint{}, errBehind
 	}
 	if e.WebSocket {
 		said := cmp.Or(l.Path, webPathDefault)
@@ -121,6 +123,8 @@ func (e Endpoint) unix(rest string) (Endpoint, error) {
 		return Endpoint{}, errors.New("the path of a socket begins with a slash: unix:///run/loopmq.sock")
 	case len(rest) > socketPathMax:
 		return Endpoint{}, fmt.Errorf("the path has %d bytes, systems take %d", len(rest), socketPathMax)
+	case strings.ContainsAny(rest, "?#"):
+		return Endpoint{}, errBehind
 	case strings.HasSuffix(rest, "/"):
 		return Endpoint{}, errors.New("the path of a socket ends with its name")
 	}

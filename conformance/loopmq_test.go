@@ -57,14 +57,7 @@ func (o options) authMethods(t testing.TB) map[string]func() broker.Exchange {
 // atEnd is what must wait until all tests are over.
 var atEnd testkit.AtEnd
 
-func TestMain(m *testing.M) {
-	os.Exit(leak.Main(allTests{m}))
-}
-
-// allTests runs the tests, and then ends what had to wait for their end.
-type allTests struct{ m *testing.M }
-
-func (a allTests) Run() int { return atEnd.Run(a.m) }
+func TestMain(m *testing.M) { os.Exit(leak.Main(atEnd.After(m))) }
 
 func startLoopMQ(engine string) func(testing.TB, options) target {
 	return func(t testing.TB, o options) target {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/invariant"
 )
 
 // evioLoop is the portable engine: an adapter on evio, which knows kqueue and epoll. It keeps the promises of Conn in
@@ -46,7 +47,7 @@ type evioLoop struct {
 
 	start     time.Time
 	now       int64
-	timer     *time.Timer // rings the control connection at timerAt
+	timer     *invariant.Timer // rings the control connection at timerAt
 	timerAt   int64
 	connsMax  int
 	control   net.Conn // our end; its other end is a connection of the loop
@@ -112,7 +113,7 @@ func (e *evioLoop) serve() error {
 		}
 		addrs = append(addrs, spec.network()+"://"+spec.Address)
 	}
-	e.timer = time.AfterFunc(time.Hour, e.posts.rouse)
+	e.timer = invariant.AfterFunc(time.Hour, e.posts.rouse)
 	e.timer.Stop()
 	defer e.timer.Stop()
 	err := evio.Serve(evio.Events{

@@ -18,6 +18,23 @@ import (
 	"github.com/loopmq/loopmq/loop"
 )
 
+// TestFaultsMakeSense comes before all others in `make faults`: with faults that are none they would show nothing, or
+// fail one by one.
+func TestFaultsMakeSense(t *testing.T) {
+	if _, err := loop.New("epoll", loop.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"nonsense", "seed=1 rate=0.1", "seed=1 rate=0.1 fatal=0 more", "seed=1 rate=0 fatal=0", "seed=1 rate=1 fatal=0",
+		"seed=1 rate=0.5 fatal=0.5", "seed=1 rate=-0.1 fatal=0.2", "seed=1 rate=NaN fatal=0",
+	} {
+		t.Setenv(loop.FaultsEnv, text)
+		if _, err := loop.New("epoll", loop.Options{}); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
 // TestDeadlyFaultsLeaveNothingBehind has random traffic over connections that system calls end at any moment, from
 // clients that come again. What a client reads is the beginning of what is due to it, whatever becomes of the
 // connection, and in the end nothing is held.

@@ -21,6 +21,9 @@ const faultsOn = true
 // that ends a connection, which nobody else may notice. Without the variable no call fails.
 const FaultsEnv = "LOOPMQ_FAULTS"
 
+// faultsMost is how many of all calls may fail: a wait that is always interrupted never ends.
+const faultsMost = 0.9
+
 // faults is the fault injector of an engine; nil in: none. Loop goroutine only.
 type faults struct{ in *injector }
 
@@ -49,8 +52,8 @@ var mild = [faultCalls][]unix.Errno{
 //
 // table: never written.
 var deadly = [faultCalls][]unix.Errno{
-	callRead:    {unix.ECONNRESET, unix.ETIMEDOUT, unix.ENOMEM, unix.EHOSTUNREACH},
-	callWrite:   {unix.EPIPE, unix.ECONNRESET, unix.ENOBUFS, unix.ENOMEM},
+	callRead:    {unix.ECONNRESET, unix.ETIMEDOUT, unix.ENOBUFS, unix.ENOMEM, unix.EHOSTUNREACH},
+	callWrite:   {unix.EPIPE, unix.ECONNRESET, unix.ETIMEDOUT, unix.ENOBUFS, unix.ENOMEM, unix.EHOSTUNREACH},
 	callAccept:  {unix.EMFILE, unix.ENFILE},
 	callControl: {unix.ENOMEM, unix.ENOSPC},
 }
@@ -63,8 +66,10 @@ func newFaults() (faults, error) {
 	}
 	in := &injector{}
 	var seed uint64
-	if _, err := fmt.Sscanf(text, "seed=%d rate=%g fatal=%g", &seed, &in.rate, &in.fatal); err != nil {
-		return faults{}, fmt.Errorf("%s=%q: write it like seed=1 rate=0.1 fatal=0: %w", FaultsEnv, text, err)
+	var rest string
+	n, _ := fmt.Sscanf(text, "seed=%d rate=%g fatal=%g%s", &seed, &in.rate, &in.fatal, &rest)
+	if sum := in.rate + in.fatal; n != 3 || in.rate < 0 || in.fatal < 0 || !(sum > 0 && sum <= faultsMost) {
+		return faults{}, fmt.Errorf("%s=%q: write it like seed=1 rate=0.1 fatal=0, together above 0 and at most %g", FaultsEnv, text, faultsMost)
 	}
 	in.rng = rand.New(rand.NewPCG(seed, 0))
 	return faults{in}, nil

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,6 +14,8 @@ import (
 const (
 	repairDir  = "repair.tmp" // where the new segments are made
 	repairMark = "REPAIR"     // from here on the new segments count
+
+	damagedPrefix = "damaged-" // of the directory for the old ones
 )
 
 // Repair makes a store in dir that can be opened of what can still be read of
@@ -39,7 +42,7 @@ func Repair(dir string, now time.Time) (rep *Report, err error) {
 		if err != nil {
 			return err
 		}
-		rep.Copy = filepath.Join(dir, "damaged-"+now.UTC().Format("20060102-150405"))
+		rep.Copy = filepath.Join(dir, damagedPrefix+now.UTC().Format("20060102-150405"))
 		if err := mark(dir, filepath.Base(rep.Copy), names); err != nil {
 			return err
 		}
@@ -131,6 +134,12 @@ func repairPending(dir string) error {
 	old, list, _ := strings.Cut(string(text), "\n")
 	fresh := strings.Split(list, "\n")
 	d := osFiles{dir}
+	if fits, err := markFits(d, old, fresh); err != nil || !fits {
+		if err == nil {
+			err = fmt.Errorf("%s is damaged; remove it and %s, and repair again", d.path(repairMark), repairDir)
+		}
+		return fmt.Errorf("finish repair: %w", err)
+	}
 	if err := errors.Join(d.makeDir(old), moveOld(d, old, fresh), moveNew(d, fresh)); err != nil {
 		return fmt.Errorf("finish repair: %w", err)
 	}
@@ -142,6 +151,27 @@ func repairPending(dir string) error {
 		return fmt.Errorf("finish repair: %w", err)
 	}
 	return nil
+}
+
+// markFits tells whether a mark is of a repair here: a damaged one would have the new segments thrown away, or the old.
+func markFits(d osFiles, old string, fresh []string) (bool, error) {
+	if !strings.HasPrefix(old, damagedPrefix) || filepath.Base(old) != old {
+		return false, nil
+	}
+	made, err := osFiles{d.path(repairDir)}.list()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	if _, err := os.Stat(d.path(old)); err == nil { // the exchange has begun: some are in their place
+		there, err := d.list()
+		if err != nil {
+			return false, err
+		}
+		made = append(made, there...)
+	}
+	return !slices.ContainsFunc(fresh, func(name string) bool {
+		return segmentNumber(name) == 0 || !slices.Contains(made, name)
+	}), nil
 }
 
 func moveOld(d osFiles, old string, fresh []string) error {

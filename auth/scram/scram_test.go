@@ -1,6 +1,11 @@
 package scram_test
 
 import (
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -130,19 +135,57 @@ func TestSCRAMBrokenMessages(t *testing.T) {
 	}
 }
 
+// FuzzSCRAM: nobody gets in but with the proof that RFC 5802, section 3, has for what was said before it. NONCE and PROOF
+// stand for what is only known then.
 func FuzzSCRAM(f *testing.F) {
-	f.Add("n,,n=anna,r=abc", "c=biws,r=abc,p=AAAA")
+	for _, row := range [][2]string{
+		{"n,,n=anna,r=abc", "c=biws,r=NONCE,p=PROOF"},
+		{"n,a=berta,n=anna,r=abc", "c=bixhPWJlcnRhLA==,r=NONCE,p=PROOF"},
+		{"n,,n=anna,r=abc", "c=biws,r=NONCE,p=AAAA"},
+		{"n,,n=berta,r=abc", "c=biws,r=NONCE,p=PROOF"},
+		{"y,,n=anna,r=abc", "c=eSws,r=NONCE,p=PROOF"},
+		{"n,,n=an=2Cna,r=abc", "c=biws,r=abc,p=AAAA"},
+	} {
+		f.Add(row[0], row[1])
+	}
+	anna, err := scram.NewCredentials("secret", 0)
+	if err != nil {
+		f.Fatal(err)
+	}
+	salted, err := pbkdf2.Key(sha256.New, "secret", anna.Salt, anna.Iterations, sha256.Size)
+	if err != nil {
+		f.Fatal(err)
+	}
+	s, err := scram.New(func(user string) (scram.Credentials, bool) { return anna, user == "anna" })
+	if err != nil {
+		f.Fatal(err)
+	}
+	hash := func(key []byte, text string) []byte {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(text))
+		return h.Sum(nil)
+	}
 	f.Fuzz(func(t *testing.T, first, last string) {
-		s, err := scram.New(func(string) (scram.Credentials, bool) { return scram.Credentials{}, false })
-		if err != nil {
-			t.Fatal(err)
-		}
 		c := s.Start()
-		if _, done, err := c.Step([]byte(first)); err != nil || done {
+		asked, done, err := c.Step([]byte(first))
+		if err != nil || done || len(asked) == 0 {
+			if done {
+				t.Fatalf("%q is enough", first)
+			}
 			return
 		}
-		if _, done, _ := c.Step([]byte(last)); done {
-			t.Fatalf("%q, %q let an unknown user in", first, last)
+		nonce, _, _ := strings.Cut(strings.TrimPrefix(string(asked), "r="), ",")
+		last = strings.ReplaceAll(last, "NONCE", nonce)
+		bare, _, _ := strings.Cut(last, ",p=")
+		parts := append(strings.SplitN(first, ",", 3), "", "")
+		proof := hash(anna.StoredKey, parts[2]+","+string(asked)+","+bare)
+		subtle.XORBytes(proof, proof, hash(salted, "Client Key"))
+		right := base64.StdEncoding.EncodeToString(proof)
+		last = strings.ReplaceAll(last, "PROOF", right)
+		if _, done, _ = c.Step([]byte(last)); done && (c.Identity() != "anna" || !strings.HasPrefix(last, bare+",p="+right)) {
+			t.Fatalf("%q, %q, %q let %q in", first, asked, last, c.Identity())
+		} else if !done && first == "n,,n=anna,r=abc" && last == "c=biws,r="+nonce+",p="+right {
+			t.Fatal("the right proof is refused")
 		}
 	})
 }

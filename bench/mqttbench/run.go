@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/client"
+	"github.com/loopmq/loopmq/internal/invariant"
 )
 
 // errTimeout: a message's handshake took longer than Config.Wait.
@@ -122,15 +123,15 @@ type sender struct {
 	client  *client.Client
 	message client.Message
 	wait    time.Duration
-	timer   *time.Timer // of the handshake
-	stuck   *time.Timer // ends a connection that takes nothing; runs only while one is sent
+	timer   *time.Timer      // of the handshake
+	stuck   *invariant.Timer // ends a connection that takes nothing; runs only while one is sent
 	result  chan error
 	done    func(error)
 }
 
 func newSender(cl *client.Client, c *Config) *sender {
 	s := &sender{client: cl, message: c.message(), wait: c.Wait, timer: time.NewTimer(c.Wait)}
-	s.stuck = time.AfterFunc(c.Wait, cl.Abort)
+	s.stuck = invariant.AfterFunc(c.Wait, cl.Abort)
 	s.stuck.Stop()
 	s.expect()
 	return s

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/loopmq/loopmq/broker/record"
@@ -313,20 +315,45 @@ func TestBrokenOffAnywhere(t *testing.T) {
 	}
 }
 
-// FuzzReplay: no file makes it panic.
+// FuzzReplay: no events make it panic, and the same file says the same again.
 func FuzzReplay(f *testing.F) {
-	t := &testing.T{}
-	w := keepingWorld(t, newShelfStore())
+	head, events := shortRecording()
+	f.Add(events)
+	f.Fuzz(func(t *testing.T, events []byte) { replayTwice(t, head, events) })
+}
+
+// FuzzRecordingHead: nor does any header.
+func FuzzRecordingHead(f *testing.F) {
+	head, events := shortRecording()
+	line := head[19:]
+	f.Add(line)
+	f.Add([]byte("{}\n"))
+	f.Add([]byte("\n"))
+	for _, change := range [][2]string{{"true", "false"}, {":0", ":1"}, {":0", ":-1"}, {":1000", ":1e9"}} {
+		f.Add(bytes.ReplaceAll(line, []byte(change[0]), []byte(change[1])))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) { replayTwice(t, append(head[:19:19], line...), events) })
+}
+
+// shortRecording is a file of a router with a store, cut behind its header, which is always the same.
+func shortRecording() (head, events []byte) {
+	w := keepingWorld(&testing.T{}, newShelfStore())
 	a := w.dial(&router.Listener{Name: "l"})
 	a.send(connectA)
 	a.send("82 06 0001 0001 't' 01 32 07 0001 't' 0001 'x'")
 	_ = w.rec.Close()
 	file := w.file.Bytes()
-	header := 20 + bytes.IndexByte(file[20:], '\n') + 1 // always the same: what is interesting stands behind it
-	f.Add(file[header:])
-	f.Fuzz(func(_ *testing.T, events []byte) {
-		_, _ = record.Replay(io.MultiReader(bytes.NewReader(file[:header]), bytes.NewReader(events)), record.ReplayOptions{})
-	})
+	n := 20 + bytes.IndexByte(file[20:], '\n') + 1
+	return file[:n:n], file[n:]
+}
+
+func replayTwice(t *testing.T, head, events []byte) {
+	file := append(head, events...)
+	one, err := record.Replay(bytes.NewReader(file), record.ReplayOptions{})
+	two, again := record.Replay(iotest.OneByteReader(bytes.NewReader(file)), record.ReplayOptions{})
+	if (one == nil) != (err != nil) || (err == nil) != (again == nil) || !reflect.DeepEqual(one, two) {
+		t.Fatalf("%+v, %v, and then %+v, %v", one, err, two, again)
+	}
 }
 
 // Sums stand in a recording every tenth of a second, also where each read fills a chunk: a difference is told soon.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/leak"
 	"github.com/loopmq/loopmq/internal/testkit"
 )
 
@@ -15,7 +16,7 @@ const patience = 20 * time.Second
 // atEnd stops the brokers when all tests are over.
 var atEnd testkit.AtEnd
 
-func TestMain(m *testing.M) { os.Exit(atEnd.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(leak.Main(atEnd.After(m))) }
 
 // each runs f over a broker on each engine, given the broker's HOST:PORT.
 func each(t *testing.T, f func(t *testing.T, addr string)) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/broker"
+	"github.com/loopmq/loopmq/internal/leak"
 	"github.com/loopmq/loopmq/internal/testkit"
 )
 
@@ -22,7 +23,7 @@ const patience = 30 * time.Second
 // atEnd stops the brokers when all tests are over.
 var atEnd testkit.AtEnd // table: of the test process
 
-func TestMain(m *testing.M) { os.Exit(atEnd.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(leak.Main(atEnd.After(m))) }
 
 // each runs f over both engines.
 func each(t *testing.T, f func(t *testing.T, engine string)) {

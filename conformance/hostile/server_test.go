@@ -10,6 +10,7 @@ import (
 
 	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/conformance/child"
+	"github.com/loopmq/loopmq/internal/leak"
 	"github.com/loopmq/loopmq/internal/testkit"
 )
 
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if !child.Asked() {
-		os.Exit(m.Run())
+		os.Exit(leak.Main(m))
 	}
 	above()
 	dir, err := os.MkdirTemp("", "hostile-")

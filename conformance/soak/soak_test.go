@@ -12,6 +12,7 @@ import (
 
 	"github.com/loopmq/loopmq/broker"
 	"github.com/loopmq/loopmq/conformance/child"
+	"github.com/loopmq/loopmq/internal/leak"
 	"github.com/loopmq/loopmq/internal/testkit"
 )
 
@@ -22,7 +23,7 @@ var (
 
 func TestMain(m *testing.M) {
 	if !child.Asked() {
-		os.Exit(m.Run())
+		os.Exit(leak.Main(m))
 	}
 	if err := child.Serve([]string{"mqtt://127.0.0.1:0", "ws://127.0.0.1:0/mqtt"}, broker.Limits{
 		SlowTimeout: slowTimeout, SessionExpiry: sessionExpiry,

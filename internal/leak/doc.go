@@ -1,6 +1,8 @@
-// Package leak tells what tests leave behind: goroutines that still run, descriptors that are still open.
+// Package leak tells what tests leave behind: goroutines that still run, descriptors that are still open, timers
+// that are still set.
 //
-// Owner: none, it has no state. Imports: nothing of ours. Start with: Main, in a TestMain.
-// Caveats: descriptors are counted where there is /proc; the Go runtime does not tell of timers, but one that was
-// forgotten shows as the goroutine or the descriptor that it was to end.
+// Owner: none, it has no state. Imports: internal/invariant. Start with: Main, in a TestMain.
+// Caveats: descriptors are counted where there is /proc. The Go runtime does not tell of timers: those of
+// invariant.AfterFunc are counted in builds with invariants; one with a channel keeps nothing but the goroutine that
+// waits for it, and one that nobody waits for is garbage.
 package leak

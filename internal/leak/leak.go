@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/loopmq/loopmq/internal/invariant"
 )
 
 // patience is how long what is ending gets to end.
@@ -39,12 +41,13 @@ func Main(tests interface{ Run() int }) int {
 // Held is what a process holds.
 type Held struct {
 	Goroutines int
+	Timers     int      // of invariant.AfterFunc
 	Files      []string // what the open descriptors stand for
 }
 
 // Now looks.
 func Now() Held {
-	h := Held{Goroutines: runtime.NumGoroutine()}
+	h := Held{Goroutines: runtime.NumGoroutine(), Timers: invariant.Timers()}
 	links, _ := filepath.Glob("/proc/self/fd/*")
 	for _, link := range links {
 		if name, err := os.Readlink(link); err == nil { // the one of the directory itself is gone by now
@@ -61,6 +64,9 @@ func (h Held) Wait(patience time.Duration) error {
 		runtime.GC() // what is closed by a finalizer is closed now
 		now := Now()
 		if now.Goroutines <= h.Goroutines && len(now.Files) <= len(h.Files) {
+			if now.Timers > h.Timers { // nobody is left to stop them, and waiting would end them
+				return fmt.Errorf("%d timers that are set, %d before", now.Timers, h.Timers)
+			}
 			return nil
 		}
 		if !time.Now().After(deadline) {

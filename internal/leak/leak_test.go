@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loopmq/loopmq/internal/invariant"
 	"github.com/loopmq/loopmq/internal/leak"
 )
 
@@ -45,6 +46,30 @@ func TestWhatIsLeftIsNamed(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "leak_test.forgotten") || !strings.Contains(err.Error(), os.DevNull) {
 		t.Fatalf("want the goroutine and the file, got %v", err)
 	}
+	if err := before.Wait(10 * time.Second); err != nil {
+		t.Errorf("after their end: %v", err)
+	}
+}
+
+func TestTimersAreCounted(t *testing.T) {
+	if !invariant.On {
+		t.Skip("timers are counted in builds with invariants")
+	}
+	before := leak.Now()
+	kept := invariant.AfterFunc(time.Hour, func() {})
+	if err := before.Wait(0); err == nil {
+		t.Error("a timer that is set is not missed")
+	}
+	kept.Stop()
+	kept.Reset(time.Hour)
+	if err := before.Wait(0); err == nil {
+		t.Error("a timer that is set again is not missed")
+	}
+	kept.Stop()
+	kept.Stop()
+	rang := make(chan struct{})
+	invariant.AfterFunc(0, func() { close(rang) })
+	<-rang
 	if err := before.Wait(10 * time.Second); err != nil {
 		t.Errorf("after their end: %v", err)
 	}

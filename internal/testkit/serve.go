@@ -69,10 +69,21 @@ func (a *AtEnd) Add(stop func() error) {
 	a.stops = append(a.stops, stop)
 }
 
-// Run runs the tests, then what had to wait for their end, and returns the status to exit with.
-func (a *AtEnd) Run(tests interface{ Run() int }) int {
-	code := tests.Run()
-	for _, stop := range a.stops {
+// After is tests and then what had to wait for their end.
+func (a *AtEnd) After(tests interface{ Run() int }) interface{ Run() int } {
+	return &toTheEnd{a, tests}
+}
+
+// toTheEnd runs both.
+type toTheEnd struct {
+	a     *AtEnd
+	tests interface{ Run() int }
+}
+
+// Run returns the status to exit with.
+func (t *toTheEnd) Run() int {
+	code := t.tests.Run()
+	for _, stop := range t.a.stops {
 		if err := stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1

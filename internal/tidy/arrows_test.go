@@ -37,11 +37,11 @@ var arrows = map[string][]string{
 	"internal/buf":        {"internal/invariant"},
 	"internal/timer":      {"internal/invariant"},
 	"internal/invariant":  {},
-	"internal/leak":       {},
+	"internal/leak":       {"internal/invariant"},
 	"internal/testkit":    {},
 	"internal/sim":        {"router", "internal/buf", "store"},
 	"internal/tidy":       {},
-	"bench/mqttbench":     {"client", "codec"},
+	"bench/mqttbench":     {"client", "codec", "internal/invariant"},
 	"bench/report":        {},
 	"auth/password":       {},
 	"auth/callout":        {"auth"},
@@ -53,26 +53,26 @@ var arrows = map[string][]string{
 
 // testArrows are what the tests of a package may import besides.
 var testArrows = map[string][]string{
-	"auth/acl":            {"client", "codec", "internal/testkit"},
+	"auth/acl":            {"client", "codec", "internal/leak", "internal/testkit"},
 	"auth/callout":        {"internal/leak"},
 	"auth/certs":          {"internal/leak", "internal/testkit"},
 	"broker/record":       {"internal/leak", "internal/testkit"},
 	"client":              {"internal/leak", "internal/testkit"},
 	"loop/transport":      {"internal/leak", "internal/testkit"},
 	"store":               {"internal/leak"},
-	"bench":               {"broker"},
-	"bench/mqttbench":     {"broker", "internal/testkit"},
-	"config":              {"internal/testkit"},
+	"bench":               {"broker", "internal/leak"},
+	"bench/mqttbench":     {"broker", "internal/leak", "internal/testkit"},
+	"config":              {"internal/leak", "internal/testkit"},
 	"codec":               {"internal/testkit"},
-	"config/mosquitto":    {"internal/testkit"},
-	"auth/password":       {"internal/testkit"},
-	"conformance/soak":    {"internal/testkit"},
+	"config/mosquitto":    {"internal/leak", "internal/testkit"},
+	"auth/password":       {"internal/leak", "internal/testkit"},
+	"conformance/soak":    {"internal/leak", "internal/testkit"},
 	"broker":              {"client", "internal/leak", "internal/testkit"},
-	"cmd/loopmq":          {"codec", "internal/testkit"},
+	"cmd/loopmq":          {"codec", "internal/invariant", "internal/leak", "internal/testkit"},
 	"conformance":         {"internal/leak", "internal/testkit"},
-	"conformance/clients": {"internal/testkit"},
-	"conformance/doors":   {"internal/testkit"},
-	"conformance/hostile": {"internal/testkit"},
+	"conformance/clients": {"internal/leak", "internal/testkit"},
+	"conformance/doors":   {"internal/leak", "internal/testkit"},
+	"conformance/hostile": {"internal/leak", "internal/testkit"},
 	"loop":                {"internal/leak", "internal/testkit"},
 	"router":              {"store", "internal/testkit"},
 }
@@ -128,7 +128,9 @@ var starters = []string{
 	"bench/doorbench/ceiling.go",   // the other side of a handshake
 	"cmd/loopmq/publines.go",       // waits for standard input
 	"cmd/loopmq/serve.go",
-	"loop/transport/tlsshake.go",  // handshakes calculate for a millisecond
+	"loop/transport/tlsshake.go", // handshakes calculate for a millisecond
+	"internal/invariant/off.go",  // counts timers
+	"internal/invariant/on.go",
 	"internal/testkit/process.go", // reads what processes say
 	"internal/testkit/mosquitto.go",
 	"internal/testkit/serve.go", // a broker for a test

@@ -75,8 +75,13 @@ func starterRule(s *source) (found []string) {
 		return nil
 	}
 	ast.Inspect(s.file, func(n ast.Node) bool {
-		if g, ok := n.(*ast.GoStmt); ok {
-			found = append(found, s.at(g.Pos(), "go statement outside the files that may start goroutines (starters in internal/tidy)"))
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			found = append(found, s.at(n.Pos(), "go statement outside the files that may start goroutines (starters in internal/tidy)"))
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && n.Sel.Name == "AfterFunc" {
+				found = append(found, s.at(n.Pos(), "time.AfterFunc, which nobody counts; take that of internal/invariant"))
+			}
 		}
 		return true
 	})
@@ -237,6 +242,34 @@ func commandRule(name, text, makefile string) (found []string) {
 			if !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") && !targets[word] {
 				found = append(found, fmt.Sprintf("%s: make %s is not in the Makefile", name, word))
 			}
+		}
+	}
+	return found
+}
+
+// leakRule: tests of what starts goroutines, or opens connections and processes, end with a look at what they left.
+func leakRule(all []*source) (found []string) {
+	tested, looks, holds := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, s := range all {
+		tested[s.dir] = tested[s.dir] || s.test
+		for _, spec := range s.file.Imports {
+			switch strings.Trim(spec.Path.Value, `"`) {
+			case module + "/internal/leak":
+				looks[s.dir] = looks[s.dir] || s.test
+			case "net", "net/http", "net/http/httptest", "os/exec":
+				holds[s.dir] = true
+			}
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if _, starts := n.(*ast.GoStmt); starts {
+				holds[s.dir] = true
+			}
+			return true
+		})
+	}
+	for dir := range tested {
+		if tested[dir] && holds[dir] && !looks[dir] {
+			found = append(found, dir+": its tests want a TestMain with leak.Main")
 		}
 	}
 	return found

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/loopmq/loopmq/internal/buf"
+	"github.com/loopmq/loopmq/internal/invariant"
 	"github.com/loopmq/loopmq/loop"
 )
 
@@ -128,7 +129,7 @@ func (d *TLSDoor) TLS(
 	t := &TLS{door: d, outer: c, accept: accept, failed: failed}
 	t.wire.t = t
 	if d.limits.HandshakeTimeout > 0 {
-		t.timer = time.AfterFunc(d.limits.HandshakeTimeout, func() { d.complete(t.expire) })
+		t.timer = invariant.AfterFunc(d.limits.HandshakeTimeout, func() { d.complete(t.expire) })
 	}
 	return t
 }

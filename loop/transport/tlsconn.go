@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/loopmq/loopmq/internal/invariant"
 	"github.com/loopmq/loopmq/loop"
@@ -21,7 +20,7 @@ type TLS struct {
 	outer  loop.Conn
 	accept func(loop.Conn, *tls.ConnectionState) loop.Handler
 	failed func(why error)
-	timer  *time.Timer // of the handshake
+	timer  *invariant.Timer // of the handshake
 	wire   wire
 
 	shaking *handshake   // until its verdict

@@ -1,0 +1,11 @@
+package bench
+
+import (
+	"os"
+	"testing"
+
+	"github.com/loopmq/loopmq/internal/leak"
+)
+
+// TestMain: what has ended leaves no goroutine and no descriptor.
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
