@@ -23,6 +23,10 @@ const (
 	sysListeners = "listeners/"
 )
 
+// sysListenersMin is how many filters into the tree there may be even at the memory
+// limit.
+const sysListenersMin = 64
+
 // Traffic is what the router is told of the engine and the process, for $SYS.
 type Traffic struct {
 	BytesIn, BytesOut uint64
@@ -98,6 +102,12 @@ var (
 func sysFilter(filter string) bool {
 	_, inner, _, err := topic.ParseShare([]byte(filter))
 	return err == nil && strings.HasPrefix(string(inner), "$SYS/")
+}
+
+// mayListen tells whether a new filter is taken when no other is: somebody must be
+// able to see what is wrong.
+func (s *sys) mayListen(filter []byte) bool {
+	return s.listeners < sysListenersMin && sysFilter(string(filter))
 }
 
 // listen counts a filter into the tree. The first one finds it up to date.
