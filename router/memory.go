@@ -41,6 +41,7 @@ const filtersAtLevel = 64
 type memory struct {
 	level    memoryLevel
 	told     memoryLevel // the highest that was told since there was enough
+	fullAt   int64       // when the last level was reached, until memoryHold ends; 0: it was not
 	calmAt   int64       // when it is told that there is enough; 0: not now
 	trim     trim
 	heldBack []heldClient // not read from, in the order in which they began to wait
@@ -104,6 +105,12 @@ func (r *Router) checkMemory() (wake int64) {
 			r.hit(LimitMemory)
 		}
 		m.level = level
+	}
+	switch {
+	case level < memoryHold:
+		m.fullAt = 0
+	case level == memoryRefuse && m.fullAt == 0:
+		m.fullAt = r.now
 	}
 	wake = r.tellMemory(used)
 	if level >= memoryTrim {

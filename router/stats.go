@@ -29,6 +29,7 @@ type Stats struct {
 	OverQuota       uint64 // times that a client or user wanted more than its quota
 	Trims           uint64 // backlogs cut because of the memory limit
 	Purged          uint64 // sessions of absent clients dropped because of it
+	Shed            uint64 // clients disconnected because of it
 	Held            uint64 // times that a publisher was not read from because of it
 	ThrownOut       uint64 // clients disconnected because more waited for them than may
 	HeldTooLong     uint64 // times that one was told that there is no room

@@ -39,7 +39,7 @@ type Traffic struct {
 }
 
 // MemoryState is what Limits.MemoryBytesMax does.
-type MemoryState struct{ Limit, Used, Level, Trims, Purged, Held, HeldTurns, HeldTooLong uint64 }
+type MemoryState struct{ Limit, Used, Level, Trims, Purged, Shed, Held, HeldTurns, HeldTooLong uint64 }
 
 // MemoryState is that of now; nil: there is no limit, and was none that the tree tells of.
 func (r *Router) MemoryState() *MemoryState {
@@ -48,7 +48,7 @@ func (r *Router) MemoryState() *MemoryState {
 	}
 	return &MemoryState{
 		Limit: uint64(r.limits.MemoryBytesMax), Used: uint64(r.MemoryUsed()), Level: uint64(r.memory.level),
-		Trims: r.stats.Trims, Purged: r.stats.Purged, Held: r.stats.Held, HeldTurns: r.stats.HeldTurns, HeldTooLong: r.stats.HeldTooLong,
+		Trims: r.stats.Trims, Purged: r.stats.Purged, Shed: r.stats.Shed, Held: r.stats.Held, HeldTurns: r.stats.HeldTurns, HeldTooLong: r.stats.HeldTooLong,
 	}
 }
 
@@ -222,6 +222,7 @@ func (s *sys) putLimits(st *Stats, m *MemoryState, number func(name string, n ui
 		number("memory/level", m.Level)
 		number("memory/trims", m.Trims)
 		number("memory/purged", m.Purged)
+		number("memory/shed", m.Shed)
 		number("memory/held", m.Held)
 		number("memory/held/turns", m.HeldTurns)
 		number("memory/held/told", m.HeldTooLong)
