@@ -28,6 +28,8 @@ type Limits struct {
 	// QueuedBytesMax is how many bytes of topics and payloads wait for one
 	// session.
 	QueuedBytesMax int
+	// QueuedTotalMax is how many messages wait for all sessions together.
+	QueuedTotalMax int
 	// QueuedWindowMax is how many of a durable session's queued messages are in
 	// memory; the rest are on disk only.
 	QueuedWindowMax int
@@ -95,6 +97,7 @@ func DefaultLimits() Limits {
 		InflightMax:          64,
 		QueuedMessagesMax:    1_000,
 		QueuedBytesMax:       8 << 20,
+		QueuedTotalMax:       100_000_000,
 		QueuedWindowMax:      256,
 		QueuedWindowBytesMax: 256 << 10,
 		TopicBytesMax:        4096,
@@ -149,6 +152,7 @@ const (
 	LimitInflight
 	LimitQueuedMessages
 	LimitQueuedBytes
+	LimitQueuedTotal
 	LimitQueuedWindow
 	LimitQueuedWindowBytes
 	LimitTopicBytes
@@ -186,6 +190,7 @@ func LimitRows() []LimitRow {
 		{LimitInflight, "inflight-max", func(l *Limits) any { return &l.InflightMax }, 65_535, "delivery waits in the queue", "enough for a fast link, small enough that a reconnect repeats little"},
 		{LimitQueuedMessages, "queued-messages-max", func(l *Limits) any { return &l.QueuedMessagesMax }, 0, "oldest message dropped, or what queue-full says", "a week of one message every ten minutes"},
 		{LimitQueuedBytes, "queued-bytes-max", func(l *Limits) any { return &l.QueuedBytesMax }, 0, "oldest message dropped, or what queue-full says", "a thousand messages of 8 kB"},
+		{LimitQueuedTotal, "queued-total-max", func(l *Limits) any { return &l.QueuedTotalMax }, 0, "the session's oldest message dropped, or what queue-full says; the new one where none waits for the session", "messages of all sessions, in memory and on disk; as many as sessions-max sessions may have"},
 		{LimitQueuedWindow, "queued-window-max", func(l *Limits) any { return &l.QueuedWindowMax }, 0, "the rest waits on disk only", "used with a state directory; four windows of messages in flight, so that the next are read while these leave"},
 		{LimitQueuedWindowBytes, "queued-window-bytes-max", func(l *Limits) any { return &l.QueuedWindowBytesMax }, 0, "the rest waits on disk only", "used with a state directory; a message has a place, however long"},
 		{LimitTopicBytes, "topic-bytes-max", func(l *Limits) any { return &l.TopicBytesMax }, 65_535, "PUBLISH: disconnect; SUBSCRIBE: SUBACK 0x80", "far above any naming scheme in use"},

@@ -59,7 +59,7 @@ type DropReason int
 
 // The reasons for a drop.
 const (
-	DropQueueFull      DropReason = iota // the session's queue reached its limit
+	DropQueueFull      DropReason = iota // the session's queue reached its limit, or all queues together theirs
 	DropOutputFull                       // QoS 0 and the connection's output is full
 	DropTooLarge                         // larger than the session's whole queue may be
 	DropSession                          // queued for a session that ended
@@ -76,7 +76,7 @@ const (
 func (d DropReason) option() string {
 	switch d {
 	case DropQueueFull:
-		return "queued-messages-max, queued-bytes-max"
+		return "queued-messages-max, queued-bytes-max, queued-total-max"
 	case DropTooLarge:
 		return "queued-bytes-max"
 	case DropOutputFull:
