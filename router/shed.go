@@ -1,15 +1,15 @@
 package router
 
-// What clients have in flight and their filters cannot be cut. When those who are
+// What clients have in flight, their filters and their output cannot be cut. When those who are
 // connected fill the memory with that, it stays full for as long as they like: nobody
 // else is let in, and publishers of 3.x are not read from, some of whom may have
 // acknowledged it already. So when Limits.HoldTimeout has passed since the last level
 // was reached, who holds most is disconnected, one in a round of trim, until memoryHold
 // ends. Sessions that stay are purge's then.
 
-// weigh counts the session of c, and remembers c if it holds most of all so far.
+// weigh counts c with its session, and remembers c if it holds most of all so far.
 func (p *purge) weigh(r *Router, c *Client) {
-	n := r.uncutMemory(c.session)
+	n := r.uncutMemory(c.session) + int64(c.conn.Queued())
 	p.present += n
 	if n > p.most && !c.closing {
 		p.most, p.largest = n, c
