@@ -71,7 +71,8 @@ type Limits struct {
 	// unacknowledged before that is reported.
 	AckTimeout time.Duration
 	// HoldTimeout is how long a publisher of QoS 1 or 2 is not read from because
-	// there is no memory, or no room in the store, before it is told so.
+	// there is no memory, or no room in the store, before it is told so, and the
+	// memory full before those who hold most are disconnected.
 	HoldTimeout time.Duration
 	// TakeoversMax is how often within ten seconds a client identifier may be
 	// taken over before newcomers have to wait a second each.
