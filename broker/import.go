@@ -155,7 +155,7 @@ func (s importStore) Seal(done func(error)) bool {
 func (i *importer) run() error {
 	i.now = time.Now()
 	most := router.DefaultLimits()
-	most.QueuedMessagesMax, most.QueuedBytesMax = math.MaxInt, math.MaxInt
+	most.QueuedMessagesMax, most.QueuedBytesMax, most.QueuedTotalMax = math.MaxInt, math.MaxInt, math.MaxInt
 	most.RetainedMessagesMax, most.RetainedBytesMax = math.MaxInt, math.MaxInt
 	var none *Broker
 	i.r = router.New(router.Config{

@@ -365,6 +365,9 @@ func (l *epoll) Complete(f func()) { l.posts.add(f, false) }
 // Take implements Engine.
 func (l *epoll) Take(n int) { l.lim.InputBytesMax = max(l.lim.InputBytesMax, n) }
 
+// Narrow implements Engine.
+func (l *epoll) Narrow(n int) { l.lim.narrow(&l.opts.Limits, n) }
+
 // Stats implements Engine.
 func (l *epoll) Stats() *Stats {
 	l.stats.PostsRefused = l.posts.refused.Load()

@@ -265,6 +265,9 @@ func (e *evioLoop) Complete(f func()) { e.posts.add(f, false) }
 // Take implements Engine.
 func (e *evioLoop) Take(n int) { e.lim.InputBytesMax = max(e.lim.InputBytesMax, n) }
 
+// Narrow implements Engine.
+func (e *evioLoop) Narrow(n int) { e.lim.narrow(&e.opts.Limits, n) }
+
 // Stats implements Engine.
 func (e *evioLoop) Stats() *Stats {
 	e.stats.PostsRefused = e.posts.refused.Load()

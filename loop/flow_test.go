@@ -302,3 +302,29 @@ func TestTaken(t *testing.T) {
 		s.until("it is seen to take something", func() bool { return h.c.Taken() != at })
 	})
 }
+
+// TestNarrowedOutput: the bound of a connection's output may be lower for a while, and is never higher.
+func TestNarrowedOutput(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		accept, handlers := accepting(nil)
+		s := serve(t, kind, config{options: loop.Options{Limits: loop.Limits{OutputBytesMax: 100_000}}}, accept)
+		s.dial()
+		h := wait(t, handlers, "Accept")
+		frame := bytes.Repeat([]byte("0123456789"), 100)
+		for _, row := range []struct{ narrow, most int }{{5000, 5000}, {1 << 20, 100_000}, {5000, 0}, {0, 100_000}} {
+			s.on(func() { s.e.Narrow(row.narrow) })
+			s.until("the limit is reached", func() bool {
+				for range 1000 {
+					if h.c.Send(frame) {
+						continue
+					}
+					if q := h.c.Queued(); row.most != 0 && (q <= row.most-len(frame) || q > row.most) {
+						t.Errorf("%d bytes are queued with Narrow(%d)", q, row.narrow)
+					}
+					return true
+				}
+				return false
+			})
+		}
+	})
+}

@@ -50,6 +50,14 @@ type Limits struct {
 	ConnsMax int
 }
 
+// narrow makes the output limits those of full, or of n bytes where that is less and not 0.
+func (l *Limits) narrow(full *Limits, n int) {
+	l.OutputBytesMax, l.OutputLowBytes = full.OutputBytesMax, full.OutputLowBytes
+	if n > 0 && n < full.OutputBytesMax {
+		l.OutputBytesMax, l.OutputLowBytes = n, min(full.OutputLowBytes, n/4)
+	}
+}
+
 // withDefaults returns l with every zero replaced. ConnsMax stays 0: the engine knows the descriptor limit only when
 // it runs.
 func (l Limits) withDefaults() Limits {

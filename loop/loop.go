@@ -128,6 +128,9 @@ type Engine interface {
 	Withdraw(*Socket)
 	// Take raises Limits.InputBytesMax to n. Loop goroutine only.
 	Take(n int)
+	// Narrow has a connection have n bytes of unsent output at most, if that is less than Limits.OutputBytesMax; 0: as
+	// many as those. What is queued already stays. Loop goroutine only.
+	Narrow(n int)
 	// Stats returns the engine's counters. Loop goroutine only.
 	Stats() *Stats
 }

@@ -230,7 +230,10 @@ func (r *Router) enqueue(s *Session, d delivery) {
 	if !r.admits(s, &d, size) {
 		return
 	}
-	r.makeWay(s, size)
+	if !r.makeWay(s, size) {
+		r.drop(s, DropQueueFull, d.msg.Topic())
+		return
+	}
 	if c := s.client; c != nil && !c.closing && s.out.open > 0 && !s.windowOpen() {
 		r.hit(LimitInflight)
 		r.windowShut(c)

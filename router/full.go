@@ -43,7 +43,9 @@ func (r *Router) admits(s *Session, d *delivery, size int) bool {
 		r.drop(s, DropQueueFull, d.msg.Topic())
 		return false
 	}
-	r.throwOut(s)
+	if s.waiting() > 0 { // else it is others who have too many
+		r.throwOut(s)
+	}
 	return true
 }
 

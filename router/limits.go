@@ -28,6 +28,8 @@ type Limits struct {
 	// QueuedBytesMax is how many bytes of topics and payloads wait for one
 	// session.
 	QueuedBytesMax int
+	// QueuedTotalMax is how many messages wait for all sessions together.
+	QueuedTotalMax int
 	// QueuedWindowMax is how many of a durable session's queued messages are in
 	// memory; the rest are on disk only.
 	QueuedWindowMax int
@@ -69,7 +71,8 @@ type Limits struct {
 	// unacknowledged before that is reported.
 	AckTimeout time.Duration
 	// HoldTimeout is how long a publisher of QoS 1 or 2 is not read from because
-	// there is no memory, or no room in the store, before it is told so.
+	// there is no memory, or no room in the store, before it is told so, and the
+	// memory full before those who hold most are disconnected.
 	HoldTimeout time.Duration
 	// TakeoversMax is how often within ten seconds a client identifier may be
 	// taken over before newcomers have to wait a second each.
@@ -95,6 +98,7 @@ func DefaultLimits() Limits {
 		InflightMax:          64,
 		QueuedMessagesMax:    1_000,
 		QueuedBytesMax:       8 << 20,
+		QueuedTotalMax:       100_000_000,
 		QueuedWindowMax:      256,
 		QueuedWindowBytesMax: 256 << 10,
 		TopicBytesMax:        4096,
@@ -149,6 +153,7 @@ const (
 	LimitInflight
 	LimitQueuedMessages
 	LimitQueuedBytes
+	LimitQueuedTotal
 	LimitQueuedWindow
 	LimitQueuedWindowBytes
 	LimitTopicBytes
@@ -186,6 +191,7 @@ func LimitRows() []LimitRow {
 		{LimitInflight, "inflight-max", func(l *Limits) any { return &l.InflightMax }, 65_535, "delivery waits in the queue", "enough for a fast link, small enough that a reconnect repeats little"},
 		{LimitQueuedMessages, "queued-messages-max", func(l *Limits) any { return &l.QueuedMessagesMax }, 0, "oldest message dropped, or what queue-full says", "a week of one message every ten minutes"},
 		{LimitQueuedBytes, "queued-bytes-max", func(l *Limits) any { return &l.QueuedBytesMax }, 0, "oldest message dropped, or what queue-full says", "a thousand messages of 8 kB"},
+		{LimitQueuedTotal, "queued-total-max", func(l *Limits) any { return &l.QueuedTotalMax }, 0, "the session's oldest message dropped, or what queue-full says; the new one where none waits for the session", "messages of all sessions, in memory and on disk; as many as sessions-max sessions may have"},
 		{LimitQueuedWindow, "queued-window-max", func(l *Limits) any { return &l.QueuedWindowMax }, 0, "the rest waits on disk only", "used with a state directory; four windows of messages in flight, so that the next are read while these leave"},
 		{LimitQueuedWindowBytes, "queued-window-bytes-max", func(l *Limits) any { return &l.QueuedWindowBytesMax }, 0, "the rest waits on disk only", "used with a state directory; a message has a place, however long"},
 		{LimitTopicBytes, "topic-bytes-max", func(l *Limits) any { return &l.TopicBytesMax }, 65_535, "PUBLISH: disconnect; SUBSCRIBE: SUBACK 0x80", "far above any naming scheme in use"},
@@ -205,7 +211,7 @@ func LimitRows() []LimitRow {
 		{LimitHoldTimeout, "hold-timeout", func(l *Limits) any { return &l.HoldTimeout }, 0, "5.0: messages with QoS 1 and 2 are refused with 0x97 until there is room; 3.x, which cannot be told: not read from until then", "near memory-limit, or with a disk that does not follow; shorter than the keep alive after which clients give up"},
 		{LimitTakeovers, "takeovers-max", func(l *Limits) any { return &l.TakeoversMax }, 0, "the next CONNECT with that identifier waits a second", "two clients with one name throw each other out for ever otherwise"},
 		{LimitSysInterval, "sys-interval", func(l *Limits) any { return &l.SysInterval }, 0, "what changed is published", "as Mosquitto; nothing is sent while nobody is subscribed to $SYS"},
-		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers slowed down, sessions of absent clients dropped, connections, new filters and retained topics refused (these already where they fill 40 % of it), clients with more than 16 KiB of a packet under way disconnected", "for the daemon half of what the machine or its cgroup has; 0 where LoopMQ is embedded: not looked at"},
+		{LimitMemory, "memory-limit", func(l *Limits) any { return &l.MemoryBytesMax }, 0, "backlogs cut, publishers slowed down, sessions of absent clients dropped, connections, new filters and retained topics refused (these already where they fill 40 % of it), clients with more than 16 KiB of a packet under way disconnected, and after hold-timeout those that hold most", "for the daemon half of what the machine or its cgroup has; 0 where LoopMQ is embedded: not looked at"},
 		{LimitRetainedPass, "retained-pass-max", func(l *Limits) any { return &l.RetainedPassMax }, 0, "the rest follows in the next pass", "one subscriber to # must not hold the loop"},
 	}
 }

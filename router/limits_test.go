@@ -48,6 +48,7 @@ func reachedLimits() []reached {
 		{router.LimitInflight, router.Limits{InflightMax: 1}, send("82 06 0001 0001 't' 01", "32 06 0001 't' 0001 'x' 32 06 0001 't' 0002 'y'")},
 		{router.LimitQueuedMessages, router.Limits{QueuedMessagesMax: 1}, away},
 		{router.LimitQueuedBytes, router.Limits{QueuedBytesMax: 3}, away},
+		{router.LimitQueuedTotal, router.Limits{QueuedTotalMax: 1}, away},
 		{router.LimitTopicBytes, router.Limits{TopicBytesMax: 1}, send("30 05 0002 'tt' 'x'")},
 		{router.LimitTopicLevels, router.Limits{TopicLevelsMax: 1}, send("30 05 0002 't/' 'x'")},
 		{router.LimitSubscriptions, router.Limits{SubscriptionsMax: 1}, send("82 0a 0001 0001 't' 00 0001 'u' 00")},

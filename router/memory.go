@@ -41,7 +41,9 @@ const filtersAtLevel = 64
 type memory struct {
 	level    memoryLevel
 	told     memoryLevel // the highest that was told since there was enough
+	fullAt   int64       // when the last level was reached, until memoryHold ends; 0: it was not
 	calmAt   int64       // when it is told that there is enough; 0: not now
+	used     int64       // bytes, at the last look
 	trim     trim
 	heldBack []heldClient // not read from, in the order in which they began to wait
 	passed   int          // so many of the first have waited for HoldTimeout and cannot be told
@@ -89,6 +91,7 @@ func (r *Router) checkMemory() (wake int64) {
 		limit = math.MaxInt64 // there was one, and some may still be held back because of it
 	}
 	used := r.MemoryUsed()
+	m.used = used
 	level := memoryEasy
 	for l := memoryTrim; l <= memoryRefuse; l++ {
 		from := memoryFrom[l]
@@ -104,6 +107,12 @@ func (r *Router) checkMemory() (wake int64) {
 			r.hit(LimitMemory)
 		}
 		m.level = level
+	}
+	switch {
+	case level < memoryHold:
+		m.fullAt = 0
+	case level == memoryRefuse && m.fullAt == 0:
+		m.fullAt = r.now
 	}
 	wake = r.tellMemory(used)
 	if level >= memoryTrim {
@@ -123,6 +132,19 @@ func (r *Router) checkMemory() (wake int64) {
 // memoryExcess is by how much there is more than where the first level ends.
 func (r *Router) memoryExcess() int64 {
 	return r.MemoryUsed() - int64(r.limits.MemoryBytesMax)/100*(memoryFrom[memoryTrim]-memoryBack)
+}
+
+// outputLeast is the output that a connection may have however little memory there is.
+const outputLeast = 4 << 10
+
+// OutputShare is how many bytes of output a connection may have: all of them together
+// what is left until memoryHold. 0: there is no limit.
+func (r *Router) OutputShare() int {
+	if r.limits.MemoryBytesMax == 0 {
+		return 0
+	}
+	left := int64(r.limits.MemoryBytesMax)/100*memoryFrom[memoryHold] - r.memory.used
+	return int(min(max(outputLeast, left/int64(max(r.clients.n, 1))), math.MaxInt32))
 }
 
 // retainedFill tells whether retained messages have so much of the limit.

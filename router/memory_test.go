@@ -250,3 +250,21 @@ func TestPartsOfPacketsThatDoNotGrow(t *testing.T) {
 		t.Errorf("the limit counts %d", n)
 	}
 }
+
+// TestShareOfOutput: what is left until publishers are held back is there for the output of all.
+func TestShareOfOutput(t *testing.T) {
+	w := newWorld(t, million)
+	for i := range 10 {
+		w.join(fmt.Sprint(i))
+	}
+	for _, row := range []struct{ used, most int64 }{{300_000, 50_000}, {780_000, 4096}, {950_000, 4096}} {
+		w.pass(func() { w.r.SetMemoryElsewhere(0); w.r.SetMemoryElsewhere(row.used - w.r.MemoryUsed()) })
+		if n := w.r.OutputShare(); int64(n) != row.most {
+			t.Errorf("%d bytes of output with %d in use, want %d", n, row.used, row.most)
+		}
+	}
+	w.pass(func() { w.r.Change(router.Config{}) })
+	if n := w.r.OutputShare(); n != 0 {
+		t.Errorf("%d bytes of output without a limit", n)
+	}
+}

@@ -19,10 +19,14 @@ type purge struct {
 	sum   int64     // of all of them
 	from  int       // so many bits one must have to be dropped
 	left  int64     // bytes to free
+
+	present int64   // bytes of sessions that have a connection
+	most    int64   // of the largest of those
+	largest *Client // which it is; nil: not looked at
 }
 
-// absentMemory is about what s holds beside its backlog.
-func (r *Router) absentMemory(s *Session) int64 {
+// uncutMemory is about what s holds beside its backlog.
+func (r *Router) uncutMemory(s *Session) int64 {
 	filters := int64(r.index.Len() + r.sharedSubs)
 	each := filterBytes + (r.memory.filters+r.index.Memory())/max(filters, 1)
 	n := sessionBytes + int64(s.subs.len())*each
@@ -41,7 +45,7 @@ func (r *Router) absentMemory(s *Session) int64 {
 
 // look counts s, which is absent.
 func (p *purge) look(r *Router, s *Session) {
-	n := r.absentMemory(s)
+	n := r.uncutMemory(s)
 	p.sizes[bits.Len64(uint64(n))] += n
 	p.sum += n
 }
@@ -72,7 +76,7 @@ func (r *Router) purgeOn() (more bool) {
 		}
 		s := r.offline.cursor
 		r.offline.cursor = s.next
-		n := r.absentMemory(s)
+		n := r.uncutMemory(s)
 		if bits.Len64(uint64(n)) < p.from {
 			continue
 		}

@@ -39,6 +39,7 @@ var (
 	errRetainedBytes      = &refusal{codec.QuotaExceeded, "no room to retain the message; retained-bytes-max"}
 	errRetainedQuota      = &refusal{codec.QuotaExceeded, "the user has as many retained messages as its quota allows"}
 	errNoMemory           = &refusal{codec.ServerBusy, "the broker is at its memory limit; memory-limit"}
+	errHoldsMost          = &refusal{codec.QuotaExceeded, "the broker is at its memory limit, and no client holds more than this one; memory-limit"}
 	errNoRight            = &refusal{codec.NotAuthorized, "not authorized"}
 	errNoLongerWelcome    = &refusal{codec.NotAuthorized, "the client would no longer be let in"}
 	errLoginExpired       = &refusal{codec.NotAuthorized, "what the client logged in with has expired"}

@@ -51,8 +51,12 @@ func (r *Router) unfit(p *publication, old *retainedMessage) error {
 		return nil
 	}
 	size := p.retainedBytes(old)
+	full := old == nil && !r.retained.HasRoom(p.topic)
+	if p.topic[0] == '$' && !full { // of the broker alone, and short: they say what is full
+		return nil
+	}
 	switch o := p.owner; {
-	case old == nil && (r.memory.level >= memoryRefuse || r.retainedFill(retainedShare) || !r.retained.HasRoom(p.topic)),
+	case full, old == nil && (r.memory.level >= memoryRefuse || r.retainedFill(retainedShare)),
 		old != nil && size > 0 && r.retainedFill(retainedGrown),
 		// Who sends QoS 1 or 2 is slowed down; who does not must not make what is
 		// there longer.

@@ -18,6 +18,8 @@ func (s *Session) over(n, size int) (limit LimitID, over bool) {
 		return LimitQueuedMessages, true
 	case s.waitingBytes() > s.queuedBytesMax()-size:
 		return LimitQueuedBytes, true
+	case s.r.stats.Queued > s.r.limits.QueuedTotalMax-n:
+		return LimitQueuedTotal, true
 	}
 	return 0, false
 }
@@ -31,12 +33,16 @@ func (s *Session) queuedBytesMax() int {
 }
 
 // makeWay drops what waits longest for s, so that size bytes more are within its
-// limits: now, or soon.
-func (r *Router) makeWay(s *Session, size int) {
+// limits: now, or soon. False: nothing does, it is others who have all the places.
+func (r *Router) makeWay(s *Session, size int) bool {
 	for range shrinkAtOnce {
 		limit, over := s.over(1, size)
 		if !over {
-			return
+			return true
+		}
+		if s.waiting() == 0 {
+			r.hit(limit)
+			return false
 		}
 		r.dropOldest(s, limit)
 	}
@@ -44,6 +50,7 @@ func (r *Router) makeWay(s *Session, size int) {
 		s.shrinking = true
 		r.shrinks = append(r.shrinks, s)
 	}
+	return true
 }
 
 // shrink goes on with those that have too many. It reports whether the next piece
@@ -53,7 +60,8 @@ func (r *Router) shrink() (more bool) {
 		s := r.shrinks[0]
 		limit, over := LimitID(0), false
 		if !s.gone() {
-			if limit, over = s.over(0, 0); !over {
+			limit, over = s.over(0, 0)
+			if over = over && s.waiting() > 0; !over {
 				s.shrinking = false
 			}
 		}

@@ -29,6 +29,7 @@ type Stats struct {
 	OverQuota       uint64 // times that a client or user wanted more than its quota
 	Trims           uint64 // backlogs cut because of the memory limit
 	Purged          uint64 // sessions of absent clients dropped because of it
+	Shed            uint64 // clients disconnected because of it
 	Held            uint64 // times that a publisher was not read from because of it
 	ThrownOut       uint64 // clients disconnected because more waited for them than may
 	HeldTooLong     uint64 // times that one was told that there is no room
@@ -58,7 +59,7 @@ type DropReason int
 
 // The reasons for a drop.
 const (
-	DropQueueFull      DropReason = iota // the session's queue reached its limit
+	DropQueueFull      DropReason = iota // the session's queue reached its limit, or all queues together theirs
 	DropOutputFull                       // QoS 0 and the connection's output is full
 	DropTooLarge                         // larger than the session's whole queue may be
 	DropSession                          // queued for a session that ended
@@ -75,7 +76,7 @@ const (
 func (d DropReason) option() string {
 	switch d {
 	case DropQueueFull:
-		return "queued-messages-max, queued-bytes-max"
+		return "queued-messages-max, queued-bytes-max, queued-total-max"
 	case DropTooLarge:
 		return "queued-bytes-max"
 	case DropOutputFull:

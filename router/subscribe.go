@@ -189,7 +189,7 @@ func (r *Router) subscribe(s *Session, f *codec.Filter, ids []uint32) error {
 			}
 			return &refusal{codec.QuotaExceeded, fmt.Sprintf("session has %d filters; %s is %d", s.subs.len(), name, most)}
 		}
-		if r.memory.level >= memoryRefuse || r.memory.level >= memoryTrim && s.subs.len() >= filtersAtLevel || !r.index.HasRoom(inner) {
+		if r.memory.level >= memoryRefuse && !r.sys.mayListen(f.Name) || r.memory.level >= memoryTrim && s.subs.len() >= filtersAtLevel || !r.index.HasRoom(inner) {
 			r.hit(LimitMemory)
 			return errNoMemoryToKeep
 		}

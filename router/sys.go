@@ -23,6 +23,10 @@ const (
 	sysListeners = "listeners/"
 )
 
+// sysListenersMin is how many filters into the tree there may be even at the memory
+// limit.
+const sysListenersMin = 64
+
 // Traffic is what the router is told of the engine and the process, for $SYS.
 type Traffic struct {
 	BytesIn, BytesOut uint64
@@ -35,7 +39,7 @@ type Traffic struct {
 }
 
 // MemoryState is what Limits.MemoryBytesMax does.
-type MemoryState struct{ Limit, Used, Level, Trims, Purged, Held, HeldTurns, HeldTooLong uint64 }
+type MemoryState struct{ Limit, Used, Level, Trims, Purged, Shed, Held, HeldTurns, HeldTooLong uint64 }
 
 // MemoryState is that of now; nil: there is no limit, and was none that the tree tells of.
 func (r *Router) MemoryState() *MemoryState {
@@ -44,7 +48,7 @@ func (r *Router) MemoryState() *MemoryState {
 	}
 	return &MemoryState{
 		Limit: uint64(r.limits.MemoryBytesMax), Used: uint64(r.MemoryUsed()), Level: uint64(r.memory.level),
-		Trims: r.stats.Trims, Purged: r.stats.Purged, Held: r.stats.Held, HeldTurns: r.stats.HeldTurns, HeldTooLong: r.stats.HeldTooLong,
+		Trims: r.stats.Trims, Purged: r.stats.Purged, Shed: r.stats.Shed, Held: r.stats.Held, HeldTurns: r.stats.HeldTurns, HeldTooLong: r.stats.HeldTooLong,
 	}
 }
 
@@ -98,6 +102,12 @@ var (
 func sysFilter(filter string) bool {
 	_, inner, _, err := topic.ParseShare([]byte(filter))
 	return err == nil && strings.HasPrefix(string(inner), "$SYS/")
+}
+
+// mayListen tells whether a new filter is taken when no other is: somebody must be
+// able to see what is wrong.
+func (s *sys) mayListen(filter []byte) bool {
+	return s.listeners < sysListenersMin && sysFilter(string(filter))
 }
 
 // listen counts a filter into the tree. The first one finds it up to date.
@@ -212,6 +222,7 @@ func (s *sys) putLimits(st *Stats, m *MemoryState, number func(name string, n ui
 		number("memory/level", m.Level)
 		number("memory/trims", m.Trims)
 		number("memory/purged", m.Purged)
+		number("memory/shed", m.Shed)
 		number("memory/held", m.Held)
 		number("memory/held/turns", m.HeldTurns)
 		number("memory/held/told", m.HeldTooLong)

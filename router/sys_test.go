@@ -174,7 +174,7 @@ func TestSysOfLimits(t *testing.T) {
 	if last := len(got) - 1; strings.HasPrefix(got[last], "memory/used=8") {
 		got[last] = "memory/used=8…"
 	}
-	want := "[limits/memory-limit=1 limits/subscriptions-max=1 memory/held/told=0 memory/held/turns=0 memory/held=0 memory/level=2 memory/limit=1000000 memory/purged=0 memory/trims=0 memory/used=8…]"
+	want := "[limits/memory-limit=1 limits/subscriptions-max=1 memory/held/told=0 memory/held/turns=0 memory/held=0 memory/level=2 memory/limit=1000000 memory/purged=0 memory/shed=0 memory/trims=0 memory/used=8…]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}

@@ -72,6 +72,9 @@ func (r *Router) trimOn(excess int64) (more bool) {
 		}
 		if c.session != nil {
 			t.look(c.session)
+			if r.memory.fullAt != 0 {
+				t.purge.weigh(r, c)
+			}
 		}
 	}
 	for ; t.stage == trimAbsent; looks-- {
@@ -97,6 +100,7 @@ func (r *Router) trimOn(excess int64) (more bool) {
 	if r.purgeOn() {
 		return true
 	}
+	r.shed()
 	t.end()
 	t.at = r.after(trimEvery)
 	return false

@@ -62,6 +62,7 @@ func ledgerBreaks() map[string]ledgerBreak {
 		"takes an UNSUBACK of a client":           {got(1, isUnsuback, harmless), "has sent UNSUBACK"},
 		"loses every will over a restart":         {loseWills, "waits for"},
 		"drops before the queue is full":          {limit(func(l *router.Limits) { l.QueuedMessagesMax = max(1, l.QueuedMessagesMax/2) }), "waits for"},
+		"drops before all queues are full":        {limit(func(l *router.Limits) { l.QueuedTotalMax = max(1, l.QueuedTotalMax/8) }), "waits for"},
 		"ends sessions before there are too many": {limit(func(l *router.Limits) { l.SessionsMax = max(1, l.SessionsMax/2) }), "session"},
 		"drops retained messages that have room": {limit(func(l *router.Limits) {
 			l.RetainedMessagesMax = max(1, l.RetainedMessagesMax/2)

@@ -65,7 +65,7 @@
 //     whose members stayed the same, if it was on the disk or the power stayed;
 //   - nobody has more in flight than its window, nor two messages with a PacketID,
 //     nor a packet above its Maximum Packet Size;
-//   - a message is missing only where the queue can have been full behind it, or a
+//   - a message is missing only where the queue, or all together, can have been full, or a
 //     connection took no packet so large, and if the router has counted a drop; a
 //     session only where too many can have been away, and a retained value where the
 //     limits can have left no room;
@@ -99,6 +99,9 @@
 // the rules once (there is one at most) and who comes with an identifier that is not its
 // own are owed nothing with QoS 1 and 2; nor does anybody have to get what they publish
 // with QoS 2.
+//
+// By the model: queued-total-max, since which of the sessions that a message is for come
+// first is the router's affair.
 //
 // By neither: authentication and access control, quotas, rates, the memory limit,
 // $SYS, listeners' limits, a reload, the import, clocks that are put back. How many

@@ -18,7 +18,7 @@ func (h *holder) isNarrow(m *post) bool { return h.narrow > 0 && m.most() > h.na
 
 // excused reports whether m may be missing with h.
 func (l *ledger) excused(h *holder, m *post) bool {
-	if h.isNarrow(m) {
+	if h.isNarrow(m) || l.allFull() {
 		return true
 	}
 	limits := &l.w.model.limits
@@ -44,6 +44,19 @@ func (l *ledger) excused(h *holder, m *post) bool {
 		}
 	}
 	return n >= limits.QueuedMessagesMax || bytes > limits.QueuedBytesMax
+}
+
+// allFull reports whether all queues together can have been full.
+func (l *ledger) allFull() bool {
+	n := len(l.values) * len(l.names)
+	for _, o := range l.order {
+		if o.will || len(o.shared) > 0 {
+			n += o.times * len(l.names)
+		} else {
+			n += o.times * len(o.allowed)
+		}
+	}
+	return n > l.w.model.limits.QueuedTotalMax
 }
 
 // passedOn is how many copies of o can have come to h through shared subscriptions, at

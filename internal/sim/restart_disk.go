@@ -84,6 +84,9 @@ func (p *Plan) drawQueues(r *rng) {
 	if r.percent(20) {
 		p.Limits.QueuedBytesMax = r.between(10, 120)
 	}
+	if r.percent(15) {
+		p.Limits.QueuedTotalMax = r.between(1, 60)
+	}
 }
 
 // lazyWait is how long what is acknowledged with class lazy may not be on a disk

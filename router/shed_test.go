@@ -1,0 +1,65 @@
+package router_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/loopmq/loopmq/router"
+)
+
+// TestWhoIsConnectedKeepsNobodyOut: what clients have in flight and do not acknowledge fills no memory for good. Once
+// that has lasted for hold-timeout who holds most is disconnected, until there is room; nobody is where others fill it.
+func TestWhoIsConnectedKeepsNobodyOut(t *testing.T) {
+	for _, size := range []int{10_000, 100} {
+		w := newWorld(t, router.Limits{})
+		p := w.join("p")
+		var all []*fakeConn
+		for i := range 6 {
+			c, topic := w.join5(fmt.Sprint("h", i), ""), fmt.Sprint("t", i)
+			c.send(fmt.Sprintf("82 08 0001 00 0002 '%s' 01", topic))
+			for id := range 8 + 2*i {
+				p.feed(longPacket(0x32, lengthed(topic), []byte{1, byte(id)}, make([]byte, size)))
+			}
+			c.take()
+			all = append(all, c)
+		}
+		p.take()
+		w.pass(func() {
+			w.r.Change(router.Config{Limits: router.Limits{MemoryBytesMax: 1_000_000, HoldTimeout: 5 * time.Second}})
+			w.r.SetMemoryElsewhere(910_000 - w.r.MemoryUsed())
+		})
+		p.send("32 06 0001 't' 0001 'x'")
+		p.take()
+		p.send("32 06 0001 't' 0002 'x' c0 00") // waits in the loop
+		w.connect("new", true).expect("20 02 00 03")
+		for range 49 {
+			w.sleep(0.1)
+		}
+		for i, c := range all {
+			if c.closing {
+				t.Errorf("%d is disconnected before hold-timeout", i)
+			}
+		}
+		for range 30 {
+			w.sleep(0.1)
+		}
+		for i, c := range all {
+			if c.closing != (size == 10_000 && i == 5) {
+				t.Errorf("%d with messages of %d bytes: closing is %v", i, size, c.closing)
+			}
+		}
+		if size == 100 {
+			continue
+		}
+		if out := all[5].take(); len(out) < 3 || out[0] != 0xe0 || out[2] != 0x97 {
+			t.Errorf("told % x", out)
+		}
+		w.connect("new", true).expect("20 02 00 00")
+		p.feed(nil)
+		p.expect("40 02 0002 d0 00")
+		if n := w.r.Stats().Shed; n != 1 {
+			t.Errorf("%d are counted", n)
+		}
+	}
+}
