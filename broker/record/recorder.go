@@ -118,8 +118,10 @@ func (r *Recorder) write() {
 			if !p.last {
 				b, at = b[p.from:], at+int64(p.from)
 			} // otherwise whole, even what is there already: it lies as File likes it
-			if _, err := r.w.WriteAt(b, at); err != nil && r.failed.Load() == nil {
-				r.failed.Store(&err)
+			if r.failed.Load() == nil { // nobody can play what is behind a hole
+				if _, err := r.w.WriteAt(b, at); err != nil {
+					r.failed.Store(&err)
+				}
 			}
 			r.waiting.Add(int64(p.from - len(p.b)))
 			if p.last && cap(p.b) <= 2*chunkRoom {
