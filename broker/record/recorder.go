@@ -65,6 +65,7 @@ type Recorder struct {
 	conns     uint64
 	rulings   uint64
 	wall      int64 // the last answer of router.Config.Wall
+	used      int64 // of the last kindMemory
 	saved     savedUsers
 	current   *Tap // whose Data is running
 	listeners map[*router.Listener]uint64
