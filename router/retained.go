@@ -47,7 +47,7 @@ const replayPassMax = 4096
 // unfit says why p, which is to be retained, cannot be, and counts that; nil: it
 // can. old is what its topic has; nil: nothing.
 func (r *Router) unfit(p *publication, old *retainedMessage) error {
-	if len(p.payload) == 0 {
+	if len(p.payload) == 0 || p.topic[0] == '$' && r.retained.HasRoom(p.topic) { // what tells of limits does not meet them
 		return nil
 	}
 	size := p.retainedBytes(old)
