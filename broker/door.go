@@ -62,6 +62,7 @@ func (b *Broker) newDoor(from *sources, l *Listener) (*door, error) {
 		if d.secure, err = b.newSecure(l, p.scheme.webSocket); err != nil {
 			return nil, err
 		}
+		d.loop.Busy = func() bool { return d.secure.door.Busy() }
 	}
 	if p.scheme.webSocket {
 		limit := cmp.Or(l.Limits.PacketBytesMax, cfg.Limits.PacketBytesMax)

@@ -30,6 +30,9 @@ type recording struct {
 // say. Until the broker serves it is FILE.new: a start that fails costs no earlier
 // recording.
 func (b *Broker) newRecording(o *Recording, rc *router.Config) (*recording, error) {
+	if info, err := os.Stat(o.File); err == nil && !info.Mode().IsRegular() { // it would be renamed
+		return nil, fmt.Errorf("recording: %s is there and is no file", o.File)
+	}
 	if err := os.Remove(o.File + ".new"); err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("recording: %w", err)
 	}

@@ -121,3 +121,17 @@ func TestRecordingOfAStartThatFails(t *testing.T) {
 		t.Errorf("%d files are left", len(left))
 	}
 }
+
+// A folder, or a device, is not put aside as if it were an earlier recording.
+func TestRecordingIntoWhatIsNoFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := broker.New(broker.Config{
+		Listeners: []broker.Listener{{URL: "mqtt://127.0.0.1:0"}}, Record: &broker.Recording{File: dir},
+	})
+	if want := "recording: " + dir + " is there and is no file"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

@@ -70,14 +70,16 @@ func (l *epoll) accept(s *Socket) {
 	}
 }
 
-// paced tells whether AcceptRate lets one more connection in; if not, the socket is paused until it does.
+// paced tells whether AcceptRate and Busy let one more connection in; if not, the socket is paused for a while.
 func (l *epoll) paced(s *Socket) bool {
-	rate := s.spec.AcceptRate
-	if rate <= 0 || l.tokens(s) {
+	pause := paceNanosMin
+	if rate := s.spec.AcceptRate; rate > 0 && !l.tokens(s) {
+		pause = max(int64(1e9)/int64(rate), pause)
+	} else if s.spec.Busy == nil || !s.spec.Busy() {
 		return true
 	}
 	l.stats.AcceptsPaced++
-	l.pause(s, max(int64(1e9)/int64(rate), paceNanosMin))
+	l.pause(s, pause)
 	return false
 }
 

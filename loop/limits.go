@@ -120,6 +120,6 @@ type Stats struct {
 	AcceptNoMemory  uint64 // ENOBUFS, ENOMEM
 	AcceptOther     uint64 // any other error of accept
 	AcceptShed      uint64 // connections closed at once for want of descriptors
-	AcceptsPaced    uint64 // times that connections had to wait because of Listener.AcceptRate
+	AcceptsPaced    uint64 // times that connections had to wait because of Listener.AcceptRate or Busy
 	ListenersPaused uint64 // times a listener was paused
 }

@@ -13,7 +13,7 @@ import (
 const (
 	backlog       = 4096 // connections the kernel completes ahead of accept; it lowers this to net.core.somaxconn
 	pauseNanos    = int64(100 * time.Millisecond)
-	paceNanosMin  = int64(5 * time.Millisecond) // the shortest pause that AcceptRate makes
+	paceNanosMin  = int64(5 * time.Millisecond) // the shortest pause that AcceptRate makes, and that of Busy
 	grumbleNanos  = int64(time.Minute)
 	keepIdle      = 60 // seconds of silence before the kernel asks whether the peer is there
 	keepInterval  = 15 // seconds between its questions

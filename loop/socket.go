@@ -28,6 +28,9 @@ type Listener struct {
 	// AcceptRate is how many connections are accepted in a second (no limit), as many in one go at most; the others
 	// wait in the kernel's backlog. Counter: AcceptsPaced. The engine evio cannot do that.
 	AcceptRate int
+	// Busy tells whether connections shall wait in the kernel's backlog for now (nil: never). Counter: AcceptsPaced. The
+	// engine evio cannot do that.
+	Busy func() bool
 	// Accept takes the place of Hooks.Accept.
 	Accept func(c Conn, from Peer) Handler
 }
@@ -58,9 +61,10 @@ func (s *Socket) Name() string { return s.spec.Name }
 // Stats returns the counters. Loop goroutine only.
 func (s *Socket) Stats() *SocketStats { return &s.stats }
 
-// Change replaces what holds for connections from now on: Accept, ConnsMax and AcceptRate of l. Loop goroutine only.
+// Change replaces what holds for connections from now on: Accept, ConnsMax, AcceptRate and Busy of l. Loop
+// goroutine only.
 func (s *Socket) Change(l Listener) {
-	s.spec.Accept, s.spec.ConnsMax, s.spec.AcceptRate = l.Accept, l.ConnsMax, l.AcceptRate
+	s.spec.Accept, s.spec.ConnsMax, s.spec.AcceptRate, s.spec.Busy = l.Accept, l.ConnsMax, l.AcceptRate, l.Busy
 }
 
 // admits tells whether one more connection is within the limit of the socket, and counts it or its refusal.

@@ -91,6 +91,11 @@ func (r *Router) checkMemory() (wake int64) {
 		limit = math.MaxInt64 // there was one, and some may still be held back because of it
 	}
 	used := r.MemoryUsed()
+	if r.witness != nil && r.limits.MemoryBytesMax > 0 {
+		then := r.witness.Memory(used, limit)
+		m.elsewhere += then - used
+		used = then
+	}
 	m.used = used
 	level := memoryEasy
 	for l := memoryTrim; l <= memoryRefuse; l++ {

@@ -180,6 +180,22 @@ func TestSysOfLimits(t *testing.T) {
 	}
 }
 
+// What is told of limits is there for who subscribes, also where nothing more is
+// retained of clients, and what it says are clients.
+func TestSysBesideARetainedBomb(t *testing.T) {
+	w := newWorld(t, router.Limits{RetainedMessagesMax: 1})
+	c := w.join("c")
+	c.send("31 04 0001 'a' 'x' 31 04 0001 'b' 'x' 31 04 0001 'd' 'x'")
+	first := w.join("s")
+	first.send("82 0b 0001 0006 '$SYS/#' 00")
+	w.settle()
+	w.sleep(10)
+	second := w.join("t")
+	second.send("82 2d 0001 0028 '$SYS/broker/limits/retained-messages-max' 00")
+	w.settle()
+	second.expect("90 03 0001 00 31 2b 0028 '$SYS/broker/limits/retained-messages-max' '2'")
+}
+
 // TestSysAfterAReload: a shorter interval holds at once, and nothing goes on to tell
 // of a memory limit that was taken away.
 func TestSysAfterAReload(t *testing.T) {

@@ -7,6 +7,8 @@ type Witness interface {
 	Refused(conn, sent uint64)
 	// Queued is told what Conn.Queued and, behind it, Conn.Taken said.
 	Queued(conn uint64, n int, taken uint64)
+	// Memory is asked once a pass, if there is a limit, with what MemoryUsed is. What it answers is that from then on.
+	Memory(used, limit int64) int64
 }
 
 // Sent is how many packets connections have taken so far. It counts one before the

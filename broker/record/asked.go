@@ -26,7 +26,7 @@ func (r *Recorder) listenIn(rc *router.Config) {
 	if traffic := rc.Traffic; traffic != nil {
 		rc.Traffic = func() router.Traffic {
 			now := traffic()
-			now.Memory = r.rt.MemoryState() // a replay has no limit
+			now.Memory = r.rt.MemoryState() // which a replay knows only where it counts
 			if r.on {
 				r.put(kindTraffic)
 				r.json(now)
@@ -141,6 +141,18 @@ func (w *witness) Refused(conn, sent uint64) { w.note(kindRefused, conn, sent) }
 // Queued implements router.Witness.
 func (w *witness) Queued(conn uint64, n int, taken uint64) {
 	w.note(kindQueued, conn, uint64(n), taken)
+}
+
+// memoryPart is from how much of the limit on, in percent, MemoryUsed is written down: below that it changes nothing.
+const memoryPart = 60
+
+// Memory implements router.Witness.
+func (w *witness) Memory(used, limit int64) int64 {
+	if r := (*Recorder)(w); r.on && used >= limit/100*memoryPart {
+		r.put(kindMemory, signed(used-r.used))
+		r.used = used
+	}
+	return used
 }
 
 func (w *witness) note(k kind, conn uint64, n ...uint64) {

@@ -9,7 +9,7 @@ import (
 
 // magic begins a recording; behind it stands a line of JSON, the Header, and then events: a byte that says which, and
 // its fields. Numbers are varints, strings have their length before them.
-const magic = "LOOPMQ-RECORDING 5\n"
+const magic = "LOOPMQ-RECORDING 6\n"
 
 // kind is an event's first byte. What happens inside of another event stands before it, so that it is known when that
 // happens again.
@@ -33,6 +33,7 @@ const (
 	kindQueued   kind = 'Q' // connection, bytes that wait, Taken
 	kindDenied   kind = 'X' // number of the question
 	kindTraffic  kind = 'Y' // router.Traffic
+	kindMemory   kind = 'm' // router.MemoryUsed: how it has changed since the one before
 	kindStopping kind = 'Z'
 	kindReload   kind = 'M' // Settings
 	kindWall     kind = 'w' // ns since the one before: what the router was told of the time
@@ -83,17 +84,15 @@ func settingsOf(c *router.Config) *Settings {
 	}
 }
 
-// config is a router.Config with them; what the loop held then is not known, so memory has no bound.
+// config is a router.Config with them.
 //
 //go:noinline
 func (s *Settings) config() *router.Config {
-	c := &router.Config{
+	return &router.Config{
 		Limits: s.Limits, ServerReference: s.ServerReference, ServerMoved: s.ServerMoved, ResponsePrefix: s.ResponsePrefix,
 		ValidatePayloads: s.ValidatePayloads, DenyCloses: s.DenyCloses, QueueFull: s.QueueFull, Version: s.Version,
 		Durability: s.Durability, LazyInterval: s.LazyInterval, WrittenPerDayWarn: s.WrittenWarn,
 	}
-	c.Limits.MemoryBytesMax = 0
-	return c
 }
 
 // Header is the beginning of a recording.

@@ -16,6 +16,7 @@ type answers struct {
 	told   ['z' + 1][]any // in the order of its questions, by kind
 	asked  uint64         // questions to an Access
 	denied []uint64       // their numbers
+	used   int64          // of the last kindMemory
 }
 
 // tell keeps an answer until it is asked for.
@@ -52,6 +53,9 @@ func (p *player) answer(k kind) {
 		p.tell(k, p.number())
 	case kindDenied:
 		p.denied = append(p.denied, p.number())
+	case kindMemory:
+		p.used += p.signed()
+		p.tell(k, p.used)
 	case kindIdentity:
 		p.tell(k, p.verdict())
 	case kindTraffic:
@@ -83,6 +87,20 @@ func (p *player) traffic() router.Traffic {
 		return *t
 	}
 	return router.Traffic{}
+}
+
+// Refused implements router.Witness.
+func (p *player) Refused(uint64, uint64) {}
+
+// Queued implements router.Witness.
+func (p *player) Queued(uint64, int, uint64) {}
+
+// Memory implements router.Witness: what the loop and the store held is known only together with all else.
+func (p *player) Memory(used, limit int64) int64 {
+	if len(p.told[kindMemory]) > 0 {
+		return p.next(kindMemory).(int64)
+	}
+	return min(used, limit/100*memoryPart-1)
 }
 
 // who is the Identity that flags and user stand for.

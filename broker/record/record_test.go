@@ -274,6 +274,31 @@ func TestPayloadsAreLeftOut(t *testing.T) {
 	}
 }
 
+// What makes no sense is an error again, whatever is left out of it, and nothing of its payload is told.
+func TestErrorsWithoutPayloads(t *testing.T) {
+	w := newWorld(t, record.Options{Redact: record.Payloads}, router.Config{})
+	w.dial(nil).send("10 11 0004 'MQTT' 04 02 003c 0005 'abcd' ff")
+	for _, packets := range []string{
+		"30 0a 0001 '#' 'private'",
+		"30 1c 0013 'a/long/topic/with/#' 'private'",
+		"32 0c 0001 't' 0000 'private'",
+		"30 ff ff ff 7f 0001 't' 'private'",
+	} {
+		a := w.dial(nil)
+		a.send(connectA)
+		var err error
+		w.pass(func() { _, err = w.tap[a].Data(testkit.Bytes(packets)) })
+		if err == nil {
+			t.Fatalf("%s is no error", packets)
+		}
+		a.close(err)
+	}
+	w.same()
+	if file := w.file.Bytes(); bytes.Contains(file, []byte("priv")) {
+		t.Errorf("%q", file)
+	}
+}
+
 // A recording ends at its bound, between two events, and what follows goes on without it.
 func TestRecordingIsBounded(t *testing.T) {
 	w := newWorld(t, record.Options{BytesMax: 4000}, router.Config{})

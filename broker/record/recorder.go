@@ -65,6 +65,7 @@ type Recorder struct {
 	conns     uint64
 	rulings   uint64
 	wall      int64 // the last answer of router.Config.Wall
+	used      int64 // of the last kindMemory
 	saved     savedUsers
 	current   *Tap // whose Data is running
 	listeners map[*router.Listener]uint64
@@ -118,8 +119,10 @@ func (r *Recorder) write() {
 			if !p.last {
 				b, at = b[p.from:], at+int64(p.from)
 			} // otherwise whole, even what is there already: it lies as File likes it
-			if _, err := r.w.WriteAt(b, at); err != nil && r.failed.Load() == nil {
-				r.failed.Store(&err)
+			if r.failed.Load() == nil { // nobody can play what is behind a hole
+				if _, err := r.w.WriteAt(b, at); err != nil {
+					r.failed.Store(&err)
+				}
 			}
 			r.waiting.Add(int64(p.from - len(p.b)))
 			if p.last && cap(p.b) <= 2*chunkRoom {

@@ -111,7 +111,7 @@ func (p *player) header() error {
 		return fmt.Errorf("header of the recording: %w", err)
 	}
 	cfg := h.Settings.config()
-	cfg.Rand, cfg.Traffic = p.random, p.traffic
+	cfg.Rand, cfg.Traffic, cfg.Witness = p.random, p.traffic, p
 	if h.Identifies {
 		cfg.Identify = func(string, string, router.Peer) router.Verdict { return p.identity() }
 	}

@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"errors"
+	"syscall"
 	"testing"
 
 	"github.com/loopmq/loopmq/broker/record"
@@ -64,5 +65,50 @@ func TestFileThatTakesNothing(t *testing.T) {
 				t.Errorf("%d passes are played, %q, %q", rep.Passes, rep.Ended, rep.Differs)
 			}
 		})
+	}
+}
+
+// disk is a file on a disk that is full once room is used up, and has room again behind that.
+type disk struct {
+	memory
+	room int
+}
+
+func (d *disk) WriteAt(b []byte, at int64) (int, error) {
+	if fits := d.room - int(at); fits < len(b) {
+		n, _ := d.memory.WriteAt(b[:max(fits, 0)], at)
+		d.room = 1 << 40
+		return n, syscall.ENOSPC
+	}
+	return d.memory.WriteAt(b, at)
+}
+
+// Behind what a full disk has not taken nothing follows, so that what is before it can be played.
+func TestFileOnAFullDisk(t *testing.T) {
+	d := &disk{room: 2000}
+	rc := router.Config{Rand: func() uint64 { return 4 }}
+	var end error
+	rec := record.New(d, &rc, record.Options{Ended: func(why error) { end = why }})
+	r := router.New(rc)
+	rec.Start(r)
+	in := rec.Attach(r, &sink{}, router.Peer{})
+	now := int64(1e9)
+	data := testkit.Bytes(connectA)
+	testkit.Until(t, "the recording has ended", func() bool {
+		now += 1e8
+		r.BeginPass(now)
+		rec.BeginPass(now)
+		if n, err := in.Data(data); n != len(data) || err != nil {
+			t.Fatalf("%d of %d bytes, %v", n, len(data), err)
+		}
+		rec.EndPass(r.EndPass())
+		data = publish(100)
+		return end != nil
+	})
+	if err := rec.Close(); !errors.Is(end, syscall.ENOSPC) || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("it ended with %v, and Close with %v", end, err)
+	}
+	if _, rep := replay(t, d.Bytes()); len(d.Bytes()) != 2000 || len(rep.Differs) > 0 || rep.Ended != "" || rep.Passes < 2 {
+		t.Errorf("%d bytes; %d passes are played, %q, %q", len(d.Bytes()), rep.Passes, rep.Ended, rep.Differs)
 	}
 }

@@ -71,6 +71,9 @@ func (t *Tap) Data(view []byte) (used int, err error) {
 // errorBytes is how much of what is not a packet is written down: its beginning tells why.
 const errorBytes = 16
 
+// fixedBytes is a fixed header at its longest.
+const fixedBytes = 5
+
 // Drained implements loop.Handler.
 func (t *Tap) Drained() {
 	t.client.Drained()
@@ -112,12 +115,35 @@ func (d *redactor) redact(b []byte, what Redact, failed bool) {
 		due = due || k.Type == codec.TypeConnect || k.Type == codec.TypeAuth
 		if err != nil || n == 0 || due && !d.packet(&k, what) {
 			if due {
-				cross(b[min(errorBytes, len(b)):]) // who knows what it is
+				cross(b[min(d.plain(&k, err == nil && n > 0), len(b)):])
 			}
 			return
 		}
 		b = b[n:]
 	}
+}
+
+// plain is how much of a packet that makes no sense may be told: what the error is about, and nothing that may be secret.
+func (d *redactor) plain(k *codec.Packet, whole bool) int {
+	head, b := len(k.Raw)-len(k.Body), k.Body
+	switch {
+	case !whole && d.version > 0:
+		return fixedBytes
+	case !whole || len(b) < 2:
+	case k.Type == codec.TypeAuth:
+		return head + 2
+	case k.Type == codec.TypePublish: // up to the topic and the PacketID
+		n := head + 2 + int(b[0])<<8 + int(b[1])
+		if k.Flags&6 != 0 {
+			n += 2
+		}
+		return n
+	case k.Type == codec.TypeConnect: // all, if it has no will, no password and no properties
+		if n := 2 + int(b[0])<<8 + int(b[1]); n+4 < len(b) && b[n+1]&0xc4 == 0 && (b[n] < byte(codec.V5) || b[n+4] == 0) {
+			return len(k.Raw)
+		}
+	}
+	return errorBytes
 }
 
 // packet does it for one, and reports whether it could.

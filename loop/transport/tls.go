@@ -21,7 +21,7 @@ type TLSLimits struct {
 	// it lasts. Further connections wait in the order in which they came, with reading paused. Counter: Waited.
 	HandshakesMax int
 	// HandshakesWaitingMax is how many connections may wait for that (4096). Beyond it they are closed with
-	// ErrTooManyHandshakes. Counter: Refused.
+	// ErrTooManyHandshakes; see also Busy. Counter: Refused.
 	HandshakesWaitingMax int
 	// HandshakeCPUs is how many handshakes calculate at one time (one less than the Go scheduler has processors, at
 	// least 1), so that they leave one to the loop. A handshake that waits for its peer does not count.
@@ -104,6 +104,7 @@ type TLSDoor struct {
 	stats    TLSStats
 	cpus     chan struct{} // one in it for each handshake that calculates
 	waiting  []*TLS        // oldest first
+	silent   int           // connections whose first record has not come
 	unsent   []*TLS        // with output to encrypt
 }
 
@@ -128,6 +129,7 @@ func (d *TLSDoor) TLS(
 ) *TLS {
 	t := &TLS{door: d, outer: c, accept: accept, failed: failed}
 	t.wire.t = t
+	d.silent++
 	if d.limits.HandshakeTimeout > 0 {
 		t.timer = invariant.AfterFunc(d.limits.HandshakeTimeout, func() { d.complete(t.expire) })
 	}
@@ -155,6 +157,16 @@ func (d *TLSDoor) SetRecordBytesMax(most int) {
 func (d *TLSDoor) Stats() *TLSStats {
 	d.stats.Waiting = uint64(len(d.waiting))
 	return &d.stats
+}
+
+// busyPart is which part of HandshakesWaitingMax has the door be busy: what is there has to be through before its
+// deadline.
+const busyPart = 4
+
+// Busy tells whether so many wait, or were not heard of yet, that more connections had better wait in the kernel: there
+// no deadline runs, and nobody is turned away.
+func (d *TLSDoor) Busy() bool {
+	return len(d.waiting)+d.silent >= d.limits.HandshakesWaitingMax/busyPart
 }
 
 // begin starts t's handshake, or has it wait for its turn.

@@ -73,6 +73,7 @@ func (t *TLS) Data(view []byte) (used int, err error) {
 		}
 		if recordLen(view) > 0 { // before that nobody needs to listen
 			t.begun = true
+			t.door.silent--
 			if err := t.door.begin(t); err != nil {
 				t.closed = true
 				return 0, err
@@ -185,6 +186,9 @@ func (t *TLS) Closed(why error) {
 	t.closed = true
 	t.stopTimer()
 	t.door.forget(t)
+	if !t.begun {
+		t.door.silent--
+	}
 	t.door.pool.Put(t.gather)
 	t.door.pool.Put(t.pend)
 	t.gather, t.pend = nil, nil
