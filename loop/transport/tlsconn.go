@@ -22,6 +22,7 @@ type TLS struct {
 	accept func(loop.Conn, *tls.ConnectionState) loop.Handler
 	failed func(why error)
 	timer  *time.Timer // of the handshake
+	came   int64       // see newcomers
 	wire   wire
 
 	shaking *handshake   // until its verdict
@@ -74,7 +75,7 @@ func (t *TLS) Data(view []byte) (used int, err error) {
 		}
 		if recordLen(view) > 0 { // before that nobody needs to listen
 			t.begun = true
-			t.door.silent--
+			t.door.take(t.came)
 			if err := t.door.begin(t); err != nil {
 				t.closed = true
 				return 0, err
@@ -188,7 +189,7 @@ func (t *TLS) Closed(why error) {
 	t.stopTimer()
 	t.door.forget(t)
 	if !t.begun {
-		t.door.silent--
+		t.door.take(t.came)
 	}
 	t.door.pool.Put(t.gather)
 	t.door.pool.Put(t.pend)
