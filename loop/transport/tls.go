@@ -104,8 +104,8 @@ type TLSDoor struct {
 	stats    TLSStats
 	cpus     chan struct{} // one in it for each handshake that calculates
 	waiting  []*TLS        // oldest first
-	silent   int           // connections whose first record has not come
-	unsent   []*TLS        // with output to encrypt
+	newcomers
+	unsent []*TLS // with output to encrypt
 }
 
 // NewTLSDoor checks the options.
@@ -129,7 +129,7 @@ func (d *TLSDoor) TLS(
 ) *TLS {
 	t := &TLS{door: d, outer: c, accept: accept, failed: failed}
 	t.wire.t = t
-	d.silent++
+	t.came = d.add()
 	if d.limits.HandshakeTimeout > 0 {
 		t.timer = invariant.AfterFunc(d.limits.HandshakeTimeout, func() { d.complete(t.expire) })
 	}
@@ -163,10 +163,43 @@ func (d *TLSDoor) Stats() *TLSStats {
 // deadline.
 const busyPart = 4
 
-// Busy tells whether so many wait, or were not heard of yet, that more connections had better wait in the kernel: there
-// no deadline runs, and nobody is turned away.
+// Busy tells whether so many wait, or have just come, that more connections had better wait in the kernel: there no
+// deadline runs, and nobody is turned away.
 func (d *TLSDoor) Busy() bool {
-	return len(d.waiting)+d.silent >= d.limits.HandshakesWaitingMax/busyPart
+	d.newcomers.at()
+	return len(d.waiting)+d.newcomers.n[0]+d.newcomers.n[1] >= d.limits.HandshakesWaitingMax/busyPart
+}
+
+// newcomers counts connections whose first record has not come. Those that are silent for longer than a second may well
+// stay so, and count no more: they are not to keep others out.
+type newcomers struct {
+	half int64  // the present half of a second
+	n    [2]int // that came in it, and in the one before
+}
+
+// at is the present half of a second.
+func (s *newcomers) at() int64 {
+	if now := time.Now().UnixMilli() / 500; now != s.half {
+		if now != s.half+1 {
+			s.n = [2]int{}
+		}
+		s.half, s.n[now&1] = now, 0
+	}
+	return s.half
+}
+
+// add counts one that comes, and returns when that was.
+func (s *newcomers) add() int64 {
+	at := s.at()
+	s.n[at&1]++
+	return at
+}
+
+// take counts one no more that came at.
+func (s *newcomers) take(at int64) {
+	if now := s.at(); at == now || at == now-1 {
+		s.n[at&1]--
+	}
 }
 
 // begin starts t's handshake, or has it wait for its turn.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/loopmq/loopmq/internal/invariant"
 	"github.com/loopmq/loopmq/loop"
@@ -20,7 +21,8 @@ type TLS struct {
 	outer  loop.Conn
 	accept func(loop.Conn, *tls.ConnectionState) loop.Handler
 	failed func(why error)
-	timer  *invariant.Timer // of the handshake
+	timer  *time.Timer // of the handshake
+	came   int64       // see newcomers
 	wire   wire
 
 	shaking *handshake   // until its verdict
@@ -73,7 +75,7 @@ func (t *TLS) Data(view []byte) (used int, err error) {
 		}
 		if recordLen(view) > 0 { // before that nobody needs to listen
 			t.begun = true
-			t.door.silent--
+			t.door.take(t.came)
 			if err := t.door.begin(t); err != nil {
 				t.closed = true
 				return 0, err
@@ -187,7 +189,7 @@ func (t *TLS) Closed(why error) {
 	t.stopTimer()
 	t.door.forget(t)
 	if !t.begun {
-		t.door.silent--
+		t.door.take(t.came)
 	}
 	t.door.pool.Put(t.gather)
 	t.door.pool.Put(t.pend)
