@@ -209,7 +209,7 @@ func (b *Broker) checkEnd() {
 func (b *Broker) endPass() (wake int64) {
 	b.router.SetMemoryElsewhere(b.tlsMemory())
 	wake = b.router.EndPass()
-	b.engine.Narrow(b.router.OutputShare())
+	b.engine.Bound(b.router.PoolMax())
 	if b.recording != nil {
 		wake = b.recording.EndPass(wake)
 	}

@@ -16,12 +16,12 @@ import (
 // TestOutputIsWithinTheMemoryLimit: clients that do not read have their share of the memory that is left, and not what
 // each of them could have alone.
 func TestOutputIsWithinTheMemoryLimit(t *testing.T) {
-	const limit = 4 << 20
+	const limit = 16 << 20
 	b, _ := run(t, broker.Config{Limits: broker.Limits{MemoryBytesMax: limit}})
-	for i := range 100 {
+	for i := range 200 {
 		c := dial(t, b, 0)
 		_ = c.(*net.TCPConn).SetReadBuffer(4096)
-		expect(t, c, fmt.Sprintf("\x10\x0e\x00\x04MQTT\x04\x02\x00\x00\x00\x02%02d", i), "\x20\x02\x00\x00")
+		expect(t, c, fmt.Sprintf("\x10\x0f\x00\x04MQTT\x04\x02\x00\x00\x00\x03%03d", i), "\x20\x02\x00\x00")
 		expect(t, c, "\x82\x06\x00\x01\x00\x01t\x00", "\x90\x03\x00\x01\x00")
 	}
 	p := dial(t, b, 0)

@@ -31,6 +31,7 @@ type epoll struct {
 	lim   Limits
 	log   *slog.Logger
 	pool  *buf.Pool
+	crowd crowd
 	stats Stats
 	opts  Options
 
@@ -365,8 +366,8 @@ func (l *epoll) Complete(f func()) { l.posts.add(f, false) }
 // Take implements Engine.
 func (l *epoll) Take(n int) { l.lim.InputBytesMax = max(l.lim.InputBytesMax, n) }
 
-// Narrow implements Engine.
-func (l *epoll) Narrow(n int) { l.lim.narrow(&l.opts.Limits, n) }
+// Bound implements Engine.
+func (l *epoll) Bound(n int64) { l.crowd = crowd{l.pool, n} }
 
 // Stats implements Engine.
 func (l *epoll) Stats() *Stats {

@@ -41,6 +41,7 @@ type evioLoop struct {
 	lim   Limits
 	log   *slog.Logger
 	pool  *buf.Pool
+	crowd crowd
 	stats Stats
 	opts  Options
 	posts posts
@@ -265,8 +266,8 @@ func (e *evioLoop) Complete(f func()) { e.posts.add(f, false) }
 // Take implements Engine.
 func (e *evioLoop) Take(n int) { e.lim.InputBytesMax = max(e.lim.InputBytesMax, n) }
 
-// Narrow implements Engine.
-func (e *evioLoop) Narrow(n int) { e.lim.narrow(&e.opts.Limits, n) }
+// Bound implements Engine.
+func (e *evioLoop) Bound(n int64) { e.crowd = crowd{e.pool, n} }
 
 // Stats implements Engine.
 func (e *evioLoop) Stats() *Stats {

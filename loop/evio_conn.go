@@ -96,6 +96,9 @@ func (c *evConn) send(head, body []byte, extra int) bool {
 // fits applies the limit; a single frame may exceed it while little is queued.
 func (c *evConn) fits(n, extra int) bool {
 	queued := c.Queued()
+	if extra == 0 && c.e.crowd.is() {
+		return queued == 0 || queued+n <= outputLeast
+	}
 	return queued+n <= c.e.lim.OutputBytesMax+extra || queued <= c.e.lim.OutputLowBytes
 }
 
@@ -170,7 +173,7 @@ func (c *evConn) sent() {
 	if c.gone {
 		return
 	}
-	if c.wantLow && !c.closed && c.Queued() <= c.e.lim.OutputLowBytes {
+	if q := c.Queued(); c.wantLow && !c.closed && (q == 0 || q <= c.e.lim.OutputLowBytes && !c.e.crowd.is()) {
 		c.wantLow = false
 		c.h.Drained()
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/loopmq/loopmq/internal/buf"
 	"github.com/loopmq/loopmq/loop"
 )
 
@@ -303,28 +304,40 @@ func TestTaken(t *testing.T) {
 	})
 }
 
-// TestNarrowedOutput: the bound of a connection's output may be lower for a while, and is never higher.
-func TestNarrowedOutput(t *testing.T) {
+// TestBoundOutput: while the pool is full a connection has little output, but answers and one frame of any length; with
+// room again as much as before.
+func TestBoundOutput(t *testing.T) {
 	eachEngine(t, func(t *testing.T, kind string) {
 		accept, handlers := accepting(nil)
-		s := serve(t, kind, config{options: loop.Options{Limits: loop.Limits{OutputBytesMax: 100_000}}}, accept)
+		pool := buf.NewPool(0)
+		s := serve(t, kind, config{options: loop.Options{Pool: pool, Limits: loop.Limits{OutputBytesMax: 100_000}}}, accept)
 		s.dial()
 		h := wait(t, handlers, "Accept")
 		frame := bytes.Repeat([]byte("0123456789"), 100)
-		for _, row := range []struct{ narrow, most int }{{5000, 5000}, {1 << 20, 100_000}, {5000, 0}, {0, 100_000}} {
-			s.on(func() { s.e.Narrow(row.narrow) })
-			s.until("the limit is reached", func() bool {
-				for range 1000 {
-					if h.c.Send(frame) {
-						continue
-					}
-					if q := h.c.Queued(); row.most != 0 && (q <= row.most-len(frame) || q > row.most) {
-						t.Errorf("%d bytes are queued with Narrow(%d)", q, row.narrow)
-					}
+		full := func() bool {
+			for range 1000 {
+				if !h.c.Send(frame) {
 					return true
 				}
-				return false
-			})
+			}
+			return false
 		}
+		s.on(func() { s.e.Bound(1); pool.Get(1) })
+		s.until("the limit is reached", full)
+		s.on(func() {
+			if q := h.c.Queued(); q <= 3096 || q > 4096 {
+				t.Errorf("%d bytes are queued while the pool is full", q)
+			}
+			if !h.c.SendControl(frame) || h.c.Room(len(frame)) {
+				t.Error("answers have no room, or others have")
+			}
+			s.e.Bound(1 << 30)
+		})
+		s.until("the limit is reached", full)
+		s.on(func() {
+			if q := h.c.Queued(); q <= 99_000 || q > 100_000 {
+				t.Errorf("%d bytes are queued", q)
+			}
+		})
 	})
 }

@@ -1,6 +1,10 @@
 package loop
 
-import "time"
+import (
+	"time"
+
+	"github.com/loopmq/loopmq/internal/buf"
+)
 
 // shareNanos is how long a kind of work may last in a pass; at least one thing of each is done. See share_linux.go.
 const shareNanos = int64(70 * time.Microsecond)
@@ -50,13 +54,17 @@ type Limits struct {
 	ConnsMax int
 }
 
-// narrow makes the output limits those of full, or of n bytes where that is less and not 0.
-func (l *Limits) narrow(full *Limits, n int) {
-	l.OutputBytesMax, l.OutputLowBytes = full.OutputBytesMax, full.OutputLowBytes
-	if n > 0 && n < full.OutputBytesMax {
-		l.OutputBytesMax, l.OutputLowBytes = n, min(full.OutputLowBytes, n/4)
-	}
+// outputLeast is the output that a connection may have in any case, in bytes, and a single frame of any length.
+const outputLeast = 4 << 10
+
+// crowd is what Engine.Bound says of the pool.
+type crowd struct {
+	pool *buf.Pool
+	most int64
 }
+
+// is tells whether there is only outputLeast for each connection.
+func (w *crowd) is() bool { return w.most > 0 && w.pool.InUse() >= w.most }
 
 // withDefaults returns l with every zero replaced. ConnsMax stays 0: the engine knows the descriptor limit only when
 // it runs.

@@ -128,9 +128,9 @@ type Engine interface {
 	Withdraw(*Socket)
 	// Take raises Limits.InputBytesMax to n. Loop goroutine only.
 	Take(n int)
-	// Narrow has a connection have n bytes of unsent output at most, if that is less than Limits.OutputBytesMax; 0: as
-	// many as those. What is queued already stays. Loop goroutine only.
-	Narrow(n int)
+	// Bound has each connection queue 4 KiB of output at most, or one frame, and answers, while n bytes of Options.Pool
+	// are in use; 0: never. Counter: OutputsRefused. Loop goroutine only.
+	Bound(n int64)
 	// Stats returns the engine's counters. Loop goroutine only.
 	Stats() *Stats
 }

@@ -129,6 +129,9 @@ func (c *conn) room(n, extra int) bool {
 // fits applies the limit; a single frame may exceed it while little is queued.
 func (c *conn) fits(n, extra int) bool {
 	queued := int(c.queued)
+	if extra == 0 && c.l.crowd.is() {
+		return queued == 0 || queued+n <= outputLeast
+	}
 	return queued+n <= c.l.lim.OutputBytesMax+extra || queued <= c.l.lim.OutputLowBytes
 }
 
@@ -230,7 +233,7 @@ func (c *conn) flush() {
 	if c.views {
 		c.ownViews()
 	}
-	if c.wantLow && int(c.queued) <= c.l.lim.OutputLowBytes && !c.closed {
+	if c.wantLow && (c.queued == 0 || int(c.queued) <= c.l.lim.OutputLowBytes && !c.l.crowd.is()) && !c.closed {
 		c.wantLow = false
 		c.oweDrained()
 	}

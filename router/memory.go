@@ -43,7 +43,7 @@ type memory struct {
 	told     memoryLevel // the highest that was told since there was enough
 	fullAt   int64       // when the last level was reached, until memoryHold ends; 0: it was not
 	calmAt   int64       // when it is told that there is enough; 0: not now
-	used     int64       // bytes, at the last look
+	beside   int64       // bytes outside the pool, at the last look
 	trim     trim
 	heldBack []heldClient // not read from, in the order in which they began to wait
 	passed   int          // so many of the first have waited for HoldTimeout and cannot be told
@@ -96,7 +96,7 @@ func (r *Router) checkMemory() (wake int64) {
 		m.elsewhere += then - used
 		used = then
 	}
-	m.used = used
+	m.beside = used - r.pool.InUse()
 	level := memoryEasy
 	for l := memoryTrim; l <= memoryRefuse; l++ {
 		from := memoryFrom[l]
@@ -139,17 +139,14 @@ func (r *Router) memoryExcess() int64 {
 	return r.MemoryUsed() - int64(r.limits.MemoryBytesMax)/100*(memoryFrom[memoryTrim]-memoryBack)
 }
 
-// outputLeast is the output that a connection may have however little memory there is.
-const outputLeast = 4 << 10
-
-// OutputShare is how many bytes of output a connection may have: all of them together
-// what is left until memoryHold. 0: there is no limit.
-func (r *Router) OutputShare() int {
+// PoolMax is how many bytes of the pool may be in use before nobody has more output
+// than he must: what all else leaves of the memory until memoryHold. 0: there is no
+// limit.
+func (r *Router) PoolMax() int64 {
 	if r.limits.MemoryBytesMax == 0 {
 		return 0
 	}
-	left := int64(r.limits.MemoryBytesMax)/100*memoryFrom[memoryHold] - r.memory.used
-	return int(min(max(outputLeast, left/int64(max(r.clients.n, 1))), math.MaxInt32))
+	return max(1, int64(r.limits.MemoryBytesMax)/100*memoryFrom[memoryHold]-r.memory.beside)
 }
 
 // retainedFill tells whether retained messages have so much of the limit.

@@ -251,20 +251,20 @@ func TestPartsOfPacketsThatDoNotGrow(t *testing.T) {
 	}
 }
 
-// TestShareOfOutput: what is left until publishers are held back is there for the output of all.
-func TestShareOfOutput(t *testing.T) {
+// TestPoolMax: what is left until publishers are held back is there for the output of all.
+func TestPoolMax(t *testing.T) {
 	w := newWorld(t, million)
-	for i := range 10 {
-		w.join(fmt.Sprint(i))
-	}
-	for _, row := range []struct{ used, most int64 }{{300_000, 50_000}, {780_000, 4096}, {950_000, 4096}} {
-		w.pass(func() { w.r.SetMemoryElsewhere(0); w.r.SetMemoryElsewhere(row.used - w.r.MemoryUsed()) })
-		if n := w.r.OutputShare(); int64(n) != row.most {
-			t.Errorf("%d bytes of output with %d in use, want %d", n, row.used, row.most)
+	for _, row := range []struct{ beside, most int64 }{{320_000, 480_000}, {780_000, 20_000}, {950_000, 1}} {
+		w.pass(func() {
+			w.r.SetMemoryElsewhere(0)
+			w.r.SetMemoryElsewhere(row.beside - w.r.MemoryUsed()) // of the pool nothing is in use
+		})
+		if n := w.r.PoolMax(); n != row.most {
+			t.Errorf("%d bytes of the pool with %d in use elsewhere, want %d", n, row.beside, row.most)
 		}
 	}
 	w.pass(func() { w.r.Change(router.Config{}) })
-	if n := w.r.OutputShare(); n != 0 {
-		t.Errorf("%d bytes of output without a limit", n)
+	if n := w.r.PoolMax(); n != 0 {
+		t.Errorf("%d bytes of the pool without a limit", n)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/loopmq/loopmq/internal/invariant"
 	"github.com/loopmq/loopmq/loop"
@@ -21,8 +20,8 @@ type TLS struct {
 	outer  loop.Conn
 	accept func(loop.Conn, *tls.ConnectionState) loop.Handler
 	failed func(why error)
-	timer  *time.Timer // of the handshake
-	came   int64       // see newcomers
+	timer  *invariant.Timer // of the handshake
+	came   int64            // see newcomers
 	wire   wire
 
 	shaking *handshake   // until its verdict
