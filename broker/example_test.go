@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 
 	"github.com/loopmq/loopmq/broker"
@@ -28,7 +29,7 @@ func Example() {
 	defer conn.Close()
 	fmt.Fprint(conn, "\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a")
 	connack := make([]byte, 4)
-	_, err = conn.Read(connack)
+	_, err = io.ReadFull(conn, connack)
 	fmt.Printf("% x %v\n", connack, err)
 
 	stop()

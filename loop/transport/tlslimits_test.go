@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -30,6 +31,9 @@ func hello(t testing.TB, id *identity) []byte {
 }
 
 func TestTLSStrangers(t *testing.T) {
+	if os.Getenv("LOOPMQ_FAULTS") != "" {
+		t.Skip("a first read of one byte, as faults have it, does not show what comes")
+	}
 	eachTLS(t, tlsOptions{}, func(s *secured) {
 		var strangers uint64
 		for _, row := range []struct{ sent, failed, answer string }{
