@@ -309,8 +309,10 @@ func (m *model) owe(s *session, b *sub) {
 	}
 }
 
+// dropReplay takes back what is retained for a filter. Some of it may be on its way: it waits for
+// the store, or left between two pieces of this packet.
 func (m *model) dropReplay(s *session, name []byte) {
-	if m.w.mem != nil {
+	if m.w.mem != nil || s.conn.filing != nil {
 		for _, r := range s.replays {
 			if string(r.name) == string(name) {
 				r.name, r.passed = nil, slices.Clone(r.left)

@@ -30,6 +30,9 @@ func (m *model) settle() {
 	m.settleFresh()
 	m.settleLost()
 	for _, s := range m.sessions {
+		if w.mem == nil { // what is not here by now does not come
+			s.replays = slices.DeleteFunc(s.replays, func(r *replay) bool { return r.name == nil })
+		}
 		if s.dirty && w.err == nil {
 			s.dirty = false
 			m.settleSession(s)
