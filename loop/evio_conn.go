@@ -96,11 +96,14 @@ func (c *evConn) send(head, body []byte, extra int) bool {
 // fits applies the limit; a single frame may exceed it while little is queued.
 func (c *evConn) fits(n, extra int) bool {
 	queued := c.Queued()
-	if extra == 0 && c.e.crowd.is() {
+	if extra == 0 && !c.hasRoom(n) {
 		return queued == 0 || queued+n <= outputLeast
 	}
 	return queued+n <= c.e.lim.OutputBytesMax+extra || queued <= c.e.lim.OutputLowBytes
 }
+
+// hasRoom tells whether n more bytes are within what all connections may have together, of what we hold.
+func (c *evConn) hasRoom(n int) bool { return c.e.crowd.hasRoom(c.Queued()+n, len(c.e.dirty)) }
 
 // makeRoom asks the kernel before it says no. If evio holds nothing, what we hold is next, and may be written here.
 func (c *evConn) makeRoom(n, extra int) bool {
@@ -173,7 +176,7 @@ func (c *evConn) sent() {
 	if c.gone {
 		return
 	}
-	if q := c.Queued(); c.wantLow && !c.closed && (q == 0 || q <= c.e.lim.OutputLowBytes && !c.e.crowd.is()) {
+	if q := c.Queued(); c.wantLow && !c.closed && (q == 0 || q <= c.e.lim.OutputLowBytes && c.hasRoom(0)) {
 		c.wantLow = false
 		c.h.Drained()
 	}

@@ -63,8 +63,11 @@ type crowd struct {
 	most int64
 }
 
-// is tells whether there is only outputLeast for each connection.
-func (w *crowd) is() bool { return w.most > 0 && w.pool.InUse() >= w.most }
+// hasRoom tells whether so many connections that are still to be written may have so many bytes each. Views count, too:
+// the kernel may take none of them, and then all have to be copied.
+func (w *crowd) hasRoom(bytes, conns int) bool {
+	return w.most == 0 || int64(bytes)*int64(conns+1) <= w.most-w.pool.InUse()
+}
 
 // withDefaults returns l with every zero replaced. ConnsMax stays 0: the engine knows the descriptor limit only when
 // it runs.

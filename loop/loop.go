@@ -128,8 +128,8 @@ type Engine interface {
 	Withdraw(*Socket)
 	// Take raises Limits.InputBytesMax to n. Loop goroutine only.
 	Take(n int)
-	// Bound has each connection queue 4 KiB of output at most, or one frame, and answers, while n bytes of Options.Pool
-	// are in use; 0: never. Counter: OutputsRefused. Loop goroutine only.
+	// Bound has each connection queue 4 KiB of output at most, or one frame, and answers, where more could not be held
+	// with n bytes of Options.Pool in use; 0: there is no such bound. Counter: OutputsRefused. Loop goroutine only.
 	Bound(n int64)
 	// Stats returns the engine's counters. Loop goroutine only.
 	Stats() *Stats

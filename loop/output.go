@@ -129,11 +129,14 @@ func (c *conn) room(n, extra int) bool {
 // fits applies the limit; a single frame may exceed it while little is queued.
 func (c *conn) fits(n, extra int) bool {
 	queued := int(c.queued)
-	if extra == 0 && c.l.crowd.is() {
+	if extra == 0 && !c.hasRoom(n) {
 		return queued == 0 || queued+n <= outputLeast
 	}
 	return queued+n <= c.l.lim.OutputBytesMax+extra || queued <= c.l.lim.OutputLowBytes
 }
+
+// hasRoom tells whether n more bytes are within what all connections may have together.
+func (c *conn) hasRoom(n int) bool { return c.l.crowd.hasRoom(int(c.queued)+n, c.l.dirty.n+c.l.late.n) }
 
 // makeRoom asks the kernel before it says no: in a wide pass the limit can be reached by a peer that is not slow.
 func (c *conn) makeRoom(n, extra int) bool {
@@ -233,7 +236,7 @@ func (c *conn) flush() {
 	if c.views {
 		c.ownViews()
 	}
-	if c.wantLow && (c.queued == 0 || int(c.queued) <= c.l.lim.OutputLowBytes && !c.l.crowd.is()) && !c.closed {
+	if c.wantLow && (c.queued == 0 || int(c.queued) <= c.l.lim.OutputLowBytes && c.hasRoom(0)) && !c.closed {
 		c.wantLow = false
 		c.oweDrained()
 	}

@@ -9,7 +9,8 @@ package router
 
 // weigh counts c with its session, and remembers c if it holds most of all so far.
 func (p *purge) weigh(r *Router, c *Client) {
-	n := r.uncutMemory(c.session) + int64(c.conn.Queued())
+	queued, _ := r.output(c)
+	n := r.uncutMemory(c.session) + int64(queued)
 	p.present += n
 	if n > p.most && !c.closing {
 		p.most, p.largest = n, c
