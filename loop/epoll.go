@@ -105,6 +105,7 @@ type epoll struct {
 func openEpoll(o Options) (Engine, error) {
 	l := &epoll{lim: o.Limits, log: o.Log, pool: o.Pool, opts: o, epfd: -1, reserve: -1, share: shareNanos, long: longNanos}
 	l.posts.max = o.Limits.PostsMax
+	l.Bound(0)
 	var err error
 	l.faults, err = newFaults()
 	return l, err
@@ -367,7 +368,7 @@ func (l *epoll) Complete(f func()) { l.posts.add(f, false) }
 func (l *epoll) Take(n int) { l.lim.InputBytesMax = max(l.lim.InputBytesMax, n) }
 
 // Bound implements Engine.
-func (l *epoll) Bound(n int64) { l.crowd = crowd{l.pool, n} }
+func (l *epoll) Bound(n int64) { l.crowd = l.lim.crowd(l.pool, n, l.stats.Conns) }
 
 // Stats implements Engine.
 func (l *epoll) Stats() *Stats {

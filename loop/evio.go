@@ -267,7 +267,7 @@ func (e *evioLoop) Complete(f func()) { e.posts.add(f, false) }
 func (e *evioLoop) Take(n int) { e.lim.InputBytesMax = max(e.lim.InputBytesMax, n) }
 
 // Bound implements Engine.
-func (e *evioLoop) Bound(n int64) { e.crowd = crowd{e.pool, n} }
+func (e *evioLoop) Bound(n int64) { e.crowd = e.lim.crowd(e.pool, n, e.stats.Conns) }
 
 // Stats implements Engine.
 func (e *evioLoop) Stats() *Stats {

@@ -61,6 +61,15 @@ const outputLeast = 4 << 10
 type crowd struct {
 	pool *buf.Pool
 	most int64
+	each int // bytes that all connections may have at the same time, until the next call of Bound
+}
+
+func (l *Limits) crowd(pool *buf.Pool, most int64, conns uint64) crowd {
+	w := crowd{pool, most, l.OutputBytesMax}
+	if most > 0 {
+		w.each = int(min(int64(w.each), max(outputLeast, (most-pool.InUse())/int64(conns+1))))
+	}
+	return w
 }
 
 // hasRoom tells whether so many connections that are still to be written may have so many bytes each. Views count, too:

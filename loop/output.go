@@ -123,7 +123,7 @@ func (c *conn) room(n, extra int) bool {
 	if c.closed || c.failed {
 		return false
 	}
-	return c.fits(n, extra) || c.makeRoom(n, extra)
+	return int(c.queued)+n <= c.l.crowd.each || c.fits(n, extra) || c.makeRoom(n, extra)
 }
 
 // fits applies the limit; a single frame may exceed it while little is queued.
