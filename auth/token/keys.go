@@ -63,11 +63,10 @@ func (k *Keys) find(method, id string, hasID bool) (found []key) {
 func Secret(name string, text []byte) (*Keys, error) {
 	secret := bytes.TrimRight(text, "\r\n")
 	trimmed := bytes.TrimSpace(secret)
-	_, notDER := x509.ParsePKIXPublicKey(secret)
 	switch {
 	case len(text) > fileBytesMax:
 		return nil, fmt.Errorf("%s: more than %d bytes; is this a secret?", name, fileBytesMax)
-	case bytes.Contains(secret, []byte("-----BEGIN")) || notDER == nil:
+	case bytes.Contains(secret, []byte("-----BEGIN")) || isDER(text):
 		return nil, fmt.Errorf("%s: this is a key file, no shared secret; name it as one", name)
 	case bytes.HasPrefix(trimmed, []byte("{")):
 		return nil, fmt.Errorf("%s: this looks like a key set, no shared secret; name it as one", name)
@@ -76,6 +75,18 @@ func Secret(name string, text []byte) (*Keys, error) {
 			name, len(secret), secretBytes)
 	}
 	return &Keys{[]key{{methods: hmacMethods(secret), material: slices.Clone(secret)}}}, nil
+}
+
+// isDER tells whether text is a public key, perhaps with line ends behind it; its own last byte may look like one.
+func isDER(text []byte) bool {
+	for n := len(text); ; n-- {
+		if _, err := x509.ParsePKIXPublicKey(text[:n]); err == nil {
+			return true
+		}
+		if n == 0 || text[n-1] != '\n' && text[n-1] != '\r' {
+			return false
+		}
+	}
 }
 
 func hmacMethods(secret []byte) []string {

@@ -238,6 +238,18 @@ func TestForgeries(t *testing.T) {
 	confusion(t, all, verifiers)
 }
 
+// TestPublicKeyThatEndsLikeALine: a key of Ed25519 may have any bytes, also at its end.
+func TestPublicKeyThatEndsLikeALine(t *testing.T) {
+	for _, end := range []string{"\n", "\r", "\r\n", "\n\n", "x"} {
+		der := "\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00" + strings.Repeat("k", 32-len(end)) + end
+		for _, behind := range []string{"", "\n", "\r\n"} {
+			if _, err := token.Secret("key", []byte(der+behind)); err == nil || !strings.Contains(err.Error(), "key file") {
+				t.Errorf("a public key that ends with %q, and then %q: %v", end, behind, err)
+			}
+		}
+	}
+}
+
 // confusion signs with what is public.
 func confusion(t *testing.T, all map[string]signer, verifiers map[string]*token.Verifier) {
 	t.Helper()
