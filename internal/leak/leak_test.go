@@ -1,6 +1,7 @@
 package leak_test
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"strings"
@@ -76,3 +77,43 @@ func TestTimersAreCounted(t *testing.T) {
 }
 
 func forgotten(end chan struct{}) { <-end }
+
+// failing is a test that has started something, and what it says in the end.
+type failing struct {
+	testing.TB
+	name  string
+	says  string
+	after []func()
+}
+
+func (f *failing) Helper()                         {}
+func (f *failing) Name() string                    { return f.name }
+func (f *failing) Failed() bool                    { return f.says != "" }
+func (f *failing) Cleanup(g func())                { f.after = append(f.after, g) }
+func (f *failing) Errorf(text string, args ...any) { f.says = fmt.Sprintf(text, args...) }
+
+func TestGoroutinesOfOneTest(t *testing.T) {
+	end := make(chan struct{})
+	defer close(end)
+	for _, others := range []bool{false, true} {
+		f, done := &failing{name: fmt.Sprint("others ", others)}, make(chan struct{})
+		go func() {
+			defer close(done)
+			started := make(chan struct{})
+			if others { // of no test that asks
+				go func() { close(started); forgotten(end) }()
+				<-started
+			}
+			leak.TestFor(f, 10*time.Millisecond)
+			if !others {
+				go func() { go func() { close(started); forgotten(end) }() }()
+				<-started
+			}
+			f.after[0]()
+		}()
+		<-done
+		if strings.Contains(f.says, "leak_test.forgotten") == others {
+			t.Errorf("of others: %v; %q", others, f.says)
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/loopmq/loopmq/internal/leak"
 )
 
 // Broker is what the tests serve; package broker, which has tests here itself, is not imported.
@@ -19,6 +21,7 @@ type Broker interface {
 // Serve runs a broker until the test ends, or stop is called, which may be called again.
 func Serve(t testing.TB, b Broker) (stop func()) {
 	t.Helper()
+	leak.Test(t)
 	end := Start(t, b)
 	stop = sync.OnceFunc(func() {
 		if err := end(); err != nil {

@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"internal/timer":      {"internal/invariant"},
 	"internal/invariant":  {},
 	"internal/leak":       {"internal/invariant"},
-	"internal/testkit":    {},
+	"internal/testkit":    {"internal/leak"},
 	"internal/sim":        {"router", "internal/buf", "store"},
 	"internal/tidy":       {},
 	"bench/mqttbench":     {"client", "codec", "internal/invariant"},
