@@ -34,13 +34,13 @@ func (r *Router) uncutMemory(s *Session) int64 {
 		return n
 	}
 	n += flowBytes + int64(len(s.out.ring))*flightBytes + int64(s.received.memory())
-	inFlight := 0
+	inFlight := int64(0) // a guess, which may be more than an int of 32 bits
 	for i := range min(s.out.open, trimProbe) {
 		if m := s.out.at(i * (s.out.open - 1) / (trimProbe - 1)).msg; m != nil {
-			inFlight += m.weight() / max(int(m.holders), 1)
+			inFlight += int64(m.weight() / max(int(m.holders), 1))
 		}
 	}
-	return n + int64(inFlight/trimProbe*s.out.open)
+	return n + inFlight/trimProbe*int64(s.out.open)
 }
 
 // look counts s, which is absent.

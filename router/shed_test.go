@@ -63,3 +63,28 @@ func TestWhoIsConnectedKeepsNobodyOut(t *testing.T) {
 		}
 	}
 }
+
+// TestGuessesOfWhatIsHeld: three long messages may have all look as long, which is more than an int of 32 bits.
+func TestGuessesOfWhatIsHeld(t *testing.T) {
+	for window, messages := range map[int]int{1: 602, 601: 601} { // all but the first wait, or none
+		w := newWorld(t, router.Limits{
+			PacketBytesMax: 8 << 20, QueuedBytesMax: 64 << 20, InflightMax: window, MemoryBytesMax: 1 << 30,
+		})
+		c, p := w.connect("c", false), w.join("p")
+		c.send("82 06 0001 0001 't' 01")
+		for i := range messages {
+			size := 1
+			if i%300 == messages-601 { // the first, the one in the middle and the last of those that are looked at
+				size = 4 << 20
+			}
+			p.feed(longPacket(0x32, lengthed("t"), []byte{1, 1}, make([]byte, size)))
+		}
+		c.take()
+		w.pass(func() { c.closing = true })
+		w.pass(func() { w.r.SetMemoryElsewhere(900 << 20) })
+		w.settle()
+		if st := w.r.Stats(); st.Trims+st.Purged == 0 {
+			t.Errorf("window of %d: %d were cut, %d dropped", window, st.Trims, st.Purged)
+		}
+	}
+}
