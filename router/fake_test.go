@@ -98,6 +98,7 @@ type fakeConn struct {
 	reaped  bool
 	refused bool
 	resumed int    // calls of Resume
+	asked   int    // calls of Taken
 	sent    uint64 // bytes, ever
 	five    bool   // of a random visitor: speaks 5.0
 }
@@ -111,7 +112,7 @@ func (w *world) dial() *fakeConn {
 
 func (c *fakeConn) ID() uint64    { return c.id }
 func (c *fakeConn) Queued() int   { return len(c.out) }
-func (c *fakeConn) Taken() uint64 { return c.sent - uint64(len(c.out)) }
+func (c *fakeConn) Taken() uint64 { c.asked++; return c.sent - uint64(len(c.out)) }
 func (c *fakeConn) Pause()        {}
 func (c *fakeConn) Resume()       { c.resumed++ }
 func (c *fakeConn) Close(why error) {

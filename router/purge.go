@@ -20,27 +20,29 @@ type purge struct {
 	from  int       // so many bits one must have to be dropped
 	left  int64     // bytes to free
 
-	present int64   // bytes of sessions that have a connection
-	most    int64   // of the largest of those
-	largest *Client // which it is; nil: not looked at
+	unread, present heaviest // of who is connected: what is neither acknowledged nor read, and all
 }
 
 // uncutMemory is about what s holds beside its backlog.
 func (r *Router) uncutMemory(s *Session) int64 {
 	filters := int64(r.index.Len() + r.sharedSubs)
 	each := filterBytes + (r.memory.filters+r.index.Memory())/max(filters, 1)
-	n := sessionBytes + int64(s.subs.len())*each
-	if s.flow == &r.idle {
-		return n
+	return sessionBytes + int64(s.subs.len())*each + s.unacked()
+}
+
+// unacked is about what s has in flight.
+func (s *Session) unacked() int64 {
+	if s.flow == &s.r.idle {
+		return 0
 	}
-	n += flowBytes + int64(len(s.out.ring))*flightBytes + int64(s.received.memory())
-	inFlight := 0
+	n := flowBytes + int64(len(s.out.ring))*flightBytes + int64(s.received.memory())
+	inFlight := int64(0) // a guess, which may be more than an int of 32 bits
 	for i := range min(s.out.open, trimProbe) {
 		if m := s.out.at(i * (s.out.open - 1) / (trimProbe - 1)).msg; m != nil {
-			inFlight += m.weight() / max(int(m.holders), 1)
+			inFlight += int64(m.weight() / max(int(m.holders), 1))
 		}
 	}
-	return n + int64(inFlight/trimProbe*s.out.open)
+	return n + inFlight/trimProbe*int64(s.out.open)
 }
 
 // look counts s, which is absent.

@@ -5,26 +5,42 @@ package router
 // else is let in, and publishers of 3.x are not read from, some of whom may have
 // acknowledged it already. So when Limits.HoldTimeout has passed since the last level
 // was reached, who holds most is disconnected, one in a round of trim, until memoryHold
-// ends. Sessions that stay are purge's then.
+// ends. Filters count where the rest alone is not worth it: who has many, and reads and
+// acknowledges, is not to go for others who do not. Sessions that stay are purge's then.
 
-// weigh counts c with its session, and remembers c if it holds most of all so far.
-func (p *purge) weigh(r *Router, c *Client) {
-	queued, _ := r.output(c)
-	n := r.uncutMemory(c.session) + int64(queued)
-	p.present += n
-	if n > p.most && !c.closing {
-		p.most, p.largest = n, c
+// heaviest is what clients hold together, and who of them holds most.
+type heaviest struct {
+	sum, most int64
+	client    *Client
+}
+
+func (h *heaviest) add(n int64, c *Client) {
+	h.sum += n
+	if n > h.most && !c.closing {
+		h.most, h.client = n, c
 	}
+}
+
+// weigh counts c with its session.
+func (p *purge) weigh(r *Router, c *Client) {
+	queued := int64(r.queued(c))
+	p.unread.add(c.session.unacked()+queued, c)
+	p.present.add(r.uncutMemory(c.session)+queued, c)
 }
 
 // shed disconnects who holds most, if all who are connected hold what is worth it and
 // nothing else makes room in this round.
 func (r *Router) shed() {
 	m := &r.memory
-	p := &m.trim.purge
-	worth := p.present >= int64(r.limits.MemoryBytesMax)/100*purgeLeast
-	over := r.now-m.fullAt >= r.limits.HoldTimeout.Nanoseconds()
-	if c := p.largest; worth && over && p.left == 0 && len(r.graves) == 0 && c != nil && !c.closing {
+	p, least := &m.trim.purge, int64(r.limits.MemoryBytesMax)/100*purgeLeast
+	most := &p.unread
+	if most.sum < least {
+		most = &p.present
+	}
+	if m.fullAt == 0 || most.sum < least || !r.isOver(r.limits.HoldTimeout, m.fullAt) || p.left != 0 || len(r.graves) > 0 {
+		return
+	}
+	if c := most.client; c != nil && !c.closing {
 		r.stats.Shed++
 		c.close(errHoldsMost)
 	}

@@ -35,16 +35,16 @@ type trim struct {
 	at      int64 // when the next round may begin
 	stage   trimStage
 	largest []backlog // of those seen, the largest first
-	sum     int       // bytes of all that were seen
+	sum     int64     // bytes of all that were seen
 	purge   purge
 }
 
 type backlog struct {
 	s      *Session
-	bytes  int
-	n      int  // messages
-	shared bool // most of them wait for others, too
-	left   int  // to be cut; 0: has not begun, negative: enough
+	bytes  int64 // a guess, which may be more than an int of 32 bits
+	n      int   // messages
+	shared bool  // most of them wait for others, too
+	left   int   // to be cut; 0: has not begun, negative: enough
 }
 
 // trimOn goes on with the round, to free about excess bytes in the end, and
@@ -127,19 +127,19 @@ func (b *backlog) add(q *queue) {
 			sum += m.weight() / int(m.queued)
 		}
 	}
-	b.bytes += q.n * (placeBytes + sum/trimProbe)
+	b.bytes += int64(q.n) * int64(placeBytes+sum/trimProbe)
 	b.n += q.n
 	b.shared = b.shared || shared > trimProbe/2
 }
 
 // part is how many messages of b are cut, to free about excess bytes of sum: up to
 // one half, and less if others must be cut as well before any is free.
-func (b *backlog) part(excess int64, sum int) int {
+func (b *backlog) part(excess, sum int64) int {
 	half := (b.n + 1) / 2
-	if !b.shared || 4*excess >= int64(sum) {
+	if !b.shared || 4*excess >= sum {
 		return half
 	}
-	return max(b.n/trimPart, int(int64(b.n)*2*excess/int64(max(sum, 1))), 1)
+	return max(b.n/trimPart, int(int64(b.n)*2*excess/max(sum, 1)), 1)
 }
 
 // look remembers s if its backlog is among the largest.
@@ -152,7 +152,7 @@ func (t *trim) look(s *Session) {
 		b.add(&h.fresh)
 		if s.r.memory.level >= memoryRefuse { // else it stays
 			cold := h.cold.n - h.here.n - h.void
-			b.bytes += cold * onDiskBytes
+			b.bytes += int64(cold) * onDiskBytes
 			b.n += cold
 		}
 	}
@@ -190,7 +190,7 @@ func (b *backlog) before(o *backlog) bool {
 // then as queueFull says. It reports whether there is more to cut.
 func (r *Router) cutLargest(excess int64) (more bool) {
 	t := &r.memory.trim
-	if int64(t.sum) < int64(r.limits.MemoryBytesMax)/100*trimLeast {
+	if t.sum < int64(r.limits.MemoryBytesMax)/100*trimLeast {
 		return false
 	}
 	cuts := trimCuts
@@ -231,7 +231,7 @@ func (r *Router) cutBacklog(b *backlog) (n int, freed int64) {
 	}
 	before, thrown := r.backlogMemory(), r.stats.ThrownOut
 	if n = r.cutOne(s); r.stats.ThrownOut != thrown && s.expiry == 0 {
-		return n, int64(b.bytes) // at the end of the pass
+		return n, b.bytes // at the end of the pass
 	}
 	return n, before - r.backlogMemory()
 }

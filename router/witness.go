@@ -5,7 +5,7 @@ package router
 type Witness interface {
 	// Refused is told that conn has refused a send; sent is what Router.Sent was then.
 	Refused(conn, sent uint64)
-	// Queued is told what Conn.Queued and, behind it, Conn.Taken said.
+	// Queued is told what Conn.Queued and, behind it, Conn.Taken said; 0 where that was not asked.
 	Queued(conn uint64, n int, taken uint64)
 	// Memory is asked once a pass, if there is a limit, with what MemoryUsed is. What it answers is that from then on.
 	Memory(used, limit int64) int64
@@ -41,4 +41,13 @@ func (r *Router) output(c *Client) (queued int, taken uint64) {
 		r.witness.Queued(c.conn.ID(), queued, taken)
 	}
 	return queued, taken
+}
+
+// queued is output without Conn.Taken, which asks the kernel.
+func (r *Router) queued(c *Client) int {
+	n := c.conn.Queued()
+	if r.witness != nil {
+		r.witness.Queued(c.conn.ID(), n, 0)
+	}
+	return n
 }
