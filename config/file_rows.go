@@ -35,7 +35,7 @@ func (f *File) rows() []*row {
 		booleanRow(&f.ValidatePayloads, "validate_payloads", false, Live,
 			"Refuse payloads that are said to be UTF-8 and are not (MQTT 5.0).").flag("validate-payloads"),
 		choiceRow(&f.QueueFull, "queue_full", broker.QueueFulls()[0], broker.QueueFulls(), Live,
-			`What is done when more waits for a session than limits.queued_messages_max or queued_bytes_max, or for all with queued_total_max, or with QoS 0 than late_bytes_max, or when its backlog is cut because of limits.memory_limit: "drop-oldest" drops what has waited longest, "drop-newest" what came last (its publisher is not told), "disconnect" disconnects the client, in 5.0 with 0x97; absent clients lose the oldest then, and QoS 0 does. What only the disk holds goes oldest first with each of them: memory knows it as a row to be read from its beginning.`).flag("queue-full"),
+			`What is done when more waits for a session than limits.queued_messages_max or queued_bytes_max, or for all with queued_total_max, or with QoS 0 than late_bytes_max, or when its backlog is cut because of limits.memory_limit: "drop-oldest" drops what has waited longest, "drop-newest" what came last (its publisher is not told), "disconnect" disconnects the client, in 5.0 with 0x97; absent clients lose the oldest then, QoS 0 does, and at queued_total_max everybody. What only the disk holds goes oldest first with each of them: memory knows it as a row to be read from its beginning.`).flag("queue-full"),
 		durationRow(&f.SysInterval, "sys_interval", 10*time.Second, time.Millisecond, Live,
 			"How often the topics below $SYS are renewed, while somebody is subscribed to them.").flag("sys-interval"),
 		tableRow("log", f.Log.rows(), "Where the log goes, and how much of it."),

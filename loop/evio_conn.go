@@ -26,6 +26,7 @@ type evConn struct {
 	pend        []byte // output not yet given to evio; from the pool
 	tail        []byte // received and not consumed; from the pool
 	sentBytes   uint64 // ever
+	longEnd     uint64 // of those, up to the last frame longer than the limit: behind it answers have their room
 	slot, gen   uint32
 	lingerUntil int64 // when a closed connection is cut off
 
@@ -89,6 +90,9 @@ func (c *evConn) send(head, body []byte, extra int) bool {
 	}
 	c.pend = c.appendPooled(c.appendPooled(c.pend, head), body)
 	c.sentBytes += uint64(len(head) + len(body))
+	if extra == 0 && c.Queued() > c.e.lim.OutputBytesMax {
+		c.longEnd = c.sentBytes
+	}
 	c.touch()
 	return true
 }
@@ -99,7 +103,7 @@ func (c *evConn) fits(n, extra int) bool {
 	if extra == 0 && !c.hasRoom(n) {
 		return queued == 0 || queued+n <= outputLeast
 	}
-	return queued+n <= c.e.lim.OutputBytesMax+extra || queued <= c.e.lim.OutputLowBytes
+	return queued+n <= c.e.lim.OutputBytesMax+extra || queued <= c.e.lim.OutputLowBytes || int(c.sentBytes-c.longEnd)+n <= extra
 }
 
 // hasRoom tells whether n more bytes are within what all connections may have together, of what we hold.

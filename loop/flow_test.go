@@ -304,6 +304,31 @@ func TestTaken(t *testing.T) {
 	})
 }
 
+// TestAnswersBehindALongFrame: who takes a frame longer than the limit, slowly, still has its answers, within their own
+// bound.
+func TestAnswersBehindALongFrame(t *testing.T) {
+	eachEngine(t, func(t *testing.T, kind string) {
+		accept, handlers := accepting(nil)
+		s := serve(t, kind, config{options: loop.Options{Limits: loop.Limits{OutputBytesMax: 10_000, ControlBytesMax: 1000}}}, accept)
+		s.dial()
+		h := wait(t, handlers, "Accept")
+		s.on(func() {
+			if !h.c.Send(make([]byte, 32<<20)) {
+				t.Error("the frame is refused")
+			}
+		})
+		s.on(func() { // the kernel has what it takes
+			taken := 0
+			for taken < 2000 && h.c.SendControl(make([]byte, 100)) {
+				taken += 100
+			}
+			if taken != 1000 || h.c.Send([]byte("x")) {
+				t.Errorf("%d bytes of answers are taken behind the frame, or more than answers", taken)
+			}
+		})
+	})
+}
+
 // TestBoundOutput: while the pool is full a connection has little output, but answers and one frame of any length; with
 // room again as much as before.
 func TestBoundOutput(t *testing.T) {

@@ -19,7 +19,8 @@ type Limits struct {
 	OutputBytesMax int
 	// OutputLowBytes is the low-water mark that Drained waits for, in bytes (a quarter of OutputBytesMax).
 	OutputLowBytes int
-	// ControlBytesMax is what SendControl may queue above OutputBytesMax, in bytes (16 KiB). Counter: OutputsRefused.
+	// ControlBytesMax is what SendControl may queue above OutputBytesMax, or behind a longer frame, in bytes (16 KiB).
+	// Counter: OutputsRefused.
 	ControlBytesMax int
 	// ReadBytes is the most read from one connection in one pass, in bytes (64 KiB): one flooder costs the others no
 	// more than this much handling.

@@ -132,7 +132,20 @@ func (c *conn) fits(n, extra int) bool {
 	if extra == 0 && !c.hasRoom(n) {
 		return queued == 0 || queued+n <= outputLeast
 	}
-	return queued+n <= c.l.lim.OutputBytesMax+extra || queued <= c.l.lim.OutputLowBytes
+	return queued+n <= c.l.lim.OutputBytesMax+extra || queued <= c.l.lim.OutputLowBytes || extra > 0 && c.behindLong()+n <= extra
+}
+
+// behindLong is how much is queued behind the last long frame: answers have their room also while one is written that is
+// longer than the limit. All that is queued, where there is none.
+func (c *conn) behindLong() (n int) {
+	for i := len(c.segs) - 1; i >= 0; i-- {
+		s := &c.segs[i]
+		if s.ref != nil || cap(s.own) > chunkMax {
+			return n
+		}
+		n += len(s.data)
+	}
+	return n
 }
 
 // hasRoom tells whether n more bytes are within what all connections may have together.

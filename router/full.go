@@ -43,7 +43,7 @@ func (r *Router) admits(s *Session, d *delivery, size int) bool {
 		r.drop(s, DropQueueFull, d.msg.Topic())
 		return false
 	}
-	if s.waiting() > 0 { // else it is others who have too many
+	if limit != LimitQueuedTotal { // else it is others, too, who have too many
 		r.throwOut(s)
 	}
 	return true
