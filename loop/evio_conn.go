@@ -103,7 +103,7 @@ func (c *evConn) fits(n, extra int) bool {
 	if extra == 0 && !c.hasRoom(n) {
 		return queued == 0 || queued+n <= outputLeast
 	}
-	return queued+n <= c.e.lim.OutputBytesMax+extra || queued <= c.e.lim.OutputLowBytes || int(c.sentBytes-c.longEnd)+n <= extra
+	return queued+n <= c.e.lim.OutputBytesMax+extra || queued <= c.e.lim.OutputLowBytes || c.sentBytes-c.longEnd+uint64(n) <= uint64(extra)
 }
 
 // hasRoom tells whether n more bytes are within what all connections may have together, of what we hold.
