@@ -48,7 +48,7 @@ func TestFor(t testing.TB, patience time.Duration) {
 func labelled(name string) (n int, stacks []byte) {
 	var all bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&all, 1) // a buffer takes everything
-	label := []byte(fmt.Sprintf("%q:%q", "test", name))
+	label := fmt.Appendf(nil, "%q:%q", "test", name)
 	for group := range bytes.SplitSeq(all.Bytes(), []byte("\n\n")) {
 		if !bytes.Contains(group, label) {
 			continue
